@@ -1,0 +1,1 @@
+"""What a campaign means: what is allowed, counted or owed."""

@@ -1,0 +1,48 @@
+"""When people may be texted: the open hours of a programme in each person's own zone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from gateway.clock import from_ms, to_ms
+from gateway.values import Hours
+
+
+class OpenHours:
+    """The window that is open now or opens next, remembered per zone until it closes.
+
+    Asked for every message at the claim, so an answer from memory costs one look-up.
+    """
+
+    def __init__(self, hours: Hours) -> None:
+        self.hours = hours
+        self._windows: dict[str, tuple[int, int]] = {}
+
+    def opens(self, zone: str, now: int) -> int:
+        """When a text may leave to this zone: `now` itself, or the next opening. Milliseconds since 1970."""
+        window = self._windows.get(zone)
+        if window is None or now >= window[1]:
+            window = self._windows[zone] = next_window(self.hours, zone, now)
+        return max(now, window[0])
+
+
+def next_window(hours: Hours, zone: str, now: int) -> tuple[int, int]:
+    """The first span (open, close) that ends after `now`. A closing time in a gap of the clock closes early."""
+    where = zone_of(zone)
+    day = from_ms(now).astimezone(where).date()
+    while True:
+        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  the zone is added with the wall clock's minutes
+        begin, end = (
+            to_ms((midnight + timedelta(minutes=minute)).replace(tzinfo=where)) for minute in (hours.begin, hours.end)
+        )
+        if now < end:
+            return begin, end
+        day += timedelta(days=1)
+
+
+@lru_cache(1024)
+def zone_of(name: str) -> ZoneInfo:
+    """A zone by its IANA name."""
+    return ZoneInfo(name)

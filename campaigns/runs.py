@@ -1,0 +1,301 @@
+"""The life of a campaign's run: launched, planned in batches, sent, paused, stopped, done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from campaigns import coupons, links
+from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, TESTER, Casting, Invitation, Member, due_at
+from campaigns.business import Business
+from campaigns.settings import Campaign
+from gateway import outbox
+from gateway.messages import Lane, Purpose, State
+from gateway.outbox import Message
+from gateway.store import Tx
+
+PAGE = 500  # people in one transaction of the planner
+ONCE = "1"  # the occurrence of a campaign that is sent once
+WITHIN_MS = 24 * 3_600_000  # how long a run lasts when the campaign does not say
+STOP_BATCH = 1_000
+
+
+class Run(NamedTuple):
+    """One sending of a campaign, as it is kept."""
+
+    id: int
+    campaign: str
+    occurrence: str
+    config: int
+    state: str
+    resume: str
+    why: str
+    due: int
+    until: int
+    checkpoint: int
+    matched: int
+    spent: int
+    started_at: int | None
+    planned_at: int | None
+    ended_at: int | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it will be sent any more."""
+        return self.state in {"done", "stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of the audience, read at a checkpoint; `last` is the person it ends with, None at the end of all."""
+
+    was: int
+    last: int | None
+    members: Sequence[Member]
+
+
+async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Run:
+    """Make the run of a campaign unless it has one; a second apply launches nothing twice."""
+    within = campaign.send.within
+    due = due_at(campaign, business.config.brand.timezone, now)
+    until = max(now, due) + (int(within.total_seconds() * 1000) if within else WITHIN_MS)
+    await tx.run(
+        "run_insert",
+        id=business.ids.next(),
+        brand=business.brand,
+        campaign=campaign.key,
+        occurrence=ONCE,
+        config=business.version,
+        due=due,
+        until=until,
+    )
+    run = await find(tx, business.brand, campaign.key)
+    if run is None:
+        raise LookupError(campaign.key)
+    return run
+
+
+async def find(tx: Tx, brand: int, campaign: str) -> Run | None:
+    """The newest run of a campaign."""
+    return await tx.one(Run, "run_of_campaign", brand=brand, campaign=campaign)
+
+
+async def every(tx: Tx, brand: int) -> list[Run]:
+    """All runs, oldest first."""
+    return await tx.all(Run, "run_list", brand=brand)
+
+
+async def begin(tx: Tx, business: Business, run: Run, casting: Casting, now: int) -> dict[str, int]:
+    """Start planning: the queues of this run by channel."""
+    await tx.run("run_begin", id=run.id, now=now)
+    rate = casting.campaign.send.rate
+    channels = {business.config.senders[name].channel for name in casting.campaign.senders}
+    return {
+        channel: await outbox.ensure_queue(
+            tx, business.ids, business.brand, channel, Lane.BULK, run=run.id, rate=rate.per_s if rate else 0
+        )
+        for channel in sorted(channels)
+    }
+
+
+async def read_page(tx: Tx, business: Business, casting: Casting, after: int, now: int) -> Page:
+    """The next stretch of the audience. Runs beside the writer, on a snapshot."""
+    rows = await tx.people(
+        "audience_page",
+        casting.condition(now),
+        brand=business.brand,
+        program=casting.campaign.program,
+        after=after,
+        limit=PAGE,
+    )
+    members = [Member._make(row) for row in rows]
+    return Page(after, members[-1].id if len(members) == PAGE else None, members)
+
+
+async def write_page(
+    tx: Tx, business: Business, run: Run, casting: Casting, queues: Mapping[str, int], page: Page, now: int
+) -> bool:
+    """Turn a page into messages and refusals, with the checkpoint, in one transaction.
+
+    Each person of the page becomes exactly one row. False: the run is not being planned any more, or this
+    page has been written already.
+    """
+    current = await tx.one(Run, "run_by_id", id=run.id)
+    if current is None or current.state != "planning" or current.checkpoint != page.was:
+        return False
+    refused: list[tuple[int, str]] = []
+    invited: list[Invitation] = []
+    for member in page.members:
+        verdict = TESTER if member.address in business.testers else casting.decide(member, now)
+        if isinstance(verdict, str):
+            refused.append((member.id, verdict))
+        else:
+            invited.append(verdict)
+    given = coupons.Batch({}, {})
+    coupon = casting.campaign.coupon
+    if coupon and invited:
+        given = await coupons.give_many(tx, business, coupon, [each.member.id for each in invited], run.id, now)
+    budget = casting.campaign.budget
+    left = budget.millionths - current.spent if budget else None
+    batch = Batch(business, run, casting, given, left)
+    for invitation in invited:
+        batch.add(invitation, refused)
+    await batch.put(tx, queues)
+    if coupon and batch.unused:
+        await coupons.take_back(tx, business, coupon, batch.unused, run.id)
+    await tx.many("refusal_insert", [(run.id, person, business.brand, reason) for person, reason in refused])
+    last = page.members[-1].id if page.members else page.was
+    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=len(page.members), spent=batch.spent)
+    if page.last is None:
+        await tx.run("run_planned", id=run.id, now=now)
+    return True
+
+
+class Batch:
+    """The messages of one page."""
+
+    def __init__(self, business: Business, run: Run, casting: Casting, given: coupons.Batch, left: int | None) -> None:
+        self._business, self._run, self._casting, self._given, self._left = business, run, casting, given, left
+        self._ids = iter(business.ids.take(PAGE))
+        self._by_queue: dict[tuple[str, int], list[Message]] = {}
+        self.spent = 0
+        self.unused: list[int] = []  # people whose code goes back to the pool
+
+    def add(self, invitation: Invitation, refused: list[tuple[int, str]]) -> None:
+        """Write the text for one person; or refuse, when codes or money have run out."""
+        member, sender, _, price, due = invitation
+        coupon: dict[str, str] = {}
+        if self._casting.campaign.coupon:
+            given = self._given.given.get(member.id)
+            if given is None:
+                refused.append((member.id, why_no_code(self._given.refused[member.id])))
+                return
+            coupon = coupon_values(self._business, given.code)
+        text, parts = self._casting.words(invitation, coupon)
+        cost = parts * price
+        if self._left is not None and self.spent + cost > self._left:
+            refused.append((member.id, BUDGET))
+            if coupon:
+                self.unused.append(member.id)
+            return
+        self.spent += cost
+        run = self._run
+        self._by_queue.setdefault((sender.channel, due), []).append(
+            Message(
+                next(self._ids), self._business.brand, run.id, member.id, Purpose.MARKETING,
+                self._casting.campaign.program, sender.channel, sender.number, member.address, member.zone, text,
+                parts, cost, run.until,
+            )
+        )  # fmt: skip
+
+    async def put(self, tx: Tx, queues: Mapping[str, int]) -> None:
+        """Into the outbox, in person order within each queue."""
+        for (channel, due), messages in self._by_queue.items():
+            await outbox.put(tx, messages, queues[channel], due)
+
+
+def coupon_values(business: Business, code: str) -> dict[str, str]:
+    """What a text may say of a code."""
+    return {"coupon.link": links.coupon_link(business, code), "coupon.code": coupons.show(code)}
+
+
+def why_no_code(reason: coupons.NoCoupon) -> str:
+    """The reason in a report for an audience that gets no code."""
+    return {coupons.AlreadyUsed: COUPON_USED, coupons.Expired: COUPON_OVER}.get(type(reason), NO_CODE)
+
+
+async def pause(tx: Tx, brand: int, run: Run, why: str) -> bool:
+    """Hold a run: nothing more is planned or claimed. False when it is over or held already."""
+    changed = await tx.run("run_pause", id=run.id, why=why)
+    await tx.run("queue_set_active", brand=brand, run=run.id, active=0)
+    return bool(changed)
+
+
+async def resume(tx: Tx, brand: int, run: Run) -> bool:
+    """Go on where it was held."""
+    changed = await tx.run("run_resume", id=run.id)
+    if changed:
+        await tx.run("queue_set_active", brand=brand, run=run.id, active=1)
+    return bool(changed)
+
+
+async def stop(tx: Tx, brand: int, run: Run, why: str) -> bool:
+    """End a run for good: what has not been claimed will not be; `drain` counts it out."""
+    changed = await tx.run("run_stop", id=run.id, why=why)
+    await tx.run("queue_set_active", brand=brand, run=run.id, active=0)
+    return bool(changed)
+
+
+async def drain(tx: Tx, business: Business, run: Run, coupon: str | None, now: int) -> bool:
+    """Take a batch of a stopped run out of the outbox, each with its reason. True while there is more."""
+    for queue, _ in await tx.rows("run_queues", brand=business.brand, run=run.id):
+        rows = await tx.rows("outbox_of_run", queue=queue, limit=STOP_BATCH)
+        if not rows:
+            continue
+        await tx.many(
+            "event_insert",
+            [
+                (business.brand, run.id, id_, -1, parts, State.STOPPED, now, "run stopped", "")
+                for _, _, id_, _, parts in rows
+            ],
+        )
+        await tx.run("outbox_delete_through", queue=queue, due=rows[-1][1], id=rows[-1][2])
+        if coupon:
+            people = [person for _, _, _, person, _ in rows]
+            await coupons.take_back(tx, business, coupon, people, run.id)
+        return True
+    return not await _end(tx, business.brand, run, "stopped", now)
+
+
+async def finish(tx: Tx, brand: int, run: Run, now: int) -> bool:
+    """Call a run done when nothing of it waits or is in the air. Receipts may still come."""
+    return await _end(tx, brand, run, "done", now)
+
+
+async def _end(tx: Tx, brand: int, run: Run, state: str, now: int) -> bool:
+    queues = [queue for queue, _ in await tx.rows("run_queues", brand=brand, run=run.id)]
+    for queue in queues:
+        if await tx.value("run_is_waiting", queue=queue):
+            return False
+    await tx.run("run_end", id=run.id, state=state, was=run.state, now=now)
+    await tx.many("queue_drop", [(queue,) for queue in queues])
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """A run's audience, counted out: matched = refused by reason + sending by state. Sums add up at every moment."""
+
+    matched: int
+    refused: Mapping[str, int]
+    states: Mapping[tuple[State, str], int]
+
+    @property
+    def sending(self) -> int:
+        """Messages that were made."""
+        return sum(self.states.values())
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every member of the audience is accounted for."""
+        return self.matched == sum(self.refused.values()) + self.sending
+
+    def in_state(self, *states: State) -> int:
+        """Messages in any of these states."""
+        return sum(n for (state, _), n in self.states.items() if state in states)
+
+
+async def waterfall(tx: Tx, run: Run) -> Waterfall:
+    """Count a run out, in one snapshot."""
+    fresh = await tx.one(Run, "run_by_id", id=run.id) or run
+    states: Counter[tuple[State, str]] = Counter()
+    for state, reason, n in await tx.rows("tally_of_run", run=run.id):
+        states[State(state), reason] += n
+    refused = dict(await tx.all(_pair, "refusals_of_run", run=run.id))
+    return Waterfall(fresh.matched, refused, dict(states))
+
+
+def _pair(reason: str, n: int) -> tuple[str, int]:
+    return reason, n

@@ -1,0 +1,1 @@
+"""Moves messages between carriers and us; knows nothing of marketing."""

@@ -1,0 +1,563 @@
+"""How a carrier's packets are written in SMPP 3.4: each kind as a table of fields, each status in plain words.
+
+All section numbers are those of the SMPP v3.4 specification, issue 1.2.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from gateway.errors import Failure, Retry
+from gateway.messages import State
+
+HEADER: Final = struct.Struct(">IIII")  # command_length, command_id, command_status, sequence_number (3.2)
+_OPTION: Final = struct.Struct(">HH")  # tag, length (5.3.1)
+MOST_OCTETS: Final = 65_536  # no honest packet is longer; a greater length is noise or an attack
+LAST_SEQUENCE: Final = 0x7FFFFFFF
+
+# Commands (5.1.2.1)
+GENERIC_NACK: Final = 0x80000000
+BIND_RECEIVER: Final = 0x00000001
+BIND_TRANSMITTER: Final = 0x00000002
+QUERY_SM: Final = 0x00000003
+SUBMIT_SM: Final = 0x00000004
+DELIVER_SM: Final = 0x00000005
+UNBIND: Final = 0x00000006
+REPLACE_SM: Final = 0x00000007
+CANCEL_SM: Final = 0x00000008
+BIND_TRANSCEIVER: Final = 0x00000009
+ENQUIRE_LINK: Final = 0x00000015
+DATA_SM: Final = 0x00000103
+ANSWER: Final = 0x80000000  # a command with this bit is the answer to the command without it
+
+# Statuses that the code itself speaks of (5.1.3)
+OK: Final = 0x00
+BAD_LENGTH: Final = 0x02
+BAD_COMMAND: Final = 0x03
+NOT_BOUND: Final = 0x04
+ALREADY_BOUND: Final = 0x05
+COME_AGAIN: Final = 0x64
+THROTTLED: Final = 0x58
+BAD_OPTIONS: Final = 0xC0
+UNKNOWN_ERROR: Final = 0xFF
+
+# Optional parameters (5.3.2)
+RECEIPTED_MESSAGE_ID: Final = 0x001E
+SAR_REFERENCE: Final = 0x020C
+SAR_TOTAL: Final = 0x020E
+SAR_NUMBER: Final = 0x020F
+INTERFACE_VERSION: Final = 0x0210
+NETWORK_ERROR_CODE: Final = 0x0423
+MESSAGE_PAYLOAD: Final = 0x0424
+MESSAGE_STATE: Final = 0x0427
+
+# esm_class (5.2.12)
+HAS_HEADER: Final = 0x40  # the text begins with a user data header
+_KIND: Final = 0x3C
+_RECEIPT: Final = 0x04
+_NOT_YET: Final = 0x20  # an intermediate notification: the carrier is still trying
+
+INTERNATIONAL: Final = 1  # type of number (5.2.5)
+NATIONAL: Final = 2
+NETWORK: Final = 3
+ALPHANUMERIC: Final = 5
+
+
+class RemoteError(Exception):
+    """The other side sent octets that are no packet. `status` is what to answer; `sequence` is whom."""
+
+    def __init__(self, words: str, status: int, sequence: int = 0) -> None:
+        super().__init__(words)
+        self.status = status
+        self.sequence = sequence
+
+
+Value = int | str | bytes
+
+
+class Pdu(NamedTuple):
+    """One packet. `fields` holds the mandatory parameters by name, `options` the others by tag, as raw octets.
+
+    An answer that came without a body has no fields at all, and is written without a body again.
+    """
+
+    command: int
+    status: int
+    sequence: int
+    fields: Mapping[str, Value] = {}
+    options: Mapping[int, bytes] = {}
+
+
+class Kind(Enum):
+    """How a field is written: text that ends in a zero octet, one octet, or a length and so many octets."""
+
+    TEXT = 1
+    OCTET = 2
+    COUNTED = 3
+
+
+class Field(NamedTuple):
+    """One mandatory parameter in its place."""
+
+    name: str
+    kind: Kind
+
+
+def _fields(names: str) -> tuple[Field, ...]:
+    """Fields in wire order from their names: `.name` is text, `#name` is counted, a bare name is one octet."""
+    kinds = {".": Kind.TEXT, "#": Kind.COUNTED}
+    return tuple(Field(name.lstrip(".#"), kinds.get(name[0], Kind.OCTET)) for name in names.split())
+
+
+_SENDER = "source_addr_ton source_addr_npi .source_addr"
+_RECIPIENT = "dest_addr_ton dest_addr_npi .destination_addr"
+_BIND = _fields(".system_id .password .system_type interface_version addr_ton addr_npi .address_range")  # 4.1
+_BIND_ANSWER = _fields(".system_id")
+_MESSAGE = _fields(  # 4.4.1, 4.6.1
+    f".service_type {_SENDER} {_RECIPIENT} esm_class protocol_id priority_flag .schedule_delivery_time"
+    " .validity_period registered_delivery replace_if_present_flag data_coding sm_default_msg_id #short_message"
+)
+_MESSAGE_ANSWER = _fields(".message_id")
+
+BODIES: Final[Mapping[int, tuple[Field, ...]]] = {
+    GENERIC_NACK: (),
+    BIND_RECEIVER: _BIND,
+    BIND_RECEIVER | ANSWER: _BIND_ANSWER,
+    BIND_TRANSMITTER: _BIND,
+    BIND_TRANSMITTER | ANSWER: _BIND_ANSWER,
+    BIND_TRANSCEIVER: _BIND,
+    BIND_TRANSCEIVER | ANSWER: _BIND_ANSWER,
+    QUERY_SM: _fields(f".message_id {_SENDER}"),  # 4.8
+    QUERY_SM | ANSWER: _fields(".message_id .final_date message_state error_code"),
+    SUBMIT_SM: _MESSAGE,
+    SUBMIT_SM | ANSWER: _MESSAGE_ANSWER,
+    DELIVER_SM: _MESSAGE,
+    DELIVER_SM | ANSWER: _MESSAGE_ANSWER,
+    UNBIND: (),
+    UNBIND | ANSWER: (),
+    REPLACE_SM: _fields(  # 4.10
+        f".message_id {_SENDER} .schedule_delivery_time .validity_period registered_delivery sm_default_msg_id"
+        " #short_message"
+    ),
+    REPLACE_SM | ANSWER: (),
+    CANCEL_SM: _fields(f".service_type .message_id {_SENDER} {_RECIPIENT}"),  # 4.9
+    CANCEL_SM | ANSWER: (),
+    ENQUIRE_LINK: (),
+    ENQUIRE_LINK | ANSWER: (),
+    DATA_SM: _fields(f".service_type {_SENDER} {_RECIPIENT} esm_class registered_delivery data_coding"),  # 4.7
+    DATA_SM | ANSWER: _MESSAGE_ANSWER,
+}
+
+
+# --- any packet, by its table -----------------------------------------------------------------------------------
+
+
+def decode(frame: bytes) -> Pdu:
+    """Read one whole packet. Raises RemoteError, and nothing else, for octets that are none."""
+    if len(frame) < HEADER.size:
+        raise RemoteError("shorter than a header", BAD_LENGTH)
+    length, command, status, sequence = HEADER.unpack_from(frame)
+    if length != len(frame):
+        raise RemoteError(f"says it has {length} octets and has {len(frame)}", BAD_LENGTH, sequence)
+    table = BODIES.get(command)
+    if table is None:
+        raise RemoteError(f"unknown command 0x{command:08x}", BAD_COMMAND, sequence)
+    try:
+        return Pdu(command, status, sequence, *_read_body(frame, table, is_answer=bool(command & ANSWER)))
+    except RemoteError as error:
+        error.sequence = sequence
+        raise
+
+
+def encode(pdu: Pdu) -> bytes:
+    """Write one packet. A request's absent fields are zero or empty; an answer without fields has no body.
+
+    Raises ValueError for a command without a table, a text with a zero octet or outside Latin-1, and more
+    than 255 octets of short_message.
+    """
+    table = BODIES.get(pdu.command)
+    if table is None:
+        raise ValueError(f"unknown command 0x{pdu.command:08x}")
+    body = b""
+    if pdu.fields or not pdu.command & ANSWER:
+        body = b"".join(_write_field(field, pdu.fields.get(field.name)) for field in table)
+    body += options(pdu.options)
+    return HEADER.pack(HEADER.size + len(body), pdu.command, pdu.status, pdu.sequence) + body
+
+
+def _read_body(
+    frame: bytes, table: tuple[Field, ...], *, is_answer: bool
+) -> tuple[Mapping[str, Value], Mapping[int, bytes]]:
+    at, end = HEADER.size, len(frame)
+    if is_answer and at == end:
+        return {}, {}
+    fields: dict[str, Value] = {}
+    for name, kind in table:
+        if kind is Kind.TEXT:
+            stop = frame.find(0, at)
+            if stop < 0:
+                raise RemoteError(f"{name} has no end", BAD_LENGTH)
+            fields[name] = frame[at:stop].decode("latin-1")
+            at = stop + 1
+            continue
+        if at >= end:
+            raise RemoteError(f"ends before {name}", BAD_LENGTH)
+        octet = frame[at]
+        at += 1
+        if kind is Kind.OCTET:
+            fields[name] = octet
+            continue
+        if at + octet > end:
+            raise RemoteError(f"ends within {name}", BAD_LENGTH)
+        fields[name] = frame[at : at + octet]
+        at += octet
+    return fields, read_options(frame, at, end)
+
+
+def _write_field(field: Field, value: Value | None) -> bytes:
+    if field.kind is Kind.TEXT:
+        return text(str(value or ""))
+    if field.kind is Kind.OCTET:
+        return bytes((int(value or 0),))
+    octets = value if isinstance(value, bytes) else b""
+    return bytes((len(octets),)) + octets
+
+
+def text(value: str) -> bytes:
+    """A text as it stands in a packet: Latin-1 and a zero octet. Raises ValueError where that cannot be."""
+    octets = value.encode("latin-1")
+    if 0 in octets:
+        raise ValueError("a zero octet within a text")
+    return octets + b"\0"
+
+
+def options(values: Mapping[int, bytes]) -> bytes:
+    """Optional parameters as octets, in the order given (5.3.1)."""
+    return b"".join(_OPTION.pack(tag, len(value)) + value for tag, value in values.items())
+
+
+def read_options(frame: bytes, at: int, end: int) -> Mapping[int, bytes]:
+    """Optional parameters between two places; of a tag that comes twice the first counts. Raises RemoteError."""
+    found: dict[int, bytes] = {}
+    while at < end:
+        if at + _OPTION.size > end:
+            raise RemoteError("ends within an optional parameter", BAD_OPTIONS)
+        tag, length = _OPTION.unpack_from(frame, at)
+        at += _OPTION.size
+        if at + length > end:
+            raise RemoteError("ends within an optional parameter", BAD_OPTIONS)
+        found.setdefault(tag, frame[at : at + length])
+        at += length
+    return found
+
+
+# --- the two packets that matter for speed: submit_sm and deliver_sm ---------------------------------------------
+
+_NO_OPTIONS: Final[Mapping[int, bytes]] = {}
+
+
+class ShortMessage(NamedTuple):
+    """What a submit_sm, deliver_sm or data_sm says. `octets` are those of message_payload where that was used."""
+
+    sender_ton: int
+    sender_npi: int
+    sender: str
+    recipient_ton: int
+    recipient_npi: int
+    recipient: str
+    esm_class: int
+    registered_delivery: int
+    data_coding: int
+    octets: bytes
+    validity: str
+    options: Mapping[int, bytes]
+
+
+def read_message(frame: bytes, at: int, end: int) -> ShortMessage:
+    """Read the body of a submit_sm or deliver_sm that stands at `at`..`end` within a longer read.
+
+    The same answer as `decode` gives by the table, in a tenth of its time (1 microsecond). Raises RemoteError.
+    """
+    try:
+        index = frame.index
+        service_end = index(0, at, end)
+        sender_end = index(0, service_end + 3, end)
+        recipient_end = index(0, sender_end + 3, end)
+        schedule_end = index(0, recipient_end + 4, end)
+        validity_end = index(0, schedule_end + 1, end)
+        length = frame[validity_end + 5]
+    except (ValueError, IndexError):
+        raise RemoteError("a field of the message has no end", BAD_LENGTH) from None
+    start = validity_end + 6
+    stop = start + length
+    if stop > end:
+        raise RemoteError("ends within short_message", BAD_LENGTH)
+    found = read_options(frame, stop, end) if stop < end else _NO_OPTIONS
+    return ShortMessage(
+        frame[service_end + 1],
+        frame[service_end + 2],
+        frame[service_end + 3 : sender_end].decode("latin-1"),
+        frame[sender_end + 1],
+        frame[sender_end + 2],
+        frame[sender_end + 3 : recipient_end].decode("latin-1"),
+        frame[recipient_end + 1],
+        frame[validity_end + 1],
+        frame[validity_end + 3],
+        frame[start:stop] if length else found.get(MESSAGE_PAYLOAD, b""),
+        frame[schedule_end + 1 : validity_end].decode("latin-1"),
+        found,
+    )
+
+
+def message_of(pdu: Pdu) -> ShortMessage:
+    """The same for a packet that `decode` has read: needed for data_sm, whose fields stand otherwise."""
+
+    def number(name: str) -> int:
+        return int(pdu.fields.get(name, 0))
+
+    def words(name: str) -> str:
+        return str(pdu.fields.get(name, ""))
+
+    octets = pdu.fields.get("short_message") or pdu.options.get(MESSAGE_PAYLOAD, b"")
+    return ShortMessage(
+        sender_ton=number("source_addr_ton"),
+        sender_npi=number("source_addr_npi"),
+        sender=words("source_addr"),
+        recipient_ton=number("dest_addr_ton"),
+        recipient_npi=number("dest_addr_npi"),
+        recipient=words("destination_addr"),
+        esm_class=number("esm_class"),
+        registered_delivery=number("registered_delivery"),
+        data_coding=number("data_coding"),
+        octets=octets if isinstance(octets, bytes) else b"",
+        validity=words("validity_period"),
+        options=pdu.options,
+    )
+
+
+def address(ton: int, npi: int, digits: str) -> bytes:
+    """An address with its type of number and numbering plan as octets. Raises ValueError as `text` does."""
+    return bytes((ton, npi)) + text(digits)
+
+
+def message_body(
+    sender: bytes,
+    recipient: bytes,
+    octets: bytes,
+    *,
+    esm_class: int = 0,
+    data_coding: int = 0,
+    registered: int = 0,
+    validity: bytes = b"",
+    more: bytes = b"",
+) -> bytes:
+    """The body of a submit_sm or deliver_sm. `sender` and `recipient` come from `address`, `more` from `options`.
+
+    Raises ValueError for more than 255 octets: those belong into message_payload.
+    """
+    return b"\0%b%b%c\0\0\0%b\0%c\0%c\0%c%b%b" % (
+        sender,
+        recipient,
+        esm_class,
+        validity,
+        registered,
+        data_coding,
+        _length(octets),
+        octets,
+        more,
+    )
+
+
+def _length(octets: bytes) -> int:
+    if len(octets) > 255:
+        raise ValueError(f"{len(octets)} octets of short_message")
+    return len(octets)
+
+
+@lru_cache(maxsize=4096)
+def relative_time(seconds: int) -> bytes:
+    """A span of time as validity_period writes it (7.1.1.2), at least a second and at most 31 days.
+
+    A span and not a moment, so that our clock and the carrier's need not agree.
+    """
+    seconds = max(1, min(seconds, 31 * 86_400))
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    return b"0000%02d%02d%02d%02d000R" % (day, hour, minute, second)
+
+
+# --- receipts ---------------------------------------------------------------------------------------------------
+
+_WORDS: Final = {  # appendix B
+    b"ENROUTE": State.SENT,
+    b"DELIVRD": State.DELIVERED,
+    b"EXPIRED": State.EXPIRED,
+    b"DELETED": State.FAILED,
+    b"UNDELIV": State.FAILED,
+    b"ACCEPTD": State.SENT,
+    b"UNKNOWN": State.UNKNOWN,
+    b"REJECTD": State.FAILED,
+}
+_NUMBERS: Final = dict(enumerate(_WORDS.values(), start=1))  # message_state counts the same words from 1 (5.2.28)
+_USUAL: Final = re.compile(  # most carriers write just this; one match takes half a microsecond
+    rb"id:([^\s:]+) sub:\d+ dlvrd:\d+ submit date:\d+ done date:\d+ stat:([A-Z]+) err:([^\s:]+)"
+)
+_ANY_ORDER: Final = re.compile(rb"(?:^|(?<=\s))(id|stat|err):[ ]?(?!\w+:)(\S*)", re.IGNORECASE)
+_LETTERS: Final = re.compile("[0-9A-Fa-f]{1,16}")
+
+
+class Reading(NamedTuple):
+    """What a receipt says: the message by all spellings of its id, what became of it, the network's code."""
+
+    ids: tuple[str, ...]
+    state: State
+    code: str
+
+
+def is_receipt(message: ShortMessage) -> bool:
+    """True for a receipt by its class, or by naming the message it is about, as some carriers do instead."""
+    kind = message.esm_class & _KIND
+    return kind in (_RECEIPT, _NOT_YET) or RECEIPTED_MESSAGE_ID in message.options
+
+
+def read_receipt(message: ShortMessage, *, respell: bool = True) -> Reading:
+    """Read a receipt (appendix B, 5.2.28); optional parameters win over the text.
+
+    What cannot be read never ends a message: its state is SENT, which changes nothing. `respell` also
+    offers the id in decimal and hexadecimal; see `spellings`.
+    """
+    ident, word, code = _receipt_text(message)
+    state = _WORDS.get(word, State.SENT)
+    ids = [ident] if ident else []
+    if message.options:
+        state, code = _receipt_options(message.options, state, code)
+        told = message.options.get(RECEIPTED_MESSAGE_ID, b"").partition(b"\0")[0].decode("latin-1")
+        ids = list(dict.fromkeys((told, *ids))) if told else ids
+    if message.esm_class & _KIND == _NOT_YET:
+        state = State.SENT
+    if not respell:
+        return Reading(tuple(ids), state, code)
+    if len(ids) == 1:
+        return Reading(spellings(ids[0]), state, code)
+    return Reading(tuple(dict.fromkeys((*ids, *(other for one in ids for other in spellings(one))))), state, code)
+
+
+def _receipt_text(message: ShortMessage) -> tuple[str, bytes, str]:
+    """The id, the state's word and the code of a receipt's text; each empty where it does not stand."""
+    octets = message.octets
+    usual = _USUAL.match(octets)
+    if usual is not None:
+        ident, word, code = usual.groups()
+        return ident.decode("latin-1"), word, code.decode("latin-1")
+    if message.data_coding == 8:
+        octets = octets.decode("utf-16-be", "replace").encode("latin-1", "replace")
+    found: dict[bytes, bytes] = {}
+    for name, value in _ANY_ORDER.findall(octets):
+        found.setdefault(name.lower(), value)  # the first counts: what follows may be the subscriber's own words
+    ident, word, code = (found.get(name, b"") for name in (b"id", b"stat", b"err"))
+    return ident.decode("latin-1"), word.upper(), code.decode("latin-1")
+
+
+def _receipt_options(found: Mapping[int, bytes], state: State, code: str) -> tuple[State, str]:
+    number = found.get(MESSAGE_STATE, b"")
+    network = found.get(NETWORK_ERROR_CODE, b"")
+    if len(number) == 1:
+        state = _NUMBERS.get(number[0], State.SENT)
+    if len(network) == 3:  # one octet for the kind of network, two for its error (5.3.2.31)
+        code = f"{int.from_bytes(network[1:], 'big'):03d}"
+    return state, code
+
+
+def spellings(ident: str) -> tuple[str, ...]:
+    """All ways in which the answer may have written the id of a receipt, the likeliest first.
+
+    Carriers give a number in decimal in the one and in hexadecimal in the other, padded or not. Only the first
+    spelling is proof alone; another may be some other message's id, so the recipient must fit as well.
+    """
+    if not _LETTERS.fullmatch(ident):
+        return (ident,)
+    number = int(ident, 16)
+    if not ident.isdecimal():
+        return tuple(dict.fromkeys((ident, str(number), f"{number:010d}", ident.lower(), ident.upper())))
+    plain = int(ident)
+    return tuple(dict.fromkeys((ident, str(plain), f"{plain:x}", f"{plain:X}", str(number), f"{number:010d}")))
+
+
+# --- statuses ---------------------------------------------------------------------------------------------------
+
+
+class Status(NamedTuple):
+    """A command_status: its name in the standard, plain words, and when to try again."""
+
+    name: str
+    words: str
+    retry: Retry
+
+
+_NEVER, _ONCE, _LATER, _STOP = Retry.NEVER, Retry.ONCE, Retry.LATER, Retry.STOP_CHANNEL
+STATUSES: Final[Mapping[int, Status]] = {  # names and meanings: 5.1.3; when to try again: the habits of carriers
+    0x00: Status("ROK", "taken", _NEVER),
+    0x01: Status("RINVMSGLEN", "the text is too long for the carrier", _NEVER),
+    0x02: Status("RINVCMDLEN", "the carrier found the packet's length wrong", _NEVER),
+    0x03: Status("RINVCMDID", "the carrier does not know this command", _NEVER),
+    0x04: Status("RINVBNDSTS", "the line is not bound for this", _LATER),
+    0x05: Status("RALYBND", "the carrier says that we are bound already", _LATER),
+    0x06: Status("RINVPRTFLG", "the carrier does not accept the priority", _NEVER),
+    0x07: Status("RINVREGDLVFLG", "the carrier does not accept a request for receipts", _NEVER),
+    0x08: Status("RSYSERR", "the carrier has an error of its own", _LATER),
+    0x0A: Status("RINVSRCADR", "the carrier does not accept the sender", _NEVER),
+    0x0B: Status("RINVDSTADR", "the carrier does not accept the recipient's number", _NEVER),
+    0x0C: Status("RINVMSGID", "the carrier does not know this message", _NEVER),
+    0x0D: Status("RBINDFAIL", "the carrier refused the line", _STOP),
+    0x0E: Status("RINVPASWD", "the carrier refused the password", _STOP),
+    0x0F: Status("RINVSYSID", "the carrier does not know the account", _STOP),
+    0x11: Status("RCANCELFAIL", "the message could not be cancelled", _NEVER),
+    0x13: Status("RREPLACEFAIL", "the message could not be replaced", _NEVER),
+    0x14: Status("RMSGQFUL", "the carrier's queue is full", _LATER),
+    0x15: Status("RINVSERTYP", "the carrier does not offer this service", _NEVER),
+    0x33: Status("RINVNUMDESTS", "the carrier does not accept so many recipients", _NEVER),
+    0x34: Status("RINVDLNAME", "the carrier does not know the distribution list", _NEVER),
+    0x40: Status("RINVDESTFLAG", "the carrier does not accept the kind of recipient", _NEVER),
+    0x42: Status("RINVSUBREP", "the carrier cannot replace an earlier message", _NEVER),
+    0x43: Status("RINVESMCLASS", "the carrier does not accept this class of message", _NEVER),
+    0x44: Status("RCNTSUBDL", "the carrier cannot send to a distribution list", _NEVER),
+    0x45: Status("RSUBMITFAIL", "the carrier could not take the message", _ONCE),
+    0x48: Status("RINVSRCTON", "the carrier does not accept the sender's type of number", _NEVER),
+    0x49: Status("RINVSRCNPI", "the carrier does not accept the sender's numbering plan", _NEVER),
+    0x50: Status("RINVDSTTON", "the carrier does not accept the recipient's type of number", _NEVER),
+    0x51: Status("RINVDSTNPI", "the carrier does not accept the recipient's numbering plan", _NEVER),
+    0x53: Status("RINVSYSTYP", "the carrier does not accept the system type", _STOP),
+    0x54: Status("RINVREPFLAG", "the carrier does not accept the wish to replace", _NEVER),
+    0x55: Status("RINVNUMMSGS", "the carrier does not accept the number of messages", _NEVER),
+    0x58: Status("RTHROTTLED", "the carrier asks us to slow down", Retry.THROTTLED),
+    0x61: Status("RINVSCHED", "the carrier does not accept the time of delivery", _LATER),
+    0x62: Status("RINVEXPIRY", "the carrier does not accept how long the message is valid", _NEVER),
+    0x63: Status("RINVDFTMSGID", "the carrier does not have that prepared text", _NEVER),
+    0x64: Status("RX_T_APPN", "the receiving side is busy for the moment", _LATER),
+    0x65: Status("RX_P_APPN", "the receiving side refused for good", _NEVER),
+    0x66: Status("RX_R_APPN", "the receiving side rejected the message", _ONCE),
+    0x67: Status("RQUERYFAIL", "the carrier could not answer the question", _LATER),
+    0xC0: Status("RINVOPTPARSTREAM", "the carrier could not read the optional parameters", _NEVER),
+    0xC1: Status("ROPTPARNOTALLWD", "the carrier does not allow an optional parameter", _NEVER),
+    0xC2: Status("RINVPARLEN", "the carrier found a parameter's length wrong", _NEVER),
+    0xC3: Status("RMISSINGOPTPARAM", "the carrier misses an optional parameter", _NEVER),
+    0xC4: Status("RINVOPTPARAMVAL", "the carrier does not accept an optional parameter", _NEVER),
+    0xFE: Status("RDELIVERYFAILURE", "the carrier could not deliver the message", _ONCE),
+    0xFF: Status("RUNKNOWNERR", "the carrier gave an error without saying which", _ONCE),
+    0x104: Status("RINVDCS", "the carrier does not accept the alphabet", _NEVER),
+}
+
+
+@lru_cache(maxsize=1024)
+def failure(status: int) -> Failure:
+    """A status other than 0 as people and the dispatcher need it. An unlisted one is tried once again."""
+    known = STATUSES.get(status)
+    if known is None:
+        return Failure(f"0x{status:02X}", "the carrier gave a code of its own", _ONCE)
+    return Failure(f"0x{status:02X} {known.name}", known.words, known.retry)

@@ -1,0 +1,556 @@
+"""Reads config.yaml into models, and tells every mistake at once: where, what was found, what was expected."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+
+from gateway.errors import CarillonError
+from gateway.reading import LARGEST, Broken, Entry, Items, Map, Mistake, Node, Scalar, Spot, read_yaml
+from gateway.wording import either, found, nearest
+
+__all__ = [
+    "KEY",
+    "ConfigErrors",
+    "Document",
+    "Finding",
+    "Loaded",
+    "Mistake",
+    "Name",
+    "Named",
+    "Reading",
+    "Secret",
+    "Settings",
+    "Where",
+    "load",
+    "wrong",
+]
+
+Step = str | int
+Where = tuple[Step, ...]
+KEY = -1  # as the last step of a path: the key itself, not what stands under it
+
+
+class ConfigErrors(CarillonError):
+    """The file has mistakes, all of them here in the order of the file; as a text, one a line."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = sorted(set(mistakes))
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+class Finding(NamedTuple):
+    """What a check found at a path of keys and list places. A warning does not stop anything.
+
+    `see` is the path of the other thing that it is about; its line is named.
+    """
+
+    path: Where
+    text: str
+    is_warning: bool = False
+    see: Where = ()
+
+
+class Settings(BaseModel):
+    """A part of the file. A key that no field bears is a mistake; one in `later` says when it comes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+    later: ClassVar[dict[str, str]] = {}
+
+
+class Named(Settings):
+    """A part of the file that stands under a name of its own, which it carries as `key`."""
+
+    key: str = ""
+
+
+class Document(Settings):
+    """A whole file."""
+
+    def findings(self) -> Iterable[Finding]:
+        """What is wrong or doubtful only when things are seen together.
+
+        Is also called when parts could not be read: those are left out of their maps, or are None.
+        """
+        return ()
+
+
+M = TypeVar("M", bound=Document)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a value may look at while it is read: the folder, and the names that stand anywhere in the file."""
+
+    folder: Path
+    file: str
+    known: Mapping[str, Mapping[str, Spot] | None]  # by section: each name and where it stands; None is unreadable
+    raw: Mapping[str, Any] = field(default_factory=dict)  # all sections, unread
+
+    def unknown(self, section: str, name: object) -> str:
+        """The complaint about a name that stands in no such section, or an empty text."""
+        noun = section.removesuffix("s")
+        if not isinstance(name, str):
+            return f"found {found(name)}, expected the name of a {noun}"
+        names = self.known.get(section, {})
+        if names is None or name in names:
+            return ""
+        near = nearest(name, names)
+        if near:
+            return f'no {noun} "{name}"; did you mean {near} ({_line(names[near], self.file)})?'
+        return f'no {noun} "{name}"; ' + (
+            f"there are {', '.join(names)}" if names else f"there is nothing in {section}:"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Marks a text as the name of something in another section, where it must stand."""
+
+    section: str
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(name: str, info: ValidationInfo) -> str:
+            complaint = info.context.unknown(self.section, name) if isinstance(info.context, Reading) else ""
+            if complaint:
+                raise ValueError(complaint)
+            return name
+
+        return core_schema.with_info_after_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "x-names-of": self.section}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The text of a file that only we may read. Neither repr nor the digest shows it."""
+
+    path: Path
+    text: str = field(repr=False)
+
+    @classmethod
+    def _read(cls, value: object, info: ValidationInfo) -> Secret:
+        if isinstance(value, Secret):
+            return value
+        folder = info.context.folder if isinstance(info.context, Reading) else Path()
+        if not isinstance(value, str):
+            raise ValueError(f"found {found(value)}, expected the name of a file")
+        path = folder / value
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not a text"
+            raise ValueError(f"cannot read the secret in {value}: {reason}") from None
+        return cls(path, text.rstrip("\r\n"))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(cls._read)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "examples": ["secrets/us_sms"]}
+
+
+def wrong(mistakes: Iterable[tuple[Where, str]]) -> PydanticCustomError:
+    """The error of a validator that found several mistakes, each at a path below its own value."""
+    return PydanticCustomError("several", "several mistakes", {"mistakes": tuple(mistakes)})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[M]):
+    """A file that holds no mistakes."""
+
+    value: M
+    sources: Mapping[Path, str]  # each file that was read, with its text
+    digest: str  # SHA-256 of what the file says, environment and includes put in, layout and comments left out
+    warnings: tuple[Mistake, ...]
+    tree: Map = field(repr=False)
+
+    def position(self, path: Where) -> Spot:
+        """Where the value of a path stands, or what is nearest above it. A path that ends in KEY is the key."""
+        return _spot(self.tree, path)
+
+    def mistake(self, finding: Finding) -> Mistake:
+        """A finding with its place in the file."""
+        return _placed(self.tree, finding)
+
+
+def load(
+    path: Path,
+    model: type[M],
+    environ: Mapping[str, str],
+    also: Callable[[M], Iterable[Finding]] = lambda value: (),
+    home: Path | None = None,
+) -> Loaded[M]:
+    """Read a file, and those that it includes, into a model.
+
+    `also` is one more check beside the model's own `findings`. Secrets are found from `home`, else from the
+    folder of the file. Raises ConfigErrors with every mistake.
+    """
+    files = _Files(environ)
+    tree = files.read(path)
+    if files.mistakes and not tree.entries:
+        raise ConfigErrors(files.mistakes)
+    reader = _ModelReader(tree, model, home or path.parent, files.mistakes)
+    value = reader.read()
+    warnings = list(files.warnings)
+    for finding in [*value.findings(), *also(value), *_open_secrets(value)]:
+        (warnings if finding.is_warning else files.mistakes).append(_placed(tree, finding))
+    if files.mistakes:
+        raise ConfigErrors(files.mistakes)
+    content = json.dumps(_data(tree), ensure_ascii=False, separators=(",", ":"))
+    return Loaded(value, files.sources, hashlib.sha256(content.encode()).hexdigest(), tuple(sorted(warnings)), tree)
+
+
+class _Files:
+    """Reads the files and puts their sections together."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.sources: dict[Path, str] = {}
+        self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
+
+    def read(self, path: Path) -> Map:
+        """The sections of a file and of those it includes."""
+        tree = self._one(path)
+        include = tree.entries.pop("include", None)
+        for spot, file in self._included(path.parent, include.node) if include else ():
+            if file in self.sources:
+                self._complain(spot, f"{file.name} is read already")
+                continue
+            other = self._one(file)
+            if "include" in other.entries:
+                self._complain(other.entries.pop("include").spot, f"only {path.name} itself can include files")
+            self._merge(tree, other)
+        return tree
+
+    def _one(self, path: Path) -> Map:
+        name, start = str(path), Spot(str(path), 1, 1)
+        try:
+            raw = path.read_bytes()
+            text = raw.decode("utf-8") if len(raw) <= LARGEST else ""
+        except OSError as error:
+            self._complain(start, f"cannot read this file: {error.strerror}")
+            return Map(start)
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            self._complain(Spot(name, line, 1), "found bytes that are not UTF-8; save the file as UTF-8")
+            return Map(start)
+        if len(raw) > LARGEST:
+            self._complain(start, f"found {len(raw):,} bytes, expected at most {LARGEST:,}")
+        self.sources[path] = text
+        return read_yaml(text, name, self._environ, self.mistakes)
+
+    def _included(self, folder: Path, node: Node) -> Iterator[tuple[Spot, Path]]:
+        if not isinstance(node, Items):
+            if not isinstance(node, Broken):
+                self._complain(node.spot, "expected a list of files such as [campaigns/*.yaml]")
+            return
+        for pattern in node.nodes:
+            if not isinstance(pattern, Scalar) or not pattern.text:
+                self._complain(pattern.spot, "expected the name of a file such as campaigns/*.yaml")
+                continue
+            is_glob = any(sign in pattern.text for sign in "*?[")
+            files = (
+                sorted(folder.glob(pattern.text))
+                if is_glob and not pattern.text.startswith("/")
+                else [folder / pattern.text]
+            )
+            for file in files:
+                if is_glob or file.is_file():
+                    yield pattern.spot, file
+                else:
+                    self._complain(pattern.spot, f"no file {found(pattern.text)}")
+            if not files:
+                self.warnings.append(Mistake(*pattern.spot, f"no file fits {found(pattern.text)}"))
+
+    def _merge(self, tree: Map, other: Map) -> None:
+        for section, entry in other.entries.items():
+            have = tree.entries.get(section)
+            if have is None:
+                tree.entries[section] = entry
+            elif isinstance(have.node, Map) and isinstance(entry.node, Map):
+                self._merge_names(section, have.node, entry.node)
+            elif not isinstance(entry.node, Broken):
+                self._complain(
+                    entry.spot, f"{section} stands twice; it is already in {have.spot.file}:{have.spot.line}"
+                )
+
+    def _merge_names(self, section: str, have: Map, other: Map) -> None:
+        for name, entry in other.entries.items():
+            if name in have.entries:
+                first = have.entries[name].spot
+                self._complain(entry.spot, f"{section}.{name} stands twice; it is already in {first.file}:{first.line}")
+            else:
+                have.entries[name] = entry
+
+    def _complain(self, spot: Spot, text: str) -> None:
+        self.mistakes.append(Mistake(*spot, text))
+
+
+class _ModelReader:
+    """Reads the sections one by one, and the names in a section one by one, so that each mistake is found."""
+
+    def __init__(self, tree: Map, model: type[Any], folder: Path, mistakes: list[Mistake]) -> None:
+        self._tree = tree
+        self._model = model
+        self._mistakes = mistakes
+        known = {
+            section: {name: inside.spot for name, inside in entry.node.entries.items()}
+            if isinstance(entry.node, Map)
+            else None
+            for section, entry in tree.entries.items()
+            if not _is_nothing(entry.node) or isinstance(entry.node, Broken)
+        }
+        self._reading = Reading(folder, tree.spot.file, known, _data(tree))
+
+    def read(self) -> Any:
+        """The document; what could not be read is left out of its map, or is None."""
+        values: dict[str, Any] = {}
+        for name, info in self._model.model_fields.items():
+            entry, item = self._tree.entries.get(name), _item_type(info.annotation)
+            if entry is None or (isinstance(entry.node, Scalar) and entry.node.absent):
+                if info.is_required():
+                    self._complain((), f"{name}: is missing; {info.description}")
+                    values[name] = None if item is None else {}
+                continue
+            if item is None:
+                self._put(values, name, info.rebuild_annotation(), (name,))
+                values.setdefault(name, None)
+            elif isinstance(entry.node, Map):
+                values[name] = self._named(item, name, entry.node)
+            else:
+                values[name] = {}
+                self._complain((name,), f"found {found(_data(entry.node))}, expected names with what they are")
+        for section in self._tree.entries:
+            if section not in self._model.model_fields:
+                self._complain((section, KEY), self._no_such_key(self._model, section, "the file"))
+        return self._model.model_construct(set(values), **values)
+
+    def _named(self, item: Any, section: str, node: Map) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, entry in node.entries.items():
+            if isinstance(entry.node, Map) and "key" in entry.node.entries and _is_named(item):
+                self._complain((section, name, "key", KEY), 'no setting "key"; the name above is the key')
+            self._put(values, name, item, (section, name))
+            if isinstance(values.get(name), Named):
+                values[name] = values[name].model_copy(update={"key": name})
+        return values
+
+    def _put(self, values: dict[str, Any], name: str, kind: Any, path: Where) -> None:
+        node = _node(self._tree, path)
+        self._blanks(node, path)
+        if node is None or _is_nothing(node):
+            return
+        try:
+            values[name] = TypeAdapter(kind).validate_python(_data(node), context=self._reading)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._explain(kind, path, detail)
+
+    def _blanks(self, node: Node | None, path: Where) -> None:
+        """Complain about keys and dashes with nothing behind them."""
+        if isinstance(node, Scalar) and node.blank:
+            hint = 'a text that holds ", " wants quotes' if " " in str(path[-1]) else "a # begins a comment"
+            self._complain((*path, KEY), f'nothing stands behind "{path[-1]}"; write something ({hint})')
+        for step, inside in _inside(node):
+            self._blanks(inside, (*path, step))
+
+    def _explain(self, kind: Any, path: Where, detail: ErrorDetails) -> None:
+        inner = tuple(step for step in detail["loc"])
+        where = (*path, *inner)
+        if detail["type"] == "several":
+            for below, text in detail["ctx"]["mistakes"]:
+                self._complain((*where, *below), text)
+        elif detail["type"] == "extra_forbidden":
+            model = _model_at(kind, inner[:-1])
+            self._complain((*where, KEY), self._no_such_key(model, str(inner[-1]), ".".join(map(str, where[:-1]))))
+        elif detail["type"] == "missing":
+            model, there = _model_at(kind, inner[:-1]), _node(self._tree, where)
+            if there is None or (isinstance(there, Scalar) and not there.blank):
+                self._complain((*where[:-1], KEY), f"{inner[-1]} is missing; {_about(model, str(inner[-1]))}")
+        elif detail["type"] not in ("key", "is_instance_of"):
+            self._complain(where, _in_words(detail))
+
+    def _no_such_key(self, model: type[Any], key: str, place: str) -> str:
+        if key in model.later:
+            return f'"{key}" is not known yet: {model.later[key]}'
+        known = [_written_as(model, name) for name in model.model_fields if name != "key"]
+        near = nearest(key, known)
+        return f'no setting "{key}" in {place}; ' + (
+            f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+        )
+
+    def _complain(self, path: Where, text: str) -> None:
+        if not _is_broken(self._tree, path):
+            self._mistakes.append(Mistake(*_spot(self._tree, path), text))
+
+
+def _about(model: type[Any], key: str) -> str:
+    for name, info in model.model_fields.items():
+        if _written_as(model, name) == key:
+            example = f", for example {_flow(info.examples[0])}" if info.examples else ""
+            return f"{(info.description or 'expected').rstrip('.')}{example}"
+    return "it is needed"
+
+
+def _flow(example: object) -> str:
+    return f"[{', '.join(map(str, example))}]" if isinstance(example, list) else str(example)
+
+
+def _in_words(detail: ErrorDetails) -> str:
+    """What pydantic complains about, in the words of the file."""
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error":
+        words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        near = nearest(value, words) if isinstance(value, str) else ""
+        return f"found {found(value)}, expected {either(words)}" + (f"; did you mean {near}?" if near else "")
+    expected = EXPECTED.get(kind)
+    if expected is None:
+        return f"found {found(value)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    return f"found {found(value)}, expected {expected.format(**context)}"
+
+
+EXPECTED = {
+    "string_type": 'a text (put quotes around one that holds ": " or ", ")',
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "something of the form {pattern}",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "yes or no",
+    "bool_type": "yes or no",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "tuple_type": "a list such as [a, b]",
+    "list_type": "a list such as [a, b]",
+    "too_short": "at least {min_length}",
+    "model_type": "settings, each a key with its value",
+    "mapping_type": "settings, each a key with its value",
+    "dict_type": "settings, each a key with its value",
+}
+
+
+def _written_as(model: type[BaseModel], name: str) -> str:
+    return model.model_fields[name].alias or name
+
+
+def _item_type(annotation: Any) -> Any:
+    """What stands under each name of a section, or None for a section without names."""
+    return get_args(annotation)[1] if get_origin(annotation) in (Mapping, dict) else None
+
+
+def _is_named(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Named)
+
+
+def _model_at(kind: Any, path: Where) -> type[Any]:
+    """The model that a path below `kind` leads to."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _model_at(arguments[0], path)
+    if origin in (Union, UnionType):
+        return _model_at(next(one for one in arguments if one is not type(None)), path)
+    if not path:
+        return kind if isinstance(kind, type) and issubclass(kind, Settings) else Settings
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for name, info in kind.model_fields.items():
+            if _written_as(kind, name) == path[0]:
+                return _model_at(info.annotation, path[1:])
+        return Settings
+    return _model_at(arguments[1 if origin in (Mapping, dict) else 0], path[1:]) if arguments else Settings
+
+
+def _inside(node: Node | None) -> list[tuple[Step, Node]]:
+    if isinstance(node, Map):
+        return [(key, entry.node) for key, entry in node.entries.items()]
+    return list(enumerate(node.nodes)) if isinstance(node, Items) else []
+
+
+def _data(node: Node | None) -> Any:
+    """Plain maps, lists and strings, without what is broken, blank or made empty by the environment."""
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, Items):
+        return [_data(inside) for inside in node.nodes if not _is_nothing(inside)]
+    return {key: _data(inside) for key, inside in _inside(node) if not _is_nothing(inside)}
+
+
+def _is_nothing(node: Node) -> bool:
+    return isinstance(node, Broken) or (isinstance(node, Scalar) and node.absent)
+
+
+def _node(tree: Node | None, path: Where) -> Node | None:
+    for step in path:
+        tree = dict(_inside(tree)).get(step)
+    return tree
+
+
+def _is_broken(tree: Map, path: Where) -> bool:
+    """True when a mistake on the way to this path is already told."""
+    return any(isinstance(_node(tree, path[:length]), Broken) for length in range(1, len(path) + 1))
+
+
+def _spot(tree: Map, path: Where) -> Spot:
+    node: Node = tree
+    spot = tree.spot
+    for place, step in enumerate(path):
+        entry = node.entries.get(str(step)) if isinstance(node, Map) else None
+        if isinstance(entry, Entry):
+            node = entry.node
+            spot = entry.spot if path[place + 1 :] == (KEY,) else node.spot
+        elif isinstance(node, Items) and isinstance(step, int) and 0 <= step < len(node.nodes):
+            node = node.nodes[step]
+            spot = node.spot
+        else:
+            break
+    return spot
+
+
+def _placed(tree: Map, finding: Finding) -> Mistake:
+    spot = _spot(tree, finding.path)
+    if not finding.see:
+        return Mistake(*spot, finding.text)
+    return Mistake(*spot, f"{finding.text} ({_line(_spot(tree, finding.see), spot.file)})")
+
+
+def _line(spot: Spot, file: str) -> str:
+    """Where something stands, for a reader who looks at a file."""
+    return f"line {spot.line}" if spot.file == file else f"{spot.file}:{spot.line}"
+
+
+def _open_secrets(value: object, path: Where = ()) -> Iterator[Finding]:
+    """Warn of secrets that others on this machine may read."""
+    if isinstance(value, Secret):
+        if value.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield Finding(path, f"others on this machine can read {value.path}; chmod 600 it", is_warning=True)
+    elif isinstance(value, Settings):
+        for name in type(value).model_fields:
+            yield from _open_secrets(getattr(value, name, None), (*path, _written_as(type(value), name)))
+    elif isinstance(value, Mapping):
+        for name, inside in value.items():
+            yield from _open_secrets(inside, (*path, name))

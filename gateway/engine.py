@@ -1,0 +1,204 @@
+"""The moving parts of the gateway: channels, their dispatchers, the inbox and the journal, started and drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping
+
+from gateway import messages, outbox
+from gateway.channels import KINDS
+from gateway.channels.base import Channel, Upward
+from gateway.clock import Clock
+from gateway.dispatcher import Dispatcher, Queue
+from gateway.errors import Failure
+from gateway.ids import Ids
+from gateway.inbox import Answer, Inbox, Recognise
+from gateway.journal import REF_MS, Journal
+from gateway.messages import Lane, State
+from gateway.outbox import Gate
+from gateway.pacing import Pace
+from gateway.settings import ChannelSettings
+from gateway.store import Store, Tx
+from gateway.values import HostPort
+
+log = logging.getLogger(__name__)
+
+FOLD_S = 0.25
+ALIVE_S = 5.0
+SEEN_MS = 7 * 86_400_000
+GRACE_MS = 6 * 3_600_000  # how long after a message's life its receipt is waited for
+OVERDUE = 1_000  # messages whose fate is given up on in one transaction
+
+
+class Gateway:
+    """Sends, receives and remembers for one brand. `run` holds it up until cancelled; `drain` comes first."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        brand: int,
+        gate: Gate,
+        recognise: Recognise,
+        answer: Answer,
+        chance: random.Random,
+    ) -> None:
+        self.journal = Journal(brand)
+        self.dispatchers: dict[str, Dispatcher] = {}
+        self.channels: dict[str, Channel] = {}
+        self.folded = 0  # events since the start
+        self.inbox = Inbox(
+            store=store,
+            clock=clock,
+            ids=ids,
+            brand=brand,
+            journal=self.journal,
+            recognise=recognise,
+            answer=answer,
+            replied=self.wake,
+        )
+        self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
+        self._gate, self._chance = gate, chance
+
+    # --- start
+
+    async def open(self, settings: Mapping[str, ChannelSettings], simulator: HostPort, owner: str) -> None:
+        """Make the channels, take over every queue, and decide about what a crash left in the air."""
+        upward = Upward(answered=self._answered, arrived=self.inbox.arrived, ready=self._ready)
+        for name, each in settings.items():
+            dispatcher = Dispatcher(
+                name=name,
+                store=self._store,
+                clock=self._clock,
+                brand=self._brand,
+                journal=self.journal,
+                gate=self._gate,
+                rate=each.rate.per_s,
+                chance=self._chance,
+                stopped=self._stopped,
+            )
+            dispatcher.channel = KINDS[each.kind](name, each, upward, self._clock.now_ms, simulator)
+            self.dispatchers[name] = dispatcher
+            self.channels[name] = dispatcher.channel
+        self.inbox.channels = self.channels
+        self.journal.remember(await self._store.write(self.journal.recall))
+        await self.adopt(owner)
+
+    async def adopt(self, owner: str) -> None:
+        """Own every queue that is there and not ours yet."""
+        for queue in await self._store.write(self._adopt, owner):
+            dispatcher = self.dispatchers.get(queue[0])
+            if dispatcher is not None:
+                dispatcher.queues.append(queue[1])
+        self.wake()
+
+    async def _adopt(self, tx: Tx, owner: str) -> list[tuple[str, Queue]]:
+        owned = {queue.id for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
+        now = self._clock.now_ms()
+        adopted = []
+        for id_, channel, lane, run, _, rate, _ in await tx.rows("queue_list", brand=self._brand):
+            if id_ in owned or channel not in self.dispatchers:
+                continue
+            epoch = await outbox.take_over(tx, brand=self._brand, queue=id_, owner=owner, now=now)
+            adopted.append((channel, Queue(id_, Lane(lane), run, epoch, Pace(rate, time.monotonic()))))
+        return adopted
+
+    # --- run
+
+    async def run(self) -> None:
+        """Hold everything up until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, dispatcher in self.dispatchers.items():
+                group.create_task(dispatcher.channel.run(), name=f"channel {name}")
+                group.create_task(dispatcher.run(), name=f"dispatcher {name}")
+            group.create_task(self._fold_on(), name="fold")
+            group.create_task(self._say_alive(), name="alive")
+            self.inbox.think()
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.wake()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Claim nothing more, wait for answers on the way, record them, unbind, fold what is left."""
+        async with asyncio.TaskGroup() as group:
+            for dispatcher in self.dispatchers.values():
+                group.create_task(dispatcher.drain(timeout_s))
+        await self.fold()
+
+    def _answered(self, channel: str, answers: list[messages.Answer]) -> None:
+        self.dispatchers[channel].answered(answers)
+
+    def _ready(self, channel: str) -> None:
+        self.dispatchers[channel].ready()
+
+    def _stopped(self, channel: str, failure: Failure) -> None:
+        log.error("%s: the carrier refuses our account or set-up, everything is held: %s", channel, failure.words)
+
+    async def _fold_on(self) -> None:
+        while True:
+            await asyncio.sleep(FOLD_S)
+            await self.fold()
+
+    async def fold(self) -> None:
+        """Bring states and sums up to date with everything that has happened."""
+        more = True
+        while more:
+            try:
+                folded = await self._store.write_bulk(self.journal.fold, self._clock.now_ms())
+            except Exception:  # a full disk, say: nothing is lost, the events are there
+                log.exception("folding failed, trying again")
+                self.journal.forget()
+                return
+            self.journal.release(folded.released)
+            self.folded += folded.events
+            more = folded.more
+
+    async def _say_alive(self) -> None:
+        """Note which lines live, so that a repeat after a crash can be told from a new text."""
+        while True:
+            await asyncio.sleep(ALIVE_S)
+            await self._store.write_bulk(self._note_lines)
+
+    async def _note_lines(self, tx: Tx) -> None:
+        now = self._clock.now_ms()
+        rows = [(name, line, self._brand, now) for name, line in self.inbox.lines().items()]
+        await tx.many("line_alive", rows)
+
+    # --- housekeeping, now and then
+
+    async def tidy(self) -> None:
+        """Give up on receipts that will not come, join what is left of long texts, forget what is old."""
+        now = self._clock.now_ms()
+        found = OVERDUE
+        while found == OVERDUE:
+            found = await self._store.write_bulk(self._give_up, now)
+            await self.fold()  # or the same messages would be found again
+        if await self._store.write_bulk(self.inbox.complete_stale, now):
+            self.inbox.think()
+        await self._store.write_bulk(self._forget_old, now)
+
+    async def _give_up(self, tx: Tx, now: int) -> int:
+        """Messages without a receipt by the end of their life and the grace are unknown for good."""
+        events: list[tuple[object, ...]] = []
+        before = now - GRACE_MS
+        for state in (State.SENT, State.IN_DOUBT):
+            room = OVERDUE - len(events)
+            rows = await tx.rows("state_overdue", state=int(state), before=before, limit=room)
+            events += [
+                (self._brand, run, message, -1, parts, State.UNKNOWN, now, "no receipt", "")
+                for message, run, parts in rows
+            ]
+        await tx.many("event_insert", events)
+        return len(events)
+
+    async def _forget_old(self, tx: Tx, now: int) -> None:
+        await tx.run("seen_expire", before=now - SEEN_MS)
+        await tx.run("line_expire", before=now - SEEN_MS)
+        await tx.run("ref_expire", before=now - REF_MS)

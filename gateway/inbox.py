@@ -1,0 +1,239 @@
+"""Keep, thank, think: what arrives is on disk before the carrier is thanked, and answered after that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway.channels.base import Channel
+from gateway.clock import Clock
+from gateway.ids import Ids
+from gateway.journal import Arrived, Journal
+from gateway.messages import Inbound, Receipt
+from gateway.store import Store, Tx
+
+log = logging.getLogger(__name__)
+
+THINK_AT_ONCE = 50  # texts in one transaction
+REPEAT_MS = 60_000  # a repeat on a later line is one if the first came so shortly before its line fell
+PIECES_MS = 10 * 60_000  # how long the missing piece of a long text is waited for
+WAITING, DONE, FAILED = 0, 1, 2
+
+
+class Kept(NamedTuple):
+    """A text that is on disk; `intent` is what was recognised when it was kept."""
+
+    id: int
+    channel: str
+    sender: str
+    recipient: str
+    text: str
+    person: int
+    at: int
+    intent: str
+
+
+Recognise = Callable[[Tx, str, Inbound, int], Coroutine[Any, Any, tuple[int, str]]]
+Answer = Callable[[Tx, Kept], Coroutine[Any, Any, str]]
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What came in on a channel while the last commit ran."""
+
+    channel: str
+    receipts: Arrived = field(default_factory=Arrived)
+    texts: list[Inbound] = field(default_factory=list)
+    handles: list[object] = field(default_factory=list)
+
+
+class Inbox:
+    """Takes what channels bring.
+
+    `recognise` finds the person and obeys an opt-out inside the transaction that keeps the text; `answer`
+    decides on a kept text and puts its reply, in the transaction that marks it as thought.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        brand: int,
+        journal: Journal,
+        recognise: Recognise,
+        answer: Answer,
+        replied: Callable[[], None],
+    ) -> None:
+        self.channels: Mapping[str, Channel] = {}
+        self.failed = 0  # texts that a person must look at
+        self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
+        self._journal = journal
+        self._recognise, self._answer, self._replied = recognise, answer, replied
+        self._gathered: dict[str, Arrivals] = {}
+        self._lines: dict[str, int] = {}
+        self._keeping = self._thinking = self._think_again = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that arrived is kept, thanked and thought about."""
+        return not (self._gathered or self._keeping or self._thinking)
+
+    def lines(self) -> dict[str, int]:
+        """The connection that each channel last brought a text on."""
+        return self._lines
+
+    def arrived(self, channel: str, receipts: list[Receipt], texts: list[Inbound]) -> None:
+        """Take what one read of a socket brought. Called by channels; returns at once."""
+        arrivals = self._gathered.get(channel)
+        if arrivals is None:
+            arrivals = self._gathered[channel] = Arrivals(channel)
+        if receipts:
+            found = self._journal.match(channel, receipts, self._clock.now_ms())
+            arrivals.receipts.events += found.events
+            arrivals.receipts.unmatched += found.unmatched
+            arrivals.handles += [receipt.handle for receipt in receipts]
+        if texts:
+            arrivals.texts += texts
+            self._lines[channel] = texts[-1].line
+            arrivals.handles += [text.handle for text in texts]
+        if not self._keeping:
+            self._keep_gathered()
+
+    def _keep_gathered(self) -> None:
+        """One transaction for all that has come; what comes meanwhile waits for the next."""
+        if not self._gathered:
+            return
+        batch, self._gathered = list(self._gathered.values()), {}
+        self._keeping = True
+        self._store.submit(self._keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
+
+    async def _keep(self, tx: Tx, batch: list[Arrivals]) -> int:
+        kept = 0
+        for arrivals in batch:
+            await self._journal.record(tx, arrivals.receipts)
+            for text in arrivals.texts:
+                kept += await self._keep_text(tx, arrivals.channel, text)
+            lines = {text.line for text in arrivals.texts}
+            now = self._clock.now_ms()
+            await tx.many("line_alive", [(arrivals.channel, line, self._brand, now) for line in lines])
+        return kept
+
+    def _kept(self, batch: list[Arrivals], kept: int | None, error: BaseException | None) -> None:
+        self._keeping = False
+        for arrivals in batch:
+            channel = self.channels[arrivals.channel]
+            (channel.thank if error is None else channel.refuse)(arrivals.handles)
+        if error is not None:  # the store is full or broken; the carrier brings these again
+            log.error("arrivals could not be kept", exc_info=error)
+        if kept:
+            self.think()
+        self._keep_gathered()
+
+    async def _keep_text(self, tx: Tx, channel: str, text: Inbound) -> bool:
+        """Keep one text, or one piece of a long one; False when there is nothing to think about yet."""
+        now = self._clock.now_ms()
+        if await self._is_repeat(tx, channel, text, now):
+            return False
+        if text.joint is not None:
+            whole = await self._join(tx, channel, text, now)
+            if whole is None:
+                return False
+            text = whole
+        try:
+            person, intent = await tx.attempt(self._recognise, channel, text, now)
+            thought, outcome = WAITING, ""
+        except Exception as error:  # one text must not keep the others from being kept
+            log.exception("a text could not be recognised")
+            person, intent, thought, outcome = 0, "", FAILED, f"not understood by the program: {error!r}"
+            self.failed += 1
+        row = (
+            self._ids.next(), self._brand, channel, text.sender, text.recipient, text.text, person, now, intent,
+            thought, outcome,
+        )  # fmt: skip
+        await tx.many("inbound_insert", [row])
+        return thought == WAITING
+
+    async def _is_repeat(self, tx: Tx, channel: str, text: Inbound, now: int) -> bool:
+        """Whether the carrier brings this for the second time.
+
+        A carrier's own id settles it. SMPP has none: there an identical text is a repeat only on a later
+        line, when the first came within a minute before its line fell, so that our thanks may have been
+        lost. On one line it is a new text: a second VOTE is a second VOTE.
+        """
+        mark = text.carrier_id or text.fingerprint
+        if not mark:
+            return False
+        for line, at, alive_at in await tx.rows("seen_get", channel=channel, mark=mark):
+            if text.carrier_id or (line != text.line and at >= (alive_at or at) - REPEAT_MS):
+                return True
+        await tx.many("seen_insert", [(channel, mark, self._brand, text.line, now)])
+        return False
+
+    async def _join(self, tx: Tx, channel: str, text: Inbound, now: int) -> Inbound | None:
+        """Add a piece; the whole text when it was the last one missing."""
+        joint = text.joint
+        if joint is None:
+            return text
+        key = {
+            "channel": channel,
+            "sender": text.sender,
+            "recipient": text.recipient,
+            "reference": joint.reference,
+            "total": joint.total,
+        }
+        await tx.run("piece_insert", **key, number=joint.number, brand=self._brand, text=text.text, at=now)
+        pieces = await tx.rows("piece_list", **key)
+        if len(pieces) < joint.total:
+            return None
+        await tx.run("piece_delete", **key)
+        return text._replace(text="".join(piece for _, piece in pieces), joint=None)
+
+    async def complete_stale(self, tx: Tx, now: int) -> int:
+        """Keep long texts whose last piece never came as what there is of them."""
+        stale = await tx.rows("piece_stale", before=now - PIECES_MS)
+        for channel, sender, recipient, reference, total in stale:
+            key = {
+                "channel": channel, "sender": sender, "recipient": recipient, "reference": reference, "total": total,
+            }  # fmt: skip
+            pieces = await tx.rows("piece_list", **key)
+            await tx.run("piece_delete", **key)
+            text = Inbound(sender, recipient, "".join(piece for _, piece in pieces))
+            await self._keep_text(tx, channel, text)
+        return len(stale)
+
+    def think(self) -> None:
+        """Answer what waits. Called after keeping, at start, and once a second in case."""
+        if self._thinking:
+            self._think_again = True
+            return
+        self._thinking = True
+        self._think_again = False
+        self._store.submit(self._think, done=self._thought)
+
+    async def _think(self, tx: Tx) -> int:
+        """Think about the oldest texts, in order; each one's effects and its mark share a savepoint."""
+        waiting = await tx.all(Kept, "inbound_waiting", limit=THINK_AT_ONCE)
+        for kept in waiting:
+            try:
+                outcome = await tx.attempt(self._answer, kept)
+                mark = DONE
+            except Exception as error:
+                log.exception("a text could not be answered", extra={"inbound": kept.id})
+                outcome, mark = f"the program failed: {error!r}", FAILED
+                self.failed += 1
+            await tx.many("inbound_thought", [(mark, outcome, kept.id)])
+        return len(waiting)
+
+    def _thought(self, count: int | None, error: BaseException | None) -> None:
+        self._thinking = False
+        if error is not None:
+            log.error("thinking could not be committed", exc_info=error)
+            return
+        if count:
+            self._replied()
+        if self._think_again or count == THINK_AT_ONCE:
+            self.think()

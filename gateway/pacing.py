@@ -1,0 +1,40 @@
+"""How fast we may send: a token bucket that counts parts."""
+
+from __future__ import annotations
+
+
+class Pace:
+    """At most `rate` parts a second on average, and never more than one second's worth at once.
+
+    `rate` 0 means no limit. `now` is in seconds of any steady clock.
+    """
+
+    __slots__ = ("_at", "_tokens", "rate")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._tokens = min(rate, 1.0) if rate else 0.0
+        self._at = now
+
+    def room(self, now: float, most: int) -> int:
+        """How many parts may leave at this moment, at most `most`."""
+        if not self.rate:
+            return most
+        burst = max(1.0, self.rate * BURST_S)
+        self._tokens = min(burst, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        return min(most, int(self._tokens))
+
+    def spend(self, parts: int) -> None:
+        """Take what was sent. A message of several parts may run into debt, which is waited off."""
+        if self.rate:
+            self._tokens -= parts
+
+    def wait_s(self) -> float:
+        """How long until the next part may leave."""
+        if not self.rate or self._tokens >= 1:
+            return 0.0
+        return (1 - self._tokens) / self.rate
+
+
+BURST_S = 0.25  # a quarter of a second's worth at once: smooth enough for carriers that count by the second

@@ -1,0 +1,53 @@
+-- Texts that came in: kept before the carrier is thanked, thought about afterwards.
+
+-- name: inbound_insert
+INSERT INTO inbound (id, brand_id, channel, sender, recipient, text, person, at, intent, thought, outcome)
+VALUES (:id, :brand, :channel, :sender, :recipient, :text, :person, :at, :intent, :thought, :outcome)
+
+-- name: inbound_waiting
+SELECT id, channel, sender, recipient, text, person, at, intent FROM inbound WHERE thought = 0 ORDER BY id LIMIT :limit
+
+-- name: inbound_thought
+UPDATE inbound SET thought = :thought, outcome = :outcome WHERE id = :id
+
+-- name: inbound_last_id
+SELECT coalesce(max(id), 0) FROM inbound
+
+-- name: inbound_of_person
+SELECT id, channel, recipient, text, at, intent, thought, outcome FROM inbound WHERE person = :person ORDER BY id
+
+-- name: seen_get
+SELECT s.line, s.at, l.alive_at FROM seen s LEFT JOIN line l ON l.channel = s.channel AND l.line = s.line
+WHERE s.channel = :channel AND s.mark = :mark
+
+-- name: seen_insert
+INSERT INTO seen (channel, mark, brand_id, line, at) VALUES (:channel, :mark, :brand, :line, :at)
+ON CONFLICT DO NOTHING
+
+-- name: seen_expire
+DELETE FROM seen WHERE at < :before
+
+-- name: line_alive
+INSERT INTO line (channel, line, brand_id, alive_at) VALUES (:channel, :line, :brand, :alive_at)
+ON CONFLICT (channel, line) DO UPDATE SET alive_at = excluded.alive_at
+
+-- name: line_expire
+DELETE FROM line WHERE alive_at < :before
+
+-- name: piece_insert
+INSERT INTO piece (channel, sender, recipient, reference, total, number, brand_id, text, at)
+VALUES (:channel, :sender, :recipient, :reference, :total, :number, :brand, :text, :at)
+ON CONFLICT DO NOTHING
+
+-- name: piece_list
+SELECT number, text FROM piece
+WHERE channel = :channel AND sender = :sender AND recipient = :recipient AND reference = :reference AND total = :total
+ORDER BY number
+
+-- name: piece_delete
+DELETE FROM piece
+WHERE channel = :channel AND sender = :sender AND recipient = :recipient AND reference = :reference AND total = :total
+
+-- name: piece_stale
+SELECT channel, sender, recipient, reference, total FROM piece
+GROUP BY channel, sender, recipient, reference, total HAVING max(at) < :before LIMIT 100

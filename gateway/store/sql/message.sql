@@ -1,0 +1,104 @@
+-- Messages out: written once, then claimed from the outbox and settled.
+
+-- name: message_insert
+INSERT INTO message (id, brand_id, run, person, purpose, program, channel, sender, address, zone, text, parts, price,
+                     valid_until, repeat, answers)
+VALUES (:id, :brand, :run, :person, :purpose, :program, :channel, :sender, :address, :zone, :text, :parts, :price,
+        :valid_until, :repeat, :answers)
+
+-- name: message_last_id
+SELECT coalesce(max(id), 0) FROM message
+
+-- name: message_of
+-- The whole message, for explain and the console.
+SELECT id, run, purpose, program, channel, sender, address, text, parts, price FROM message WHERE id = :id
+
+-- name: messages_to_person
+SELECT m.id, m.run, m.purpose, m.channel, m.sender, m.text, m.parts, coalesce(s.state, 0), coalesce(s.code, ''),
+       coalesce(s.at, 0), m.answers
+FROM message m LEFT JOIN state s ON s.message = m.id
+WHERE m.person = :person ORDER BY m.id
+
+-- name: outbox_insert
+INSERT INTO outbox (queue, due, id, brand_id, person, attempt, missing, crashes)
+VALUES (:queue, :due, :id, :brand, :person, :attempt, :missing, :crashes)
+
+-- name: outbox_due
+-- CROSS JOIN and the LEFT JOINs keep the order of the outbox; every look-up is by primary key, and for a
+-- campaign they walk in person order, because the planner wrote in person order.
+SELECT o.due, o.id, o.person, o.attempt, o.missing, o.crashes, m.run, m.purpose, m.program, m.sender, m.address,
+       m.zone, m.text, m.parts, m.valid_until, m.repeat, s.at, r.times
+FROM outbox o CROSS JOIN message m ON m.id = o.id
+LEFT JOIN stop s ON s.person = o.person
+LEFT JOIN reach r ON r.person = o.person AND r.program = m.program
+WHERE o.queue = :queue AND o.due <= :now
+ORDER BY o.due, o.id LIMIT :limit
+
+-- name: outbox_delete_through
+-- What was read in (due, id) order in this transaction is removed as the range that it is.
+DELETE FROM outbox WHERE queue = :queue AND (due, id) <= (:due, :id)
+
+-- name: outbox_next_due
+SELECT min(due) FROM outbox WHERE queue = :queue
+
+-- name: outbox_of_run
+SELECT o.queue, o.due, o.id, o.person, m.parts FROM outbox o CROSS JOIN message m ON m.id = o.id
+WHERE o.queue = :queue ORDER BY o.due, o.id LIMIT :limit
+
+-- name: flight_insert
+INSERT INTO flight (queue, id, brand_id, person, attempt, missing, crashes, epoch, at)
+VALUES (:queue, :id, :brand, :person, :attempt, :missing, :crashes, :epoch, :at)
+
+-- name: flight_delete
+DELETE FROM flight WHERE queue = :queue AND id = :id
+
+-- name: flight_left
+-- What a dead owner had claimed: at most a window and a batch.
+SELECT f.id, f.person, f.attempt, f.missing, f.crashes, f.at, m.run, m.parts, m.repeat
+FROM flight f CROSS JOIN message m ON m.id = f.id WHERE f.queue = :queue ORDER BY f.id
+
+-- name: flight_clear
+DELETE FROM flight WHERE queue = :queue
+
+-- name: flight_count
+SELECT count(*) FROM flight f CROSS JOIN queue q ON q.id = f.queue WHERE q.run = :run
+
+-- name: reach_put
+INSERT INTO reach (person, program, brand_id, times) VALUES (:person, :program, :brand, :times)
+ON CONFLICT (person, program) DO UPDATE SET times = excluded.times
+
+-- name: reach_get
+SELECT times FROM reach WHERE person = :person AND program = :program
+
+-- name: queue_insert
+INSERT INTO queue (id, brand_id, channel, lane, run, shard, active, rate, owner, epoch, lease_until)
+VALUES (:id, :brand, :channel, :lane, :run, 0, 1, :rate, '', 0, 0)
+ON CONFLICT (brand_id, channel, lane, run, shard) DO NOTHING
+
+-- name: queue_find
+SELECT id FROM queue WHERE brand_id = :brand AND channel = :channel AND lane = :lane AND run = :run AND shard = 0
+
+-- name: queue_list
+SELECT id, channel, lane, run, active, rate, epoch FROM queue WHERE brand_id = :brand ORDER BY id
+
+-- name: queue_take
+UPDATE queue SET owner = :owner, epoch = epoch + 1 WHERE id = :queue RETURNING epoch
+
+-- name: queue_state
+SELECT epoch, active FROM queue WHERE id = :queue
+
+-- name: queue_set_active
+UPDATE queue SET active = :active WHERE brand_id = :brand AND run = :run
+
+-- name: queue_drop
+DELETE FROM queue WHERE id = :queue
+
+-- name: tally_add
+INSERT INTO tally (run, state, reason, brand_id, n) VALUES (:run, :state, :reason, :brand, :n)
+ON CONFLICT (run, state, reason) DO UPDATE SET n = n + excluded.n
+
+-- name: tally_of_run
+SELECT state, reason, n FROM tally WHERE run = :run AND n <> 0 ORDER BY state, reason
+
+-- name: refusals_of_run
+SELECT reason, count(*) FROM refusal WHERE run = :run GROUP BY reason ORDER BY reason

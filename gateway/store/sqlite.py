@@ -1,0 +1,399 @@
+"""The embedded engine: SQLite in WAL with every commit synced, one writing thread, readers beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import orjson
+
+from gateway.errors import StoreError
+from gateway.store import conditions, queries
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SCHEMA = 1  # the newest migration that this code knows
+READERS = 2
+BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
+WAL_PAGES = 4_000  # about 16 MB between checkpoints; the limit below bounds the file
+WAL_LIMIT = 64 * 1024 * 1024
+
+
+class Tx:
+    """One transaction as its function sees it. Only these methods may be awaited inside one.
+
+    Here they never wait: the writing thread drives the function from start to end, so that no other
+    statement can come in between. Parameters go by name; a list or a dict is handed over as JSON.
+    """
+
+    __slots__ = ("_execute", "_executemany", "_queries")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        cursor = connection.cursor()
+        self._execute = cursor.execute
+        self._executemany = cursor.executemany
+        self._queries = queries.load("sqlite")
+
+    async def rows(self, query: str, /, **values: object) -> list[tuple[Any, ...]]:
+        """All rows of a query, as plain tuples."""
+        found = self._queries[query]
+        return self._execute(found.sql, [plain(values[name]) for name in found.names]).fetchall()
+
+    async def all(self, into: Callable[..., T], query: str, /, **values: object) -> list[T]:
+        """All rows, each as what `into` makes of its columns."""
+        return [into(*row) for row in await self.rows(query, **values)]
+
+    async def one(self, into: Callable[..., T], query: str, /, **values: object) -> T | None:
+        """The first row, or None."""
+        rows = await self.rows(query, **values)
+        return into(*rows[0]) if rows else None
+
+    async def value(self, query: str, /, **values: object) -> Any:
+        """The first column of the first row, or None."""
+        rows = await self.rows(query, **values)
+        return rows[0][0] if rows else None
+
+    async def run(self, query: str, /, **values: object) -> int:
+        """Run a statement; how many rows it touched."""
+        found = self._queries[query]
+        return self._execute(found.sql, [plain(values[name]) for name in found.names]).rowcount
+
+    async def many(self, query: str, rows: Iterable[Sequence[object]], /) -> int:
+        """Run a statement for each row, its values in the order in which the statement names them."""
+        return self._executemany(self._queries[query].sql, rows).rowcount
+
+    async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+        """Run a part of the transaction that may fail alone: what it wrote is undone, its error is raised."""
+        self._execute("SAVEPOINT attempt")
+        try:
+            result = await function(self, *args)
+        except BaseException:
+            self._execute("ROLLBACK TO attempt")
+            self._execute("RELEASE attempt")
+            raise
+        self._execute("RELEASE attempt")
+        return result
+
+    async def people(self, query: str, condition: conditions.Condition, /, **values: object) -> list[tuple[Any, ...]]:
+        """Rows of a query over person `p` with `AND :condition` in it, filled from the tree."""
+        found = self._queries[query]
+        names = [name for name in found.names if name != "condition"]
+        at = found.names.index("condition") + 1
+        sql, inner = conditions.render(condition, self._queries, len(found.names) + 1)
+        text = re.sub(rf"\?{at}\b", lambda _: sql, found.sql)
+        given = [plain(values[name]) if name in names else None for name in found.names]
+        return self._execute(text, [*given, *map(plain, inner)]).fetchall()
+
+
+def plain(value: object) -> Any:
+    """A value as SQLite takes it."""
+    if isinstance(value, list | dict | tuple | set | frozenset):
+        return orjson.dumps(list(value) if isinstance(value, set | frozenset) else value).decode()
+    return value
+
+
+@dataclass(slots=True)
+class Job:
+    """A transaction that waits for the thread; `done` is called in the event loop after the commit."""
+
+    loop: asyncio.AbstractEventLoop
+    done: Callable[[Job], None]
+    function: Callable[..., Coroutine[Any, Any, Any]]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Line:
+    """Jobs that wait for a thread: urgent ones leave first."""
+
+    condition: threading.Condition = field(default_factory=threading.Condition)
+    urgent: deque[Job] = field(default_factory=deque)
+    bulk: deque[Job] = field(default_factory=deque)
+    closed: bool = False
+
+    def put(self, job: Job, *, bulk: bool) -> None:
+        """Add a job and wake a thread."""
+        with self.condition:
+            if self.closed:
+                raise StoreError("the store is closed")
+            (self.bulk if bulk else self.urgent).append(job)
+            self.condition.notify()
+
+    def take(self) -> list[Job] | None:
+        """All urgent jobs and one bulk job; None once closed and empty."""
+        with self.condition:
+            while not (self.urgent or self.bulk):
+                if self.closed:
+                    return None
+                self.condition.wait()
+            jobs = list(self.urgent)
+            self.urgent.clear()
+            if self.bulk:
+                jobs.append(self.bulk.popleft())
+            return jobs
+
+    def give_back(self, jobs: list[Job]) -> None:
+        """Put back what one commit had no time for, before everything else."""
+        with self.condition:
+            self.urgent.extendleft(reversed(jobs))
+
+    def close(self) -> None:
+        """Take nothing more; threads end when the line is empty."""
+        with self.condition:
+            self.closed = True
+            self.condition.notify_all()
+
+
+class Worker(threading.Thread):
+    """A thread with a connection of its own, which runs gathered jobs between one BEGIN and one COMMIT.
+
+    Gathering needs no timer: while one commit is synced to the disk, the next jobs come together, so a
+    lone one still takes half a millisecond. A commit thread costs a fifth against committing on the event
+    loop, for the interpreter lock passing back and forth; it is right all the same where a sync takes
+    milliseconds.
+    """
+
+    def __init__(self, name: str, connection: sqlite3.Connection, line: Line, begin: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._connection = connection
+        self._line = line
+        self._begin = begin
+        self._tx = Tx(connection)
+
+    def run(self) -> None:
+        """Take, commit, deliver, until the line is closed."""
+        while (jobs := self._line.take()) is not None:
+            jobs = self._commit(jobs)
+            # One wake-up of the loop for the whole batch; a waiter that has gone must not harm the others.
+            by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+            for job in jobs:
+                by_loop.setdefault(job.loop, []).append(job)
+            for loop, done in by_loop.items():
+                try:
+                    loop.call_soon_threadsafe(deliver, done)
+                except RuntimeError:  # the loop was closed while we committed; what is committed stays so
+                    continue
+        self._connection.close()
+
+    def _commit(self, jobs: list[Job]) -> list[Job]:
+        execute = self._connection.execute
+        started = time.perf_counter()
+        done: list[Job] = []
+        try:
+            execute(self._begin)
+            for at, job in enumerate(jobs):
+                if at and time.perf_counter() - started > BATCH_S:
+                    self._line.give_back(jobs[at:])
+                    break
+                done.append(job)
+                self._attempt(job)
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            refused = StoreError(f"the store could not commit: {error}")
+            refused.__cause__ = error
+            for job in done or jobs:
+                job.result, job.error = None, job.error or refused
+            done = done or jobs
+        return done
+
+    def _attempt(self, job: Job) -> None:
+        """One job inside a savepoint of its own, so that its failure is its own."""
+        execute = self._connection.execute
+        execute("SAVEPOINT job")
+        try:
+            job.result = drive(job.function(self._tx, *job.arguments, **job.keywords))
+        except Exception as error:
+            job.error = error
+            if not self._connection.in_transaction:  # the engine rolled everything back (disk full, say)
+                raise sqlite3.OperationalError(str(error)) from error
+            execute("ROLLBACK TO job")
+        execute("RELEASE job")
+
+
+def deliver(jobs: list[Job]) -> None:
+    """Hand results to those who wait, in the event loop."""
+    for job in jobs:
+        job.done(job)
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a transaction's function to its end without a loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise RuntimeError("a transaction may await nothing but its tx")
+
+
+class Store:
+    """The database of one business.
+
+    `write` runs a function of a transaction and returns its result after the commit is on the disk;
+    `submit` does the same without a task or a future for callers who handle whole batches. `read` sees
+    one snapshot.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+        self._writes = Line()
+        self._reads = Line()
+        self._workers = [Worker("store-writer", connect(path), self._writes, "BEGIN IMMEDIATE")]
+        for number in range(READERS):
+            connection = connect(path)
+            connection.execute("PRAGMA query_only = ON")
+            self._workers.append(Worker(f"store-reader-{number}", connection, self._reads, "BEGIN"))
+        for worker in self._workers:
+            worker.start()
+
+    async def write(
+        self, function: Callable[Concatenate[Tx, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(tx, ...)` as one transaction; return after its commit."""
+        return await self._wait(self._writes, False, function, args, kwargs)
+
+    async def write_bulk(
+        self, function: Callable[Concatenate[Tx, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same behind everything urgent: for planner, importer and other long work, in short pieces."""
+        return await self._wait(self._writes, True, function, args, kwargs)
+
+    async def read(
+        self, function: Callable[Concatenate[Tx, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(tx, ...)` on one snapshot, beside the writer."""
+        return await self._wait(self._reads, False, function, args, kwargs)
+
+    def submit(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """Write without waiting; `done(result, error)` is called in this loop after the commit."""
+        loop = asyncio.get_running_loop()
+        self._writes.put(Job(loop, lambda job: done(job.result, job.error), function, args), bulk=False)
+
+    async def _wait(
+        self, line: Line, bulk: bool, function: Callable[..., Coroutine[Any, Any, T]], args: Any, kwargs: Any
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+
+        def done(job: Job) -> None:
+            if waiter.cancelled():
+                return
+            if job.error is not None:
+                waiter.set_exception(job.error)
+            else:
+                waiter.set_result(job.result)
+
+        line.put(Job(loop, done, function, args, kwargs), bulk=bulk)
+        return await waiter
+
+    def close(self) -> None:
+        """Finish what waits, then close."""
+        for line in (self._writes, self._reads):
+            line.close()
+        for worker in self._workers:
+            worker.join()
+        os.close(self._lock)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection set up as this house wants it."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # a commit that was acknowledged survives the loss of power
+        "busy_timeout = 10000",
+        "temp_store = MEMORY",
+        "cache_size = -65536",
+        f"wal_autocheckpoint = {WAL_PAGES}",
+        f"journal_size_limit = {WAL_LIMIT}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def open_store(path: Path) -> Store:
+    """Open, creating or bringing up to date; StoreError when another process writes or the file is not ours."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = take_lock(path)
+    try:
+        connection = connect(path)
+        try:
+            migrate(connection)
+        finally:
+            connection.close()
+        return Store(path, lock)
+    except sqlite3.Error as error:
+        os.close(lock)
+        raise StoreError(f"{path}: cannot be used as a store: {error}") from error
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def take_lock(path: Path) -> int:
+    """Hold the one right to write this file until closed; the kernel lets go when a process dies."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreError(f"{path}: another Carillon process writes here; stop it, or let it do the work") from None
+    return descriptor
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the right to write this file."""
+    try:
+        descriptor = take_lock(path)
+    except (StoreError, FileNotFoundError):
+        return path.parent.exists()
+    os.close(descriptor)
+    return False
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the numbered files that this database lacks, all in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY) STRICT")
+    (have,) = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchone()
+    if have > SCHEMA:
+        connection.execute("ROLLBACK")
+        raise StoreError(f"the store has schema {have}, this version knows up to {SCHEMA}: install a newer Carillon")
+    for number in range(have + 1, SCHEMA + 1):
+        text = (queries.FOLDER / "migrations" / f"{number:04}.sqlite.sql").read_text(encoding="utf-8")
+        for statement in statements(text):
+            connection.execute(statement)
+        connection.execute("INSERT INTO migration VALUES (?)", (number,))
+    connection.execute("COMMIT")
+
+
+def statements(text: str) -> Iterable[str]:
+    """A script cut into its statements (executescript would commit in between)."""
+    held = ""
+    for line in text.splitlines(keepends=True):
+        held += line
+        if sqlite3.complete_statement(held):
+            yield held
+            held = ""

@@ -1,0 +1,55 @@
+"""What every handler may reach for: the store, the business of this moment, the gateway, the simulated phones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campaigns.business import Business
+from campaigns.runner import Runner
+from gateway.channels.simulator import Simulator
+from gateway.clock import Clock
+from gateway.engine import Gateway
+from gateway.ids import Ids
+from gateway.rendering import Pages, Texts
+from gateway.store import Store
+
+
+@dataclass(slots=True)
+class App:
+    """One process. `business` is replaced when a config is applied; the rest lives as long as the process.
+
+    Without `serve` (a command that opens the store itself) there is no gateway, no runner, no simulator.
+    """
+
+    config_path: Path
+    store: Store
+    clock: Clock
+    ids: Ids
+    texts: Texts
+    pages: Pages
+    brand: int = 1
+    _business: Business | None = None
+    gateway: Gateway | None = None
+    runner: Runner | None = None
+    simulator: Simulator | None = None
+    on_taken: list[Callable[[Business], None]] = field(default_factory=list)
+
+    @property
+    def business(self) -> Business:
+        """The applied config. Before the first apply there is none: LookupError."""
+        if self._business is None:
+            raise LookupError("nothing has been applied yet: run.py apply")
+        return self._business
+
+    @property
+    def has_business(self) -> bool:
+        """Whether a config has been applied."""
+        return self._business is not None
+
+    def take(self, business: Business) -> None:
+        """Follow a newly applied config."""
+        self._business = business
+        for tell in self.on_taken:
+            tell(business)

@@ -1,0 +1,1 @@
+"""Answers the marketer, at the terminal and on the private listener."""

@@ -1,0 +1,1 @@
+"""Answers a person who texts."""

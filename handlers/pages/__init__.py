@@ -1,0 +1,1 @@
+"""Answers a person who opens a page on a phone."""

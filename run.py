@@ -1,0 +1,195 @@
+"""The command line of Carillon; it only introduces the parts to each other, and takes leave in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from campaigns import consent, versions
+from campaigns.business import Business, open_business
+from campaigns.gate import Gatekeeper
+from campaigns.runner import Runner
+from campaigns.settings import Config
+from gateway.channels.simulator import Rules, Simulator
+from gateway.clock import Clock, resume
+from gateway.engine import Gateway
+from gateway.ids import Ids
+from gateway.inbox import Kept
+from gateway.messages import Inbound
+from gateway.rendering import Pages, Texts
+from gateway.store import Tx, open_store
+from handlers import keywords
+from handlers.app import App
+
+log = logging.getLogger(__name__)
+
+BRAND = 1  # the file may later hold several
+TEMPLATES = Path(__file__).parent / "templates"
+CLOCK_S = 5.0  # how often the business clock is written down
+TIDY = timedelta(seconds=30)
+
+
+def store_path(config: Config, config_path: Path) -> Path:
+    """The file of the embedded store; relative to config.yaml."""
+    return config_path.parent / config.store.removeprefix("sqlite:")
+
+
+@asynccontextmanager
+async def opened(config: Config, config_path: Path, environ: Mapping[str, str]) -> AsyncIterator[App]:
+    """The store with the clock, the ids and the applied business: what every command needs."""
+    store = open_store(store_path(config, config_path))
+    try:
+        clock = Clock(await store.write(set_clock, config))
+        ids = Ids(clock.now_ms, node=BRAND, last=await store.read(last_id))
+        texts = Texts(TEMPLATES / "texts", config.brand.languages)
+        pages = Pages(TEMPLATES / "pages", texts)
+        app = App(config_path, store, clock, ids, texts, pages)
+        version = await store.read(versions.latest, BRAND)
+        if version is not None:
+            applied = versions.read(version, environ, config_path.parent)
+            app.take(await business_of(app, applied, version.number))
+        yield app
+        await store.write(keep_clock, clock)
+    finally:
+        store.close()
+
+
+async def business_of(app: App, config: Config, version: int) -> Business:
+    """The business of an applied config."""
+    return await app.store.write(
+        open_business,
+        brand=app.brand,
+        config=config,
+        version=version,
+        ids=app.ids,
+        clock=app.clock,
+        texts=app.texts,
+        now=app.clock.now_ms(),
+    )
+
+
+async def last_id(tx: Tx) -> int:
+    """The greatest id in the store."""
+    found: int = await tx.value("last_id")
+    return found
+
+
+async def set_clock(tx: Tx, config: Config) -> int:
+    """The offset of the business clock: 0 with any real carrier; else the demo's evening, never going back."""
+    if not config.is_simulated or config.simulator.clock is None:
+        return 0
+    last = await tx.value("fact_get", brand=BRAND, name="clock")
+    return resume(config.simulator.clock, config.brand.timezone, int(last) if last else None)
+
+
+async def keep_clock(tx: Tx, clock: Clock) -> None:
+    """Write down how late it is."""
+    await tx.run("fact_set", brand=BRAND, name="clock", value=str(clock.now_ms()))
+
+
+@asynccontextmanager
+async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
+    """Everything that runs: simulator, gateway, runner, schedule. The business must have been applied."""
+    business = app.business
+    config = business.config
+    gatekeeper = Gatekeeper(config.programs)
+
+    async def recognise(tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
+        return await consent.recognise(tx, app.business, channel, inbound, at)
+
+    async def answer(tx: Tx, kept: Kept) -> str:
+        return await keywords.answer(tx, app.business, kept)
+
+    async def pinned(number: int) -> Business:
+        version = await app.store.read(versions.one, app.brand, number)
+        return await business_of(app, versions.read(version, environ, app.config_path.parent), number)
+
+    owner = f"{os.uname().nodename}:{os.getpid()}"
+    gateway = Gateway(
+        store=app.store,
+        clock=app.clock,
+        ids=app.ids,
+        brand=app.brand,
+        gate=gatekeeper,
+        recognise=recognise,
+        answer=answer,
+        chance=random.Random(),  # noqa: S311  jitter, not a secret
+    )
+
+    async def adopt() -> None:
+        await gateway.adopt(owner)
+
+    runner = Runner(store=app.store, business=lambda: app.business, pinned=pinned, adopt=adopt, wake=gateway.wake)
+    app.gateway, app.runner = gateway, runner
+    app.on_taken.append(lambda taken: gatekeeper.update(taken.config.programs))
+    async with AsyncExitStack() as stack:
+        if any(channel.is_simulated for channel in config.channels.values()):
+            app.simulator = simulator_of(config, app.clock)
+            await app.simulator.start(*config.listen.smsc)
+            stack.push_async_callback(app.simulator.stop)
+        await gateway.open(config.channels, config.listen.smsc, owner)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = [
+            tasks.create_task(gateway.run(), name="gateway"),
+            tasks.create_task(runner.run(), name="runner"),
+            tasks.create_task(_write_clock(app), name="clock"),
+        ]
+        scheduler = AsyncIOScheduler()
+        scheduler.add_job(gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True)
+        scheduler.start()
+        try:
+            yield app
+        finally:
+            scheduler.shutdown(wait=False)
+            running[1].cancel()
+            await gateway.drain(DRAIN_S)
+            for task in running:
+                task.cancel()
+
+
+DRAIN_S = 2.0
+
+
+async def _write_clock(app: App) -> None:
+    while True:
+        await asyncio.sleep(CLOCK_S)
+        await app.store.write_bulk(keep_clock, app.clock)
+
+
+def simulator_of(config: Config, clock: Clock) -> Simulator:
+    """The simulated carrier with the rules of the file."""
+    settings = config.simulator
+    delay = settings.delay
+    rules = Rules(
+        delay_ms=(int(delay.total_seconds() * 500), int(delay.total_seconds() * 1500)) if delay else (300, 1500),
+        fail=settings.fail,
+        lose=settings.lose,
+        reject=settings.reject,
+        throttle=int(settings.throttle.per_s) if settings.throttle else 0,
+    )
+    numbers = {sender.number: sender.channel[:15] for sender in config.senders.values()}
+    return Simulator(rules, numbers=numbers, now_ms=clock.now_ms, seed=settings.seed)
+
+
+async def until_asked_to_stop() -> None:
+    """Return at Ctrl-C or SIGTERM; a second one ends the process at once."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if asked.is_set():
+            os._exit(1)
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await asked.wait()

@@ -1,0 +1,284 @@
+"""Parts: counted as they are sent, cut where no reader sees it, joined in any order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import smsutil
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.codecs import gsm7, parts
+from gateway.messages import Joint
+
+any_text = st.text(max_size=500)
+lively_text = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "[",
+            "é",
+            "你",
+            "👍",
+            "👍🏽",
+            "🇮🇹",
+            "🏳️\u200d🌈",
+            "e\u0301",
+            "👨\u200d👩\u200d👧",
+            "\u1100\u1161\u11a8",
+            "\r\n",
+            "́",
+        ]
+    ),
+    max_size=200,
+).map("".join)
+
+
+def sent_and_read(text: str) -> str:
+    """The text after its way over the wire, its parts in disorder."""
+    coding, messages = parts.split(text, 7)
+    if len(messages) == 1:
+        return parts.read(messages[0], coding, udhi=False)[0]
+    pieces = {}
+    random.Random(1).shuffle(messages)
+    for message in messages:
+        piece, joint = parts.read(message, coding, udhi=True)
+        assert joint is not None
+        pieces[joint.number] = piece
+    return parts.join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("1" * 160, 1),
+        ("1" * 161, 2),
+        ("1" * 306, 2),
+        ("1" * 307, 3),
+        *[(character + "1" * 158, 1) for character in "|^€{}[]~\\"],
+        *[(character + "1" * 159, 2) for character in "|^€{}[]~\\"],
+        ("😜" + "1" * 68, 1),
+        ("😜" + "1" * 69, 2),
+        ("😜" + "1" * 133, 3),
+        ("🇮🇹" + "1" * 66, 1),
+        ("🇮🇹" + "1" * 67, 2),
+        ("🏳️\u200d🌈" + "1" * 64, 1),
+        ("🏳️\u200d🌈" + "1" * 65, 2),
+        ("ú" * 70, 1),
+        ("ú" * 71, 2),
+        ("😀" + "]" * 68, 1),
+        ("😀" + "]" * 69, 2),
+        ("", 1),
+    ],
+)  # golden vectors G-3, from the tests of Twilio's message-segment-calculator
+def test_parts_are_counted_as_carriers_count_them(text: str, count: int) -> None:
+    assert parts.measure(text).parts == count
+    assert len(parts.split(text, 1)[1]) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "measured"),
+    [
+        ("Two for one", parts.Measure(0, 11, 1, "")),
+        ("3 € [today]", parts.Measure(0, 14, 1, "")),
+        ("caf\u00e9", parts.Measure(0, 4, 1, "")),
+        ("it\u2019s ç", parts.Measure(8, 6, 1, "\u2019")),
+        ("`", parts.Measure(8, 1, 1, "`")),
+        ("tab\there", parts.Measure(8, 8, 1, "\t")),
+        ("好👍", parts.Measure(8, 3, 1, "好")),
+    ],
+)
+def test_the_character_that_makes_a_text_dear_is_named(text: str, measured: parts.Measure) -> None:
+    assert parts.measure(text) == measured
+
+
+@pytest.mark.parametrize(("text", "octets"), [("你好", "4f60597d"), ("👍", "d83ddc4d"), ("🇮🇹", "d83cddeed83cddf9")])
+def test_ucs2_goes_big_endian_without_a_mark(text: str, octets: str) -> None:
+    # golden vectors G-3
+    assert parts.split(text, 1) == (8, [bytes.fromhex(octets)])
+
+
+def test_each_part_of_a_long_text_opens_with_its_place_in_the_whole() -> None:
+    coding, messages = parts.split("a" * 160 + "b", 0x1CC)
+    assert coding == 0
+    assert [message[:6].hex() for message in messages] == ["050003cc0201", "050003cc0202"]
+    assert [len(message) for message in messages] == [6 + 153, 6 + 8]
+
+
+def test_an_escape_pair_moves_whole_to_the_next_part() -> None:
+    _, messages = parts.split("a" * 152 + "[" + "b" * 20, 1)
+    assert messages[0][6:] == b"a" * 152
+    assert messages[1][6:8].hex() == "1b3c"
+
+
+def test_a_surrogate_pair_moves_whole_to_the_next_part() -> None:
+    # R-3.3: parts of 66 and 7 units, not 67 and 6
+    _, messages = parts.split("a" * 66 + "👍" + "b" * 5, 1)
+    assert [len(message[6:]) // 2 for message in messages] == [66, 7]
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        "🇮🇹",
+        "🏳️\u200d🌈",
+        "❤️",
+        "e\u0301",
+        "👍🏽",
+        "👨\u200d👩\u200d👧\u200d👦",
+        "1\ufe0f\u20e3",
+        "\u1100\u1161\u11a8",
+        "\r\n",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "กำ",
+    ],
+    ids=["flag", "joined", "selector", "accent", "skin tone", "family", "keycap", "jamo", "line end", "region", "thai"],
+)
+@pytest.mark.parametrize("before", range(55, 68))
+def test_what_a_reader_sees_as_one_character_is_not_cut(cluster: str, before: int) -> None:
+    text = "好" * before + cluster + "好" * 20
+    _, messages = parts.split(text, 1)
+    assert any(cluster in message[6:].decode("utf-16-be") for message in messages)
+
+
+def test_flags_in_a_row_are_cut_between_flags() -> None:
+    _, messages = parts.split("好" + "🇮🇹" * 40, 1)
+    assert all(len(message[6:].decode("utf-16-be").replace("好", "")) % 2 == 0 for message in messages)
+
+
+def test_a_character_longer_than_a_part_is_cut_rather_than_lost() -> None:
+    text = "好e" + "\u0301" * 200
+    _, messages = parts.split(text, 1)
+    assert all(len(message) <= 140 for message in messages)
+    assert sent_and_read(text) == text
+
+
+@pytest.mark.parametrize(("text", "most"), [("a", 153), ("好", 67)])
+def test_more_than_255_parts_are_refused_in_plain_words(text: str, most: int) -> None:
+    assert parts.measure(text * most * 255).parts == 255
+    with pytest.raises(ValueError, match="256 parts: 255 is the most"):
+        parts.measure(text * (most * 255 + 1))
+    with pytest.raises(ValueError, match="256 parts: 255 is the most"):
+        parts.split(text * (most * 255 + 1), 1)
+
+
+@given(any_text | lively_text)
+@example("[" * 200)
+@example("`" * 300)
+def test_what_is_measured_is_what_is_sent(text: str) -> None:
+    measured = parts.measure(text)
+    coding, messages = parts.split(text, 300)
+    assert (measured.coding, measured.parts) == (coding, len(messages))
+    header = 6 if len(messages) > 1 else 0
+    octets = 2 if coding == 8 else 1
+    assert sum(len(message) - header for message in messages) == measured.units * octets
+    capacity = {(0, 0): 160, (0, 6): 159, (8, 0): 140, (8, 6): 140}[coding, header]
+    assert max(map(len, messages)) <= capacity
+
+
+@given(any_text | lively_text | st.text(alphabet=gsm7.PLAIN + gsm7.ESCAPED, max_size=500))
+def test_every_text_arrives_as_it_was_sent(text: str) -> None:
+    assert sent_and_read(text) == text
+
+
+@given(st.text(alphabet=gsm7.PLAIN + gsm7.ESCAPED + "好ú`👍", min_size=1, max_size=500))
+def test_an_independent_splitter_counts_the_same(text: str) -> None:
+    other = smsutil.split(text)
+    measured = parts.measure(text)
+    assert (measured.parts, measured.coding == 8) == (len(other.parts), smsutil.is_valid_gsm(text) is False)
+
+
+def test_half_a_surrogate_pair_in_our_own_text_is_sent_as_a_question_mark() -> None:
+    assert parts.split("好\ud83d", 1) == (8, [bytes.fromhex("597d003f")])
+    assert parts.measure("好\ud83d").units == 2
+
+
+@pytest.mark.parametrize(
+    ("coding", "octets", "text"),
+    [
+        (0, "00486921", "@Hi!"),
+        (1, "4869407e", "Hi@~"),
+        (3, "63e7", "cç"),
+        (8, "4f60597d", "你好"),
+        (8, "4f60d83d", "你\ufffd"),
+        (8, "4f6059", "你\ufffd"),
+        (0xF0, "00", "@"),
+        (0xF5, "40e9", "@é"),
+        (0x10, "00", "@"),
+        (0x14, "40e9", "@é"),
+        (0x18, "4f60", "你"),
+        (0x19, "4f60", "你"),
+        (0xC8, "00", "@"),
+        (0xE0, "4f60", "你"),
+        (6, "bfe0d8", "При"),
+        (2, "41ff", "Aÿ"),
+    ],
+)  # SMPP 3.4, 5.2.19; 3GPP 23.038 section 4
+def test_each_data_coding_reads_in_its_own_alphabet(coding: int, octets: str, text: str) -> None:
+    assert parts.read(bytes.fromhex(octets), coding, udhi=False) == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "joint"),
+    [
+        ("050003cc0201", Joint(0xCC, 2, 1)),
+        ("0608041234ff03", Joint(0x1234, 255, 3)),
+        ("0b05040b8423f00003960202", Joint(150, 2, 2)),
+        ("0c08049f8e020105040b8423f0", Joint(40846, 2, 1)),
+        ("0605040b8423f0", None),
+        ("050003cc0200", None),
+        ("050003cc0203", None),
+        ("050003cc0101", None),
+        ("050003cc00", None),
+        ("00", None),
+    ],
+    ids=[
+        "8 bit",
+        "16 bit",
+        "after ports",
+        "before ports",
+        "ports alone",
+        "number 0",
+        "past the total",
+        "of one",
+        "short",
+        "empty",
+    ],
+)  # 3GPP 23.040, 9.2.3.24; the two with ports are captured WAP pushes (python-messaging, test_wap.py)
+def test_the_header_says_which_piece_it_is(header: str, joint: Joint | None) -> None:
+    octets = bytes.fromhex(header)
+    octets = octets if len(octets) == octets[0] + 1 else bytes((len(octets) - 1,)) + octets[1:]
+    assert parts.read(octets + b"Hi", 0, udhi=True) == ("Hi", joint)
+
+
+@given(st.binary(max_size=200), st.integers(0, 255), st.booleans())
+def test_no_octets_make_reading_fail_or_yield_what_a_database_refuses(octets: bytes, coding: int, udhi: bool) -> None:
+    text, joint = parts.read(octets, coding, udhi)
+    text.encode("utf-8")
+    parts.join({1: text, 2: text}).encode("utf-8")
+    assert joint is None or 1 <= joint.number <= joint.total
+
+
+def test_a_header_that_claims_more_than_there_is_leaves_the_text_alone() -> None:
+    assert parts.read(b"Hi", 0, udhi=True) == ("Hi", None)
+    assert parts.read(b"", 0, udhi=True) == ("", None)
+
+
+def test_an_emoji_that_a_phone_cut_in_two_arrives_whole() -> None:
+    first, _ = parts.read(bytes.fromhex("050003010201") + bytes.fromhex("597dd83d"), 8, udhi=True)
+    second, _ = parts.read(bytes.fromhex("050003010202") + bytes.fromhex("dc4d597d"), 8, udhi=True)
+    assert parts.join({2: second, 1: first}) == "好👍好"
+    assert parts.join({1: first}) == "好\ufffd"
+
+
+def test_an_escape_that_a_phone_cut_in_two_arrives_whole() -> None:
+    first, _ = parts.read(bytes.fromhex("0500030102013a1b"), 0, udhi=True)
+    second, _ = parts.read(bytes.fromhex("0500030102026521"), 0, udhi=True)
+    assert parts.join({1: first, 2: second}) == ":€!"
+    assert parts.join({1: first}) == ": "
+
+
+def test_a_missing_piece_leaves_an_ellipsis() -> None:
+    assert parts.join({4: "d", 1: "a", 2: "b"}) == "ab…d"
+    assert parts.join({}) == ""

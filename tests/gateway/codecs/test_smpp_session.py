@@ -1,0 +1,488 @@
+"""Two sessions talk to each other, or one to octets written by hand. No socket, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.codecs import smpp
+from gateway.codecs.smpp import ANSWER, HEADER, LAST_SEQUENCE, Pdu
+from gateway.codecs.smpp_session import (
+    Answered,
+    Arrived,
+    Bind,
+    Bound,
+    Client,
+    Closed,
+    Event,
+    Refused,
+    Requested,
+    Server,
+    Unanswered,
+)
+
+PHONE = smpp.address(1, 1, "12065550142")
+SHOP = smpp.address(3, 0, "20655")
+HELLO = smpp.message_body(SHOP, PHONE, b"Hello", registered=1)
+
+
+def pair(mode: str = "transceiver", window: int = 10) -> tuple[Client, Server]:
+    """A bound client and the server it is bound to, at second 0, with an answer timer of 5 s and questions after 30."""
+    client = Client(Bind(mode, "lantern", "secret"), window=window, answer_s=5)
+    server = Server("SMSC", lambda bind: 0 if bind.password == "secret" else 0x0E, window=window, answer_s=5)
+    client.start(0)
+    assert server.receive(client.take_out(), 0) == [Bound(mode, "lantern")]
+    assert client.receive(server.take_out(), 0) == [Bound(mode, "SMSC")]
+    return client, server
+
+
+def frames(octets: bytes) -> list[Pdu]:
+    """The packets that were written."""
+    found = []
+    while octets:
+        length = int.from_bytes(octets[:4], "big")
+        found.append(smpp.decode(octets[:length]))
+        octets = octets[length:]
+    return found
+
+
+def one_by_one(session: Client | Server, octets: bytes) -> list[Event]:
+    """What comes of octets that arrive alone, events of one kind put together."""
+    found: list[Event] = []
+    for octet in octets:
+        for event in session.receive(bytes((octet,)), 0):
+            last = found[-1] if found else None
+            if isinstance(event, Answered) and isinstance(last, Answered):
+                last.answers.extend(event.answers)
+            elif isinstance(event, Arrived) and isinstance(last, Arrived):
+                last.messages.extend(event.messages)
+            else:
+                found.append(event)
+    return found
+
+
+def send(session: Client | Server, tokens: Iterable[object]) -> bytes:
+    session.send([(token, HELLO) for token in tokens], 0)
+    return session.take_out()
+
+
+def arrived(events: list[Event]) -> list[tuple[int, smpp.ShortMessage]]:
+    return [message for event in events if isinstance(event, Arrived) for message in event.messages]
+
+
+@pytest.mark.parametrize("mode", ["transceiver", "transmitter", "receiver"])
+def test_a_client_is_bound_in_each_mode_and_has_room_only_where_it_may_send(mode: str) -> None:
+    client, server = pair(mode)
+
+    assert (client.mode, server.mode, server.client) == (mode, mode, "lantern")
+    assert client.room == (0 if mode == "receiver" else 10)
+    assert server.room == (0 if mode == "transmitter" else 10)
+
+
+def test_a_wrong_password_is_refused_and_the_line_ends() -> None:
+    client = Client(Bind("transceiver", "lantern", "wrong"))
+    server = Server("SMSC", lambda bind: 0x0E)
+    client.start(0)
+
+    assert server.receive(client.take_out(), 0) == []
+    assert client.receive(server.take_out(), 0) == [Refused(0x0E), Closed("the carrier refused the bind", [])]
+    assert (client.room, server.mode) == (0, "")
+
+
+def test_the_password_is_in_no_text_about_the_bind() -> None:
+    assert "secret" not in f"{Bind('transceiver', 'lantern', 'secret')}"
+
+
+def test_a_bind_on_a_bound_line_is_refused() -> None:
+    _, server = pair()
+    again = Client(Bind("transmitter", "lantern", "secret"))
+    again.start(0)
+
+    server.receive(again.take_out(), 0)
+
+    assert [pdu.status for pdu in frames(server.take_out())] == [smpp.ALREADY_BOUND]
+    assert server.mode == "transceiver"
+
+
+def test_a_message_goes_over_and_its_answer_comes_back_with_its_token() -> None:
+    client, server = pair()
+
+    [(sequence, message)] = arrived(server.receive(send(client, ["first"]), 0))
+    server.answer([(sequence, 0, "id-1")])
+
+    assert (message.sender, message.recipient, message.octets) == ("20655", "12065550142", b"Hello")
+    assert client.receive(server.take_out(), 0) == [Answered([("first", 0, "id-1")])]
+    assert client.in_flight == 0
+
+
+def test_the_window_is_what_may_wait_for_an_answer_and_answers_come_in_any_order() -> None:
+    client, server = pair(window=3)
+
+    messages = arrived(server.receive(send(client, "abc"), 0))
+    assert (client.room, client.in_flight) == (0, 3)
+    server.answer([(sequence, 0, str(sequence)) for sequence, _ in reversed(messages)])
+
+    [event] = client.receive(server.take_out(), 0)
+    assert isinstance(event, Answered)
+    assert [token for token, _, _ in event.answers] == ["c", "b", "a"]
+    assert client.room == 3
+
+
+def test_a_refused_message_has_the_carriers_status() -> None:
+    client, server = pair()
+    [(sequence, _)] = arrived(server.receive(send(client, ["x"]), 0))
+
+    server.answer([(sequence, smpp.THROTTLED, "")])
+
+    assert client.receive(server.take_out(), 0) == [Answered([("x", smpp.THROTTLED, "")])]
+
+
+def test_a_generic_nack_is_an_answer_too() -> None:
+    client, _ = pair()
+    sent = frames(send(client, ["x", "y"]))
+
+    events = client.receive(
+        HEADER.pack(16, smpp.GENERIC_NACK, smpp.BAD_LENGTH, sent[0].sequence)
+        + HEADER.pack(16, smpp.GENERIC_NACK, 0, sent[1].sequence),
+        0,
+    )
+
+    assert events == [Answered([("x", smpp.BAD_LENGTH, ""), ("y", smpp.UNKNOWN_ERROR, "")])]
+
+
+def test_a_delivery_is_answered_only_when_it_is_acknowledged() -> None:
+    client, server = pair()
+
+    [(sequence, message)] = arrived(client.receive(send(server, ["mo"]), 0))
+    assert client.take_out() == b""
+    client.acknowledge([sequence])
+
+    assert message.octets == b"Hello"
+    assert server.receive(client.take_out(), 0) == [Answered([("mo", 0, "")])]
+
+
+def test_a_delivery_that_could_not_be_kept_is_to_come_again() -> None:
+    client, server = pair()
+    [(sequence, _)] = arrived(client.receive(send(server, ["mo"]), 0))
+
+    client.acknowledge([sequence], smpp.COME_AGAIN)
+
+    assert server.receive(client.take_out(), 0) == [Answered([("mo", 0x64, "")])]
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_a_data_sm_arrives_like_any_message_and_is_answered_as_data_sm(side: str) -> None:
+    client, server = pair()
+    session = client if side == "client" else server
+    fields: dict[str, smpp.Value] = {"source_addr": "1", "destination_addr": "2"}
+    octets = smpp.encode(Pdu(smpp.DATA_SM, 0, 77, fields, {smpp.MESSAGE_PAYLOAD: b"hi"}))
+
+    [(sequence, message)] = arrived(session.receive(octets, 0))
+    if isinstance(session, Client):
+        session.acknowledge([78, sequence])
+    else:
+        session.answer([(78, 0, "10"), (sequence, 0, "9")])
+
+    assert message.octets == b"hi"
+    assert [(pdu.command, pdu.sequence) for pdu in frames(session.take_out())] == [
+        ((smpp.DELIVER_SM if side == "client" else smpp.SUBMIT_SM) | ANSWER, 78),
+        (smpp.DATA_SM | ANSWER, 77),
+    ]
+
+
+def test_a_query_and_a_cancellation_reach_the_owner_of_the_server() -> None:
+    _, server = pair()
+    fields: dict[str, smpp.Value] = {"message_id": "12345", "source_addr": "20655"}
+
+    events = server.receive(smpp.encode(Pdu(smpp.QUERY_SM, 0, 7, fields)), 0)
+    assert [event.pdu.fields["message_id"] for event in events if isinstance(event, Requested)] == ["12345"]
+    for event in events:
+        assert isinstance(event, Requested)
+        server.reply(event.pdu, 0, message_id="12345", message_state=2)
+
+    assert frames(server.take_out()) == [
+        Pdu(
+            smpp.QUERY_SM | ANSWER,
+            0,
+            7,
+            {"message_id": "12345", "final_date": "", "message_state": 2, "error_code": 0},
+        )
+    ]
+
+
+# --- streams
+
+
+def conversation() -> tuple[Client, bytes]:
+    """A client with three messages on the way, and octets that answer them, bring two texts and ask a question."""
+    client, server = pair()
+    messages = arrived(server.receive(send(client, "abc"), 0))
+    server.answer([(sequence, 0, f"id-{sequence}") for sequence, _ in messages])
+    server.send([(1, HELLO), (2, HELLO)], 0)
+    return client, server.take_out() + HEADER.pack(16, smpp.ENQUIRE_LINK, 0, 500)
+
+
+def test_a_stream_cut_at_any_octet_yields_the_same_events() -> None:
+    client, octets = conversation()
+    whole = client.receive(octets, 0)
+    assert frames(client.take_out()) == [Pdu(smpp.ENQUIRE_LINK | ANSWER, 0, 500)]
+
+    for cut in range(1, len(octets)):
+        client, octets = conversation()
+        parts = [*client.receive(octets[:cut], 0), *client.receive(octets[cut:], 0)]
+        answers = [answer for event in parts if isinstance(event, Answered) for answer in event.answers]
+        assert whole == [Answered(answers), Arrived(arrived(parts))]
+
+
+def test_a_stream_that_comes_an_octet_at_a_time_yields_the_same_events() -> None:
+    client, octets = conversation()
+    whole = client.receive(octets, 0)
+    client, octets = conversation()
+
+    assert one_by_one(client, octets) == whole
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8), st.booleans())
+def test_no_octets_make_a_session_raise(reads: list[bytes], is_client: bool) -> None:
+    session: Client | Server = pair()[0 if is_client else 1]
+    for read in reads:
+        session.receive(read, 0)
+    session.take_out()
+
+
+@given(st.data())
+def test_no_packet_makes_a_session_raise(data: st.DataObject) -> None:
+    session: Client | Server = pair()[data.draw(st.integers(0, 1))]
+    for command in data.draw(st.lists(st.sampled_from([*smpp.BODIES, 0x77]), max_size=5)):
+        body = data.draw(st.binary(max_size=60))
+        session.receive(HEADER.pack(16 + len(body), command, 0, data.draw(st.integers(0, 5))) + body, 0)
+    session.tick(100)
+
+
+@pytest.mark.parametrize("length", [0, 15, smpp.MOST_OCTETS + 1, 0xFFFFFFFF])
+def test_a_length_that_cannot_be_is_told_and_ends_the_line(length: int) -> None:
+    client, _ = pair()
+    send(client, ["on the way"])
+
+    events = client.receive(HEADER.pack(length, smpp.ENQUIRE_LINK, 0, 9) + b"more", 0)
+
+    assert events == [Closed(f"a packet says it has {length} octets", ["on the way"])]
+    assert frames(client.take_out()) == [Pdu(smpp.GENERIC_NACK, smpp.BAD_LENGTH, 9)]
+    assert client.receive(HEADER.pack(16, smpp.ENQUIRE_LINK, 0, 10), 0) == []
+
+
+def test_an_unknown_command_is_told_and_the_line_survives() -> None:
+    client, _ = pair()
+
+    assert client.receive(HEADER.pack(20, 0x77, 0, 9) + b"abcd", 0) == []
+
+    assert frames(client.take_out()) == [Pdu(smpp.GENERIC_NACK, smpp.BAD_COMMAND, 9)]
+    assert client.room == 10
+
+
+@pytest.mark.parametrize(
+    "command", [0x77 | ANSWER, smpp.ENQUIRE_LINK | ANSWER, smpp.GENERIC_NACK, smpp.UNBIND | ANSWER]
+)
+def test_an_answer_that_nobody_waits_for_changes_nothing(command: int) -> None:
+    client, _ = pair()
+
+    assert client.receive(HEADER.pack(16, command, 0, 999), 0) == []
+    assert (client.take_out(), client.room) == (b"", 10)
+
+
+def test_a_message_that_cannot_be_read_is_refused_and_the_line_survives() -> None:
+    client, server = pair()
+
+    assert server.receive(HEADER.pack(20, smpp.SUBMIT_SM, 0, 9) + b"abcd", 0) == []
+    assert client.receive(HEADER.pack(20, smpp.DELIVER_SM, 0, 9) + b"abcd", 0) == []
+
+    assert [(pdu.command, pdu.status) for pdu in frames(server.take_out() + client.take_out())] == [
+        (smpp.SUBMIT_SM | ANSWER, smpp.BAD_LENGTH),
+        (smpp.DELIVER_SM | ANSWER, smpp.BAD_LENGTH),
+    ]
+    assert client.room == 10
+
+
+def test_a_request_that_cannot_be_read_is_refused_by_its_own_answer() -> None:
+    _, server = pair()
+
+    server.receive(HEADER.pack(17, smpp.QUERY_SM, 0, 9) + b"a", 0)
+
+    assert frames(server.take_out()) == [Pdu(smpp.QUERY_SM | ANSWER, smpp.BAD_LENGTH, 9)]
+
+
+@pytest.mark.parametrize("command", [smpp.SUBMIT_SM, smpp.DATA_SM, smpp.QUERY_SM])
+def test_nothing_is_taken_from_a_client_that_is_not_bound(command: int) -> None:
+    server = Server("SMSC", lambda bind: 0)
+
+    assert server.receive(smpp.encode(Pdu(command, 0, 4)), 0) == []
+
+    assert [(pdu.command, pdu.status) for pdu in frames(server.take_out())] == [(command | ANSWER, smpp.NOT_BOUND)]
+
+
+def test_a_receiver_may_not_submit() -> None:
+    _, server = pair("receiver")
+
+    assert server.receive(smpp.encode(Pdu(smpp.SUBMIT_SM, 0, 4)), 0) == []
+
+    assert [pdu.status for pdu in frames(server.take_out())] == [smpp.NOT_BOUND]
+
+
+def test_a_client_takes_no_submits() -> None:
+    client, _ = pair()
+
+    assert client.receive(smpp.encode(Pdu(smpp.SUBMIT_SM, 0, 4)), 0) == []
+
+    assert frames(client.take_out()) == [Pdu(smpp.GENERIC_NACK, smpp.BAD_COMMAND, 4)]
+
+
+def test_after_the_last_sequence_number_comes_one() -> None:
+    client, _ = pair()
+    client._sequence = LAST_SEQUENCE - 1  # two thousand million messages later
+
+    assert [pdu.sequence for pdu in frames(send(client, "abc"))] == [LAST_SEQUENCE, 1, 2]
+
+
+def test_a_request_that_no_server_of_ours_knows_is_told_by_a_generic_nack() -> None:
+    _, server = pair()
+
+    assert server.receive(smpp.encode(Pdu(smpp.DELIVER_SM, 0, 4)), 0) == []
+
+    assert frames(server.take_out()) == [Pdu(smpp.GENERIC_NACK, smpp.BAD_COMMAND, 4)]
+
+
+@pytest.mark.parametrize("sequence", [0, 0x80000000])
+def test_a_peer_may_count_as_it_likes(sequence: int) -> None:
+    client, _ = pair()
+
+    client.receive(HEADER.pack(16, smpp.ENQUIRE_LINK, 0, sequence), 0)
+
+    assert frames(client.take_out()) == [Pdu(smpp.ENQUIRE_LINK | ANSWER, 0, sequence)]
+
+
+# --- time
+
+
+def test_a_silent_peer_is_asked_and_its_answer_keeps_the_line() -> None:
+    client, server = pair()
+
+    assert client.tick(29.9) == []
+    assert client.take_out() == b""
+    assert client.tick(30) == []
+    server.receive(client.take_out(), 30)
+    assert client.receive(server.take_out(), 30.1) == []
+
+    assert client.tick(36) == []
+    assert client.room == 10
+
+
+def test_a_peer_that_does_not_answer_the_question_is_left_and_what_was_on_the_way_is_told() -> None:
+    client, _ = pair()
+    client.tick(30)
+    client.send([("x", HELLO)], 34)
+
+    assert client.tick(34.9) == []
+    assert client.tick(35) == [Closed("no answer to a bind, an enquire_link or an unbind", ["x"])]
+    assert client.tick(99) == []
+
+
+def test_a_question_is_answered_even_when_the_window_is_full() -> None:
+    client, _ = pair(window=1)
+    send(client, "a")
+
+    client.receive(HEADER.pack(16, smpp.ENQUIRE_LINK, 0, 3), 0)
+
+    assert frames(client.take_out()) == [Pdu(smpp.ENQUIRE_LINK | ANSWER, 0, 3)]
+
+
+def test_an_answer_that_does_not_come_is_told_once_and_the_line_survives() -> None:
+    client, server = pair()
+    late = arrived(server.receive(send(client, ["old"]), 0))
+    client.send([("young", HELLO)], 4)
+
+    assert client.tick(5) == [Unanswered(["old"])]
+    assert client.tick(6) == []
+    server.answer([(sequence, 0, "too late") for sequence, _ in late])
+    assert client.receive(server.take_out(), 6) == []
+    assert client.in_flight == 1
+
+
+def test_a_bind_without_an_answer_ends_the_line() -> None:
+    client = Client(Bind("transceiver", "lantern", "secret"), answer_s=5)
+    client.start(0)
+
+    assert client.tick(5) == [Closed("no answer to a bind, an enquire_link or an unbind", [])]
+
+
+def test_a_guest_that_never_binds_is_shown_out() -> None:
+    server = Server("SMSC", lambda bind: 0, enquire_s=30)
+
+    assert server.tick(1000) == []
+    assert server.tick(1030) == [Closed("nobody was bound in time", [])]
+
+
+# --- the end
+
+
+def test_goodbye_is_said_and_answered() -> None:
+    client, server = pair()
+
+    client.unbind(0)
+    assert client.room == 0
+    assert server.receive(client.take_out(), 0) == [Closed("the other side said goodbye", [])]
+    assert client.receive(server.take_out(), 0) == [Closed("we said goodbye", [])]
+
+
+def test_answers_that_come_before_the_goodbye_still_count() -> None:
+    client, server = pair()
+    messages = arrived(server.receive(send(client, "ab"), 0))
+    server.answer([(messages[0][0], 0, "id")])
+    server.unbind(0)
+
+    events = client.receive(server.take_out(), 0)
+
+    assert events == [Answered([("a", 0, "id")]), Closed("the other side said goodbye", ["b"])]
+    assert [pdu.command for pdu in frames(client.take_out())] == [smpp.UNBIND | ANSWER]
+
+
+def test_a_lost_line_tells_once_what_was_on_the_way() -> None:
+    client, _ = pair()
+    send(client, "ab")
+
+    assert client.lost() == [Closed("the line was lost", ["a", "b"])]
+    assert client.lost() == []
+    client.unbind(0)
+    client.acknowledge([1])
+    assert client.take_out() == b""
+
+
+def test_a_closed_server_answers_nothing() -> None:
+    _, server = pair()
+    server.lost()
+
+    server.answer([(1, 0, "id")])
+    server.reply(Pdu(smpp.QUERY_SM, 0, 1), 0)
+
+    assert server.take_out() == b""
+
+
+def test_a_bind_answered_by_something_else_stays_unbound() -> None:
+    client = Client(Bind("transceiver", "lantern", "secret"))
+    client.start(0)
+    [asked] = frames(client.take_out())
+
+    assert client.receive(HEADER.pack(16, smpp.ENQUIRE_LINK | ANSWER, 0, asked.sequence), 0) == []
+    assert client.mode == ""
+
+
+def test_a_bind_answered_by_a_generic_nack_is_refused() -> None:
+    client = Client(Bind("transceiver", "lantern", "secret"))
+    client.start(0)
+    [asked] = frames(client.take_out())
+
+    events = client.receive(HEADER.pack(16, smpp.GENERIC_NACK, 0, asked.sequence), 0)
+
+    assert events[0] == Refused(smpp.UNKNOWN_ERROR)
