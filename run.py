@@ -27,8 +27,8 @@ from gateway.inbox import Kept
 from gateway.messages import Inbound
 from gateway.rendering import Pages, Texts
 from gateway.store import Tx, open_store
-from handlers import keywords
 from handlers.app import App
+from handlers.keywords.answer import answer as answer_text
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         return await consent.recognise(tx, app.business, channel, inbound, at)
 
     async def answer(tx: Tx, kept: Kept) -> str:
-        return await keywords.answer(tx, app.business, kept)
+        return await answer_text(tx, app.business, kept)
 
     async def pinned(number: int) -> Business:
         version = await app.store.read(versions.one, app.brand, number)

@@ -19,7 +19,7 @@ from gateway.rendering import CompiledText, compile_text
 from gateway.settings import SenderSettings
 from gateway.store import conditions
 
-NO_CONSENT, NO_SENDER, BUDGET, TESTER = "no consent", "no sender", "budget", "tester"
+NO_CONSENT, NO_SENDER, BUDGET = "no consent", "no sender", "budget"
 NO_CODE, COUPON_USED, COUPON_OVER = "no code left", "coupon used", "coupon over"
 PERSON_FIELDS = ("first_name", "last_name", "city")
 COUPON_FIELDS = ("coupon.link", "coupon.code")
@@ -88,9 +88,13 @@ class Casting:
             return NO_CONSENT
         if self.rule.free_at(member.reached, now) > now:
             return CAPPED
+        return self.invite(member, now) or NO_SENDER
+
+    def invite(self, member: Member, now: int) -> Invitation | None:
+        """The invitation of somebody who may be texted; None when no sender serves their country."""
         sender = self._senders.get(member.country)
         if sender is None:
-            return NO_SENDER
+            return None
         language = member.language if member.language in self._languages else self._languages[0]
         text = self._texts.get((sender.key, language)) or self._compile(sender, language)
         due = self.rule.open.opens(member.zone, max(now, self._at(member.zone)))

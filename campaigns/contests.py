@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from gateway.clock import from_ms, to_ms
 from gateway.store import Tx
 from gateway.values import Calendar
 
+MINUTE_MS = 60_000
 TEXT, PAGE = "text", "page"  # the doors through which people come
 
 
@@ -126,9 +128,13 @@ def limit_at(business: Business, contest: str, now: int) -> Limit:
         return Limit("all", 0, None)
     if isinstance(period, timedelta):
         return Limit("rolling", now - in_ms(period), None)
-    today = from_ms(now).astimezone(business.zone).date()
-    name, following = _calendar(period, today)
-    return Limit(name, 0, _midnight(following, business.zone))
+    return _calendar_limit(period, business.zone, now // MINUTE_MS)
+
+
+@lru_cache(256)  # thousands vote within a minute, and no day begins within one
+def _calendar_limit(period: Calendar, zone: ZoneInfo, minute: int) -> Limit:
+    name, following = _calendar(period, from_ms(minute * MINUTE_MS).astimezone(zone).date())
+    return Limit(name, 0, to_ms(datetime.combine(following, time(), zone)))
 
 
 def _calendar(period: Calendar, today: date) -> tuple[str, date]:
@@ -139,10 +145,6 @@ def _calendar(period: Calendar, today: date) -> tuple[str, date]:
         year, week, weekday = today.isocalendar()
         return f"{year}-W{week:02}", today + timedelta(days=8 - weekday)
     return f"{today:%Y-%m}", (today.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return to_ms(datetime.combine(day, time(), zone))
 
 
 async def _next(

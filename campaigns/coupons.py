@@ -291,7 +291,7 @@ def expiry(business: Business, coupon: Coupon, zone: str, now: int) -> int:
     there, though it has not in Shanghai. A coupon that is good for less than a day ends by the minute.
     """
     if coupon.valid < timedelta(days=1):
-        return now + in_ms(coupon.valid)
+        return now + in_ms(coupon.valid) - 1
     brand_zone = business.config.brand.timezone
     places = [place for key, place in business.config.places.items() if not coupon.places or key in coupon.places]
     near = [place for place in places if (place.timezone or brand_zone) == zone] or places

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import orjson
+from phonenumbers.timezone import UNKNOWN_TIMEZONE
 
 from campaigns.business import Business
 from campaigns.importing import Batch, Row
@@ -51,8 +52,8 @@ class Progress(NamedTuple):
 
 
 async def find(tx: Tx, business: Business, person_id: int) -> Person | None:
-    """A person by id."""
-    return await tx.one(Person, "person_by_id", person=person_id)
+    """A person of this brand by id."""
+    return await tx.one(Person, "person_by_id", brand=business.brand, person=person_id)
 
 
 async def find_by_address(tx: Tx, business: Business, address: str) -> Person | None:
@@ -77,12 +78,18 @@ async def find_or_create(tx: Tx, business: Business, address: str, now: int) -> 
     except numbers.BadNumber:
         return None
     language = business.language(CHINESE if number.country == CHINA else "")
-    person = Person(business.ids.next(), number.e164, number.country, number.zone, language, "", None)
+    zone = _zone(business, number.zone)
+    person = Person(business.ids.next(), number.e164, number.country, zone, language, "", None)
     await tx.run(
         "person_insert", id=person.id, brand=business.brand, address=person.address, country=person.country,
         zone=person.zone, language=language, created_at=now,
     )  # fmt: skip
     return person
+
+
+def _zone(business: Business, guess: str) -> str:
+    """A zone that has a clock: numbers of no country (+800, satellites) are taken to be at home with the brand."""
+    return business.config.brand.timezone if guess == UNKNOWN_TIMEZONE else guess
 
 
 # --- importing -------------------------------------------------------------------------------------------------------
@@ -127,8 +134,9 @@ def _columns(row: Row, id_: int, business: Business, now: int) -> tuple[object, 
     seen_at = None if row.lat is None else row.seen_ms or 0
     attributes = orjson.dumps(row.attributes).decode() if row.attributes else "{}"
     return (
-        id_, business.brand, row.e164, row.country, row.zone, row.region, row.language, row.first_name, row.last_name,
-        row.city, row.gender, row.birthday, attributes, row.lat, row.lon, seen_at, now, _is_stated(row),
+        id_, business.brand, row.e164, row.country, _zone(business, row.zone), row.region, row.language,
+        row.first_name, row.last_name, row.city, row.gender, row.birthday, attributes, row.lat, row.lon, seen_at, now,
+        _is_stated(row),
     )  # fmt: skip
 
 

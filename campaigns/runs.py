@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from campaigns import coupons, links
-from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, TESTER, Casting, Invitation, Member, due_at
-from campaigns.business import Business
+from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation, Member, due_at
+from campaigns.business import Business, in_ms
 from campaigns.settings import Campaign
 from gateway import outbox
 from gateway.messages import Lane, Purpose, State
@@ -58,9 +58,8 @@ class Page:
 
 async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Run:
     """Make the run of a campaign unless it has one; a second apply launches nothing twice."""
-    within = campaign.send.within
     due = due_at(campaign, business.config.brand.timezone, now)
-    until = max(now, due) + (int(within.total_seconds() * 1000) if within else WITHIN_MS)
+    until = ends_at(business, campaign, now)
     await tx.run(
         "run_insert",
         id=business.ids.next(),
@@ -75,6 +74,13 @@ async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Ru
     if run is None:
         raise LookupError(campaign.key)
     return run
+
+
+def ends_at(business: Business, campaign: Campaign, now: int) -> int:
+    """When a run that is launched now is over: what has not left by then is dropped. Milliseconds since 1970."""
+    within = campaign.send.within
+    due = due_at(campaign, business.config.brand.timezone, now)
+    return max(now, due) + (in_ms(within) if within else WITHIN_MS)
 
 
 async def find(tx: Tx, brand: int, campaign: str) -> Run | None:
@@ -119,16 +125,17 @@ async def write_page(
 ) -> bool:
     """Turn a page into messages and refusals, with the checkpoint, in one transaction.
 
-    Each person of the page becomes exactly one row. False: the run is not being planned any more, or this
-    page has been written already.
+    Each person of the page becomes exactly one row, save testers, who count in nothing. False: the run is not
+    being planned any more, or this page has been written already.
     """
     current = await tx.one(Run, "run_by_id", id=run.id)
     if current is None or current.state != "planning" or current.checkpoint != page.was:
         return False
     refused: list[tuple[int, str]] = []
     invited: list[Invitation] = []
-    for member in page.members:
-        verdict = TESTER if member.address in business.testers else casting.decide(member, now)
+    members = [member for member in page.members if member.address not in business.testers]  # who got theirs first
+    for member in members:
+        verdict = casting.decide(member, now)
         if isinstance(verdict, str):
             refused.append((member.id, verdict))
         else:
@@ -147,7 +154,7 @@ async def write_page(
         await coupons.take_back(tx, business, coupon, batch.unused, run.id)
     await tx.many("refusal_insert", [(run.id, person, business.brand, reason) for person, reason in refused])
     last = page.members[-1].id if page.members else page.was
-    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=len(page.members), spent=batch.spent)
+    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=len(members), spent=batch.spent)
     if page.last is None:
         await tx.run("run_planned", id=run.id, now=now)
     return True
@@ -198,7 +205,7 @@ class Batch:
 
 def coupon_values(business: Business, code: str) -> dict[str, str]:
     """What a text may say of a code."""
-    return {"coupon.link": links.coupon_link(business, code), "coupon.code": coupons.show(code)}
+    return {"coupon.link": links.coupon_link(business, code), "coupon.code": coupons.shown(code)}
 
 
 def why_no_code(reason: coupons.NoCoupon) -> str:

@@ -14,6 +14,7 @@ from campaigns.segment_language import SUBJECTS, Kind
 from campaigns.settings import Config
 from gateway.config import Named
 from gateway.values import As
+from gateway.wording import flow
 
 # Editors read 20655 or 0.5 without quotes as numbers, and ${NAME} may stand for any value.
 SCALAR = ["string", "number", "boolean"]
@@ -73,7 +74,7 @@ def _adapt(part: Any, config: Config | None) -> Any:
     if "x-names-of" in part:
         others = {key: inside for key, inside in part.items() if key not in ("x-names-of", "type", "title")}
         names = _names(config, part["x-names-of"])
-        return {**others, "anyOf": [{"enum": names}, FROM_ENVIRONMENT]} if names else {**others, "type": "string"}
+        return {**others, "anyOf": [{"enum": names}, FROM_ENVIRONMENT]} if names else {**others, "type": SCALAR}
     adapted = {key: _adapt(inside, config) for key, inside in part.items() if key not in ("title", "default")}
     kind = adapted.get("type")
     if kind in ("integer", "number", "boolean") and "anyOf" not in adapted:
@@ -212,7 +213,7 @@ def _default(info: FieldInfo, inner: type[BaseModel] | None) -> str:
 
 def _example(info: FieldInfo) -> str:
     examples = info.examples or [one for mark in _marks(info) for one in getattr(mark, "examples", ())]
-    return f"`{_flow(examples[0])}`" if examples else ""
+    return f"`{flow(examples[0])}`" if examples else ""
 
 
 def _marks(info: FieldInfo) -> Iterator[Any]:
@@ -225,13 +226,6 @@ def _arguments(annotation: Any) -> Iterator[Any]:
     yield annotation
     for inside in get_args(annotation):
         yield from _arguments(inside)
-
-
-def _flow(value: object) -> str:
-    """An example as it is written in YAML."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(inside)}" for key, inside in value.items()) + "}"
-    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else str(value)
 
 
 def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:

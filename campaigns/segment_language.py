@@ -163,7 +163,8 @@ class _SegmentReader:
     """Reads one segment and gathers its mistakes, so it goes on after each."""
 
     def __init__(self, reading: Reading | None) -> None:
-        self._raw = reading.raw if reading else {}
+        attributes = reading.raw.get("attributes") if reading else None
+        self._attributes = attributes if isinstance(attributes, dict) else {}
         self._reading = reading
         self.mistakes: list[tuple[Where, str]] = []
         self._words: Mapping[str, Callable[[Any, Where], Segment]] = {
@@ -193,12 +194,11 @@ class _SegmentReader:
             return self._words[key](value, path)
         if key in tuple(Kind):
             return self._did(Kind(key), value, path)
-        attributes = self._raw.get("attributes", {})
-        if self._reading is None or key in attributes or self._reading.known.get("attributes", {}) is None:
-            return self._attribute(key, value, attributes.get(key), path)
+        if self._reading is None or key in self._attributes or self._reading.known.get("attributes", {}) is None:
+            return self._attribute(key, value, path)
         if key in NOT_YET:
             return self._wrong((*path, KEY), f'"{key}" comes later; so far there are {either(Kind)}')
-        near = nearest(key, [*self._words, *Kind, *attributes, *NOT_YET])
+        near = nearest(key, [*self._words, *Kind, *self._attributes, *NOT_YET])
         hint = f"did you mean {near}?" if near else f"expected {either([*self._words, *Kind])}, or a declared attribute"
         return self._wrong((*path, KEY), f'no attribute "{key}" to choose people by; {hint}')
 
@@ -220,9 +220,11 @@ class _SegmentReader:
             return self._wrong(path, f"found {found(value)}, expected a word or a list such as [Seattle, Shanghai]")
         return kind(tuple(words))
 
-    def _attribute(self, name: str, value: Any, declared: Any, path: Where) -> Segment:
+    def _attribute(self, name: str, value: Any, path: Where) -> Segment:
+        listed = self._attributes.get(name)
+        declared = [word for word in listed if isinstance(word, str)] if isinstance(listed, list) else []
         for place, word in enumerate(value if isinstance(value, list) else [value]):
-            if isinstance(declared, list) and isinstance(word, str) and word not in declared:
+            if declared and isinstance(word, str) and word not in declared:
                 near = nearest(word, declared)
                 hint = f"did you mean {near}?" if near else f"expected {either(declared)}"
                 self._wrong((*path, place) if isinstance(value, list) else path, f'no {name} "{word}"; {hint}')

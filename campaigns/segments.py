@@ -28,7 +28,7 @@ from campaigns.segment_language import (
 from campaigns.settings import Config, Place
 from gateway.clock import from_ms
 from gateway.store import conditions
-from gateway.store.conditions import Condition, Test
+from gateway.store.conditions import Condition, Trait
 
 METRES_PER_DEGREE = 111_320.0
 
@@ -61,21 +61,21 @@ def condition(segment: Segment, lookup: Lookup) -> Condition:
             return conditions.Not(condition(part, lookup))
         case Age(low, high):
             after = "" if high is None else years_before(lookup.today, high + 1)
-            return Test("born_between", {"after": after, "until": years_before(lookup.today, low or 0)})
+            return Trait("born_between", {"after": after, "until": years_before(lookup.today, low or 0)})
         case City(names):
-            return Test("lives_in", {"cities": [name.lower() for name in names]})
+            return Trait("lives_in", {"cities": [name.lower() for name in names]})
         case Language(codes):
-            return Test("language_is", {"languages": list(codes)})
+            return Trait("language_is", {"languages": list(codes)})
         case Gender(values):
-            return Test("gender_is", {"genders": list(values)})
+            return Trait("gender_is", {"genders": list(values)})
         case Tag(names):
-            return Test("tagged", {"tags": list(names)})
+            return Trait("tagged", {"tags": list(names)})
         case Attribute(name, values):
-            return Test("attribute_is", {"attribute": name, "choices": list(values)})
+            return Trait("attribute_is", {"attribute": name, "choices": list(values)})
         case Seen(place, last):
             return near(lookup.places[place], since(last, lookup.now))
         case Did(kind, subject, last):
-            return Test("did", {"kind": str(kind), "subject": subject, "since": since(last, lookup.now)})
+            return Trait("did", {"kind": str(kind), "subject": subject, "since": since(last, lookup.now)})
         case _:
             assert_never(segment)
 
@@ -83,7 +83,7 @@ def condition(segment: Segment, lookup: Lookup) -> Condition:
 def near(place: Place, since_ms: int) -> Condition:
     """Seen within the place's radius since a moment."""
     latitude, longitude = place.at
-    return Test(
+    return Trait(
         "seen_near",
         {
             "since": since_ms,

@@ -23,8 +23,25 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from gateway.errors import CarillonError
-from gateway.reading import LARGEST, Broken, Entry, Items, Map, Mistake, Node, Scalar, Spot, read_yaml
-from gateway.wording import either, found, nearest
+from gateway.includes import Files
+from gateway.tree import (
+    KEY,
+    Broken,
+    Map,
+    Mistake,
+    Node,
+    Scalar,
+    Spot,
+    Where,
+    data_of,
+    inside_of,
+    is_broken,
+    is_nothing,
+    line_of,
+    node_at,
+    spot_at,
+)
+from gateway.wording import either, flow, found, nearest
 
 __all__ = [
     "KEY",
@@ -42,10 +59,6 @@ __all__ = [
     "load",
     "wrong",
 ]
-
-Step = str | int
-Where = tuple[Step, ...]
-KEY = -1  # as the last step of a path: the key itself, not what stands under it
 
 
 class ConfigErrors(CarillonError):
@@ -114,7 +127,7 @@ class Reading:
             return ""
         near = nearest(name, names)
         if near:
-            return f'no {noun} "{name}"; did you mean {near} ({_line(names[near], self.file)})?'
+            return f'no {noun} "{name}"; did you mean {near} ({line_of(names[near], self.file)})?'
         return f'no {noun} "{name}"; ' + (
             f"there are {', '.join(names)}" if names else f"there is nothing in {section}:"
         )
@@ -187,7 +200,7 @@ class Loaded(Generic[M]):
 
     def position(self, path: Where) -> Spot:
         """Where the value of a path stands, or what is nearest above it. A path that ends in KEY is the key."""
-        return _spot(self.tree, path)
+        return spot_at(self.tree, path)
 
     def mistake(self, finding: Finding) -> Mistake:
         """A finding with its place in the file."""
@@ -206,7 +219,7 @@ def load(
     `also` is one more check beside the model's own `findings`. Secrets are found from `home`, else from the
     folder of the file. Raises ConfigErrors with every mistake.
     """
-    files = _Files(environ)
+    files = Files(environ)
     tree = files.read(path)
     if files.mistakes and not tree.entries:
         raise ConfigErrors(files.mistakes)
@@ -217,95 +230,8 @@ def load(
         (warnings if finding.is_warning else files.mistakes).append(_placed(tree, finding))
     if files.mistakes:
         raise ConfigErrors(files.mistakes)
-    content = json.dumps(_data(tree), ensure_ascii=False, separators=(",", ":"))
+    content = json.dumps(data_of(tree), ensure_ascii=False, separators=(",", ":"))
     return Loaded(value, files.sources, hashlib.sha256(content.encode()).hexdigest(), tuple(sorted(warnings)), tree)
-
-
-class _Files:
-    """Reads the files and puts their sections together."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.sources: dict[Path, str] = {}
-        self.mistakes: list[Mistake] = []
-        self.warnings: list[Mistake] = []
-
-    def read(self, path: Path) -> Map:
-        """The sections of a file and of those it includes."""
-        tree = self._one(path)
-        include = tree.entries.pop("include", None)
-        for spot, file in self._included(path.parent, include.node) if include else ():
-            if file in self.sources:
-                self._complain(spot, f"{file.name} is read already")
-                continue
-            other = self._one(file)
-            if "include" in other.entries:
-                self._complain(other.entries.pop("include").spot, f"only {path.name} itself can include files")
-            self._merge(tree, other)
-        return tree
-
-    def _one(self, path: Path) -> Map:
-        name, start = str(path), Spot(str(path), 1, 1)
-        try:
-            raw = path.read_bytes()
-            text = raw.decode("utf-8") if len(raw) <= LARGEST else ""
-        except OSError as error:
-            self._complain(start, f"cannot read this file: {error.strerror}")
-            return Map(start)
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            self._complain(Spot(name, line, 1), "found bytes that are not UTF-8; save the file as UTF-8")
-            return Map(start)
-        if len(raw) > LARGEST:
-            self._complain(start, f"found {len(raw):,} bytes, expected at most {LARGEST:,}")
-        self.sources[path] = text
-        return read_yaml(text, name, self._environ, self.mistakes)
-
-    def _included(self, folder: Path, node: Node) -> Iterator[tuple[Spot, Path]]:
-        if not isinstance(node, Items):
-            if not isinstance(node, Broken):
-                self._complain(node.spot, "expected a list of files such as [campaigns/*.yaml]")
-            return
-        for pattern in node.nodes:
-            if not isinstance(pattern, Scalar) or not pattern.text:
-                self._complain(pattern.spot, "expected the name of a file such as campaigns/*.yaml")
-                continue
-            is_glob = any(sign in pattern.text for sign in "*?[")
-            files = (
-                sorted(folder.glob(pattern.text))
-                if is_glob and not pattern.text.startswith("/")
-                else [folder / pattern.text]
-            )
-            for file in files:
-                if is_glob or file.is_file():
-                    yield pattern.spot, file
-                else:
-                    self._complain(pattern.spot, f"no file {found(pattern.text)}")
-            if not files:
-                self.warnings.append(Mistake(*pattern.spot, f"no file fits {found(pattern.text)}"))
-
-    def _merge(self, tree: Map, other: Map) -> None:
-        for section, entry in other.entries.items():
-            have = tree.entries.get(section)
-            if have is None:
-                tree.entries[section] = entry
-            elif isinstance(have.node, Map) and isinstance(entry.node, Map):
-                self._merge_names(section, have.node, entry.node)
-            elif not isinstance(entry.node, Broken):
-                self._complain(
-                    entry.spot, f"{section} stands twice; it is already in {have.spot.file}:{have.spot.line}"
-                )
-
-    def _merge_names(self, section: str, have: Map, other: Map) -> None:
-        for name, entry in other.entries.items():
-            if name in have.entries:
-                first = have.entries[name].spot
-                self._complain(entry.spot, f"{section}.{name} stands twice; it is already in {first.file}:{first.line}")
-            else:
-                have.entries[name] = entry
-
-    def _complain(self, spot: Spot, text: str) -> None:
-        self.mistakes.append(Mistake(*spot, text))
 
 
 class _ModelReader:
@@ -320,9 +246,9 @@ class _ModelReader:
             if isinstance(entry.node, Map)
             else None
             for section, entry in tree.entries.items()
-            if not _is_nothing(entry.node) or isinstance(entry.node, Broken)
+            if not is_nothing(entry.node) or isinstance(entry.node, Broken)
         }
-        self._reading = Reading(folder, tree.spot.file, known, _data(tree))
+        self._reading = Reading(folder, tree.spot.file, known, data_of(tree))
 
     def read(self) -> Any:
         """The document; what could not be read is left out of its map, or is None."""
@@ -331,7 +257,7 @@ class _ModelReader:
             entry, item = self._tree.entries.get(name), _item_type(info.annotation)
             if entry is None or (isinstance(entry.node, Scalar) and entry.node.absent):
                 if info.is_required():
-                    self._complain((), f"{name}: is missing; {info.description}")
+                    self._complain((), f"{name} is missing; {info.description}")
                     values[name] = None if item is None else {}
                 continue
             if item is None:
@@ -341,7 +267,7 @@ class _ModelReader:
                 values[name] = self._named(item, name, entry.node)
             else:
                 values[name] = {}
-                self._complain((name,), f"found {found(_data(entry.node))}, expected names with what they are")
+                self._complain((name,), f"found {found(data_of(entry.node))}, expected names with what they are")
         for section in self._tree.entries:
             if section not in self._model.model_fields:
                 self._complain((section, KEY), self._no_such_key(self._model, section, "the file"))
@@ -358,12 +284,12 @@ class _ModelReader:
         return values
 
     def _put(self, values: dict[str, Any], name: str, kind: Any, path: Where) -> None:
-        node = _node(self._tree, path)
+        node = node_at(self._tree, path)
         self._blanks(node, path)
-        if node is None or _is_nothing(node):
+        if node is None or is_nothing(node):
             return
         try:
-            values[name] = TypeAdapter(kind).validate_python(_data(node), context=self._reading)
+            values[name] = TypeAdapter(kind).validate_python(data_of(node), context=self._reading)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 self._explain(kind, path, detail)
@@ -371,13 +297,14 @@ class _ModelReader:
     def _blanks(self, node: Node | None, path: Where) -> None:
         """Complain about keys and dashes with nothing behind them."""
         if isinstance(node, Scalar) and node.blank:
-            hint = 'a text that holds ", " wants quotes' if " " in str(path[-1]) else "a # begins a comment"
-            self._complain((*path, KEY), f'nothing stands behind "{path[-1]}"; write something ({hint})')
-        for step, inside in _inside(node):
+            place = f'"{path[-1]}"' if isinstance(path[-1], str) else "this dash or comma"
+            hint = 'a text that holds ", " wants quotes' if " " in place else "a # begins a comment"
+            self._complain((*path, KEY), f"nothing stands behind {place}; write something ({hint})")
+        for step, inside in inside_of(node):
             self._blanks(inside, (*path, step))
 
     def _explain(self, kind: Any, path: Where, detail: ErrorDetails) -> None:
-        inner = tuple(step for step in detail["loc"])
+        inner = detail["loc"]
         where = (*path, *inner)
         if detail["type"] == "several":
             for below, text in detail["ctx"]["mistakes"]:
@@ -386,11 +313,22 @@ class _ModelReader:
             model = _model_at(kind, inner[:-1])
             self._complain((*where, KEY), self._no_such_key(model, str(inner[-1]), ".".join(map(str, where[:-1]))))
         elif detail["type"] == "missing":
-            model, there = _model_at(kind, inner[:-1]), _node(self._tree, where)
-            if there is None or (isinstance(there, Scalar) and not there.blank):
-                self._complain((*where[:-1], KEY), f"{inner[-1]} is missing; {_about(model, str(inner[-1]))}")
-        elif detail["type"] not in ("key", "is_instance_of"):
+            self._missing(_model_at(kind, inner[:-1]), where)
+        elif detail["type"] == "too_short" and detail["input"]:
+            pass  # what stands there is wrong itself, and told
+        elif detail["type"] == "string_pattern_mismatch" and isinstance(inner[0], str):
+            names = tuple(step for step in inner if isinstance(step, str))
+            about = _about(_model_at(kind, names[:-1]), names[-1])
+            self._complain(where, f"found {found(detail['input'])}; {about}")
+        else:
             self._complain(where, _in_words(detail))
+
+    def _missing(self, model: type[Any], where: Where) -> None:
+        there, around = node_at(self._tree, where), node_at(self._tree, where[:-1])
+        # Beside something that could not be read nothing is called missing: the slip may have swallowed it.
+        is_spoilt = any(isinstance(inside, Broken) for _, inside in inside_of(around))
+        if not is_spoilt and (there is None or (isinstance(there, Scalar) and not there.blank)):
+            self._complain((*where[:-1], KEY), f"{where[-1]} is missing; {_about(model, str(where[-1]))}")
 
     def _no_such_key(self, model: type[Any], key: str, place: str) -> str:
         if key in model.later:
@@ -402,20 +340,16 @@ class _ModelReader:
         )
 
     def _complain(self, path: Where, text: str) -> None:
-        if not _is_broken(self._tree, path):
-            self._mistakes.append(Mistake(*_spot(self._tree, path), text))
+        if not is_broken(self._tree, path):
+            self._mistakes.append(Mistake(*spot_at(self._tree, path), text))
 
 
 def _about(model: type[Any], key: str) -> str:
     for name, info in model.model_fields.items():
         if _written_as(model, name) == key:
-            example = f", for example {_flow(info.examples[0])}" if info.examples else ""
+            example = f", for example {flow(info.examples[0])}" if info.examples else ""
             return f"{(info.description or 'expected').rstrip('.')}{example}"
     return "it is needed"
-
-
-def _flow(example: object) -> str:
-    return f"[{', '.join(map(str, example))}]" if isinstance(example, list) else str(example)
 
 
 def _in_words(detail: ErrorDetails) -> str:
@@ -436,7 +370,6 @@ def _in_words(detail: ErrorDetails) -> str:
 EXPECTED = {
     "string_type": 'a text (put quotes around one that holds ": " or ", ")',
     "string_too_long": "at most {max_length} characters",
-    "string_pattern_mismatch": "something of the form {pattern}",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -449,9 +382,9 @@ EXPECTED = {
     "tuple_type": "a list such as [a, b]",
     "list_type": "a list such as [a, b]",
     "too_short": "at least {min_length}",
-    "model_type": "settings, each a key with its value",
-    "mapping_type": "settings, each a key with its value",
-    "dict_type": "settings, each a key with its value",
+    "model_type": "settings, each a key, a colon, a space and a value",
+    "mapping_type": "settings, each a key, a colon, a space and a value",
+    "dict_type": "settings, each a key, a colon, a space and a value",
 }
 
 
@@ -485,62 +418,11 @@ def _model_at(kind: Any, path: Where) -> type[Any]:
     return _model_at(arguments[1 if origin in (Mapping, dict) else 0], path[1:]) if arguments else Settings
 
 
-def _inside(node: Node | None) -> list[tuple[Step, Node]]:
-    if isinstance(node, Map):
-        return [(key, entry.node) for key, entry in node.entries.items()]
-    return list(enumerate(node.nodes)) if isinstance(node, Items) else []
-
-
-def _data(node: Node | None) -> Any:
-    """Plain maps, lists and strings, without what is broken, blank or made empty by the environment."""
-    if isinstance(node, Scalar):
-        return node.text
-    if isinstance(node, Items):
-        return [_data(inside) for inside in node.nodes if not _is_nothing(inside)]
-    return {key: _data(inside) for key, inside in _inside(node) if not _is_nothing(inside)}
-
-
-def _is_nothing(node: Node) -> bool:
-    return isinstance(node, Broken) or (isinstance(node, Scalar) and node.absent)
-
-
-def _node(tree: Node | None, path: Where) -> Node | None:
-    for step in path:
-        tree = dict(_inside(tree)).get(step)
-    return tree
-
-
-def _is_broken(tree: Map, path: Where) -> bool:
-    """True when a mistake on the way to this path is already told."""
-    return any(isinstance(_node(tree, path[:length]), Broken) for length in range(1, len(path) + 1))
-
-
-def _spot(tree: Map, path: Where) -> Spot:
-    node: Node = tree
-    spot = tree.spot
-    for place, step in enumerate(path):
-        entry = node.entries.get(str(step)) if isinstance(node, Map) else None
-        if isinstance(entry, Entry):
-            node = entry.node
-            spot = entry.spot if path[place + 1 :] == (KEY,) else node.spot
-        elif isinstance(node, Items) and isinstance(step, int) and 0 <= step < len(node.nodes):
-            node = node.nodes[step]
-            spot = node.spot
-        else:
-            break
-    return spot
-
-
 def _placed(tree: Map, finding: Finding) -> Mistake:
-    spot = _spot(tree, finding.path)
+    spot = spot_at(tree, finding.path)
     if not finding.see:
         return Mistake(*spot, finding.text)
-    return Mistake(*spot, f"{finding.text} ({_line(_spot(tree, finding.see), spot.file)})")
-
-
-def _line(spot: Spot, file: str) -> str:
-    """Where something stands, for a reader who looks at a file."""
-    return f"line {spot.line}" if spot.file == file else f"{spot.file}:{spot.line}"
+    return Mistake(*spot, f"{finding.text} ({line_of(spot_at(tree, finding.see), spot.file)})")
 
 
 def _open_secrets(value: object, path: Where = ()) -> Iterator[Finding]:

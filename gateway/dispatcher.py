@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 500  # messages in one claim: about 10 ms of the writing thread
 RETRY_SETTLE_S = 1.0
+FULL_S = 0.02  # a long message waits for the window to empty; claiming it again at once would only spin
 
 
 @dataclass(slots=True)
@@ -165,8 +166,8 @@ class Dispatcher:
             if claim is None:
                 log.warning("%s: queue %s has another owner now", self.name, queue.id)
                 self.queues.remove(queue)
-            elif claim.claimed:
-                self._hand_over(queue, claim.claimed)
+            elif claim.claimed and not self._hand_over(queue, claim.claimed):
+                return FULL_S
             if claim is None or claim.looked:
                 return 0.0
             queue.rest_until = now + POLL_S
@@ -178,8 +179,8 @@ class Dispatcher:
             (queue for queue in self.queues if queue.rest_until <= now), key=lambda queue: queue.lane is Lane.BULK
         )
 
-    def _hand_over(self, queue: Queue, batch: list[Claimed]) -> None:
-        """Write the bytes; release what could not be written."""
+    def _hand_over(self, queue: Queue, batch: list[Claimed]) -> bool:
+        """Write the bytes; release what could not be written. False when that was everything."""
         flying = self._flying
         for claimed in batch:
             missing = claimed.outbound.missing
@@ -202,6 +203,7 @@ class Dispatcher:
         if queue.lane is Lane.BULK:  # the others' turn
             self.queues.remove(queue)
             self.queues.append(queue)
+        return len(released) < len(batch)
 
     def _release(self, flights: list[Flight]) -> None:
         """Nothing left: back into the queue as if it had never been claimed."""

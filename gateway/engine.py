@@ -168,7 +168,7 @@ class Gateway:
 
     async def _note_lines(self, tx: Tx) -> None:
         now = self._clock.now_ms()
-        rows = [(name, line, self._brand, now) for name, line in self.inbox.lines().items()]
+        rows = [(name, line, self._brand, now) for name, each in self.channels.items() for line in each.alive()]
         await tx.many("line_alive", rows)
 
     # --- housekeeping, now and then

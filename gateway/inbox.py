@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gateway.channels.base import Channel
 from gateway.clock import Clock
+from gateway.codecs import parts
 from gateway.ids import Ids
 from gateway.journal import Arrived, Journal
 from gateway.messages import Inbound, Receipt
@@ -44,6 +45,7 @@ class Arrivals:
     """What came in on a channel while the last commit ran."""
 
     channel: str
+    alive: frozenset[int] = frozenset()  # the connections that live when the commit begins
     receipts: Arrived = field(default_factory=Arrived)
     texts: list[Inbound] = field(default_factory=list)
     handles: list[object] = field(default_factory=list)
@@ -74,17 +76,12 @@ class Inbox:
         self._journal = journal
         self._recognise, self._answer, self._replied = recognise, answer, replied
         self._gathered: dict[str, Arrivals] = {}
-        self._lines: dict[str, int] = {}
         self._keeping = self._thinking = self._think_again = False
 
     @property
     def is_idle(self) -> bool:
         """Whether everything that arrived is kept, thanked and thought about."""
         return not (self._gathered or self._keeping or self._thinking)
-
-    def lines(self) -> dict[str, int]:
-        """The connection that each channel last brought a text on."""
-        return self._lines
 
     def arrived(self, channel: str, receipts: list[Receipt], texts: list[Inbound]) -> None:
         """Take what one read of a socket brought. Called by channels; returns at once."""
@@ -98,7 +95,6 @@ class Inbox:
             arrivals.handles += [receipt.handle for receipt in receipts]
         if texts:
             arrivals.texts += texts
-            self._lines[channel] = texts[-1].line
             arrivals.handles += [text.handle for text in texts]
         if not self._keeping:
             self._keep_gathered()
@@ -108,6 +104,8 @@ class Inbox:
         if not self._gathered:
             return
         batch, self._gathered = list(self._gathered.values()), {}
+        for arrivals in batch:
+            arrivals.alive = frozenset(self.channels[arrivals.channel].alive())
         self._keeping = True
         self._store.submit(self._keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
 
@@ -116,7 +114,7 @@ class Inbox:
         for arrivals in batch:
             await self._journal.record(tx, arrivals.receipts)
             for text in arrivals.texts:
-                kept += await self._keep_text(tx, arrivals.channel, text)
+                kept += await self._keep_text(tx, arrivals.channel, text, arrivals.alive)
             lines = {text.line for text in arrivals.texts}
             now = self._clock.now_ms()
             await tx.many("line_alive", [(arrivals.channel, line, self._brand, now) for line in lines])
@@ -133,10 +131,10 @@ class Inbox:
             self.think()
         self._keep_gathered()
 
-    async def _keep_text(self, tx: Tx, channel: str, text: Inbound) -> bool:
+    async def _keep_text(self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int] = frozenset()) -> bool:
         """Keep one text, or one piece of a long one; False when there is nothing to think about yet."""
         now = self._clock.now_ms()
-        if await self._is_repeat(tx, channel, text, now):
+        if await self._is_repeat(tx, channel, text, alive, now):
             return False
         if text.joint is not None:
             whole = await self._join(tx, channel, text, now)
@@ -157,7 +155,7 @@ class Inbox:
         await tx.many("inbound_insert", [row])
         return thought == WAITING
 
-    async def _is_repeat(self, tx: Tx, channel: str, text: Inbound, now: int) -> bool:
+    async def _is_repeat(self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int], now: int) -> bool:
         """Whether the carrier brings this for the second time.
 
         A carrier's own id settles it. SMPP has none: there an identical text is a repeat only on a later
@@ -168,7 +166,10 @@ class Inbox:
         if not mark:
             return False
         for line, at, alive_at in await tx.rows("seen_get", channel=channel, mark=mark):
-            if text.carrier_id or (line != text.line and at >= (alive_at or at) - REPEAT_MS):
+            if text.carrier_id:
+                return True
+            has_fallen = line != text.line and line not in alive
+            if has_fallen and at >= (alive_at or at) - REPEAT_MS:
                 return True
         await tx.many("seen_insert", [(channel, mark, self._brand, text.line, now)])
         return False
@@ -190,7 +191,7 @@ class Inbox:
         if len(pieces) < joint.total:
             return None
         await tx.run("piece_delete", **key)
-        return text._replace(text="".join(piece for _, piece in pieces), joint=None)
+        return text._replace(text=parts.join(dict(pieces)), joint=None)
 
     async def complete_stale(self, tx: Tx, now: int) -> int:
         """Keep long texts whose last piece never came as what there is of them."""
@@ -201,7 +202,7 @@ class Inbox:
             }  # fmt: skip
             pieces = await tx.rows("piece_list", **key)
             await tx.run("piece_delete", **key)
-            text = Inbound(sender, recipient, "".join(piece for _, piece in pieces))
+            text = Inbound(sender, recipient, parts.join(dict(pieces)))
             await self._keep_text(tx, channel, text)
         return len(stale)
 

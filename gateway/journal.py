@@ -75,6 +75,12 @@ def fit_of(channel: str, sender: str, recipient: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+async def fits(tx: Tx, leg: Leg, fit: str) -> bool:
+    """Whether a receipt with this hash can be about this message."""
+    rows = await tx.rows("message_route", id=leg.message)
+    return bool(rows) and fit_of(*rows[0]) == fit
+
+
 class Journal:
     """The memory beside the event table.
 
@@ -99,41 +105,41 @@ class Journal:
             self._recent.pop(ref, None)
 
     def match(self, channel: str, receipts: list[Receipt], at: int) -> Arrived:
-        """Sort receipts into events of known parts and those whose part must be looked up."""
+        """Sort receipts into events of known parts and those whose part must be looked up.
+
+        Only the first spelling of an id is proof alone: decimal and hexadecimal readings of short ids may be
+        another message's, so they count only if the phone is the same.
+        """
         arrived = Arrived()
+        recent = self._recent
         for receipt in receipts:
-            for carrier_id in receipt.carrier_ids:
-                leg = self._recent.get(f"{channel}:{carrier_id}")
-                if leg is not None:
-                    arrived.events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
-                    break
-            else:
-                arrived.unmatched.append((channel, receipt, at))
+            first, *others = receipt.carrier_ids
+            leg = recent.get(f"{channel}:{first}")
+            if leg is not None:
+                arrived.events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
+                continue
+            guess = next((recent[ref] for each in others if (ref := ref_of(channel, each)) in recent), None)
+            arrived.unmatched.append(Unmatched(channel, receipt, at, guess))
         return arrived
 
     async def record(self, tx: Tx, arrived: Arrived) -> None:
         """Append receipts; those that fit nothing are parked."""
         events = arrived.events
         if arrived.unmatched:
-            refs = [ref_of(channel, id_) for channel, receipt, _ in arrived.unmatched for id_ in receipt.carrier_ids]
+            refs = [ref_of(each.channel, id_) for each in arrived.unmatched for id_ in each.receipt.carrier_ids]
             known = {ref: Leg(*leg) for ref, *leg in await tx.rows("ref_get", refs=refs)}
-            for channel, receipt, at in arrived.unmatched:
-                spellings = [ref_of(channel, id_) for id_ in receipt.carrier_ids]
-                leg = next((known[ref] for ref in spellings if ref in known), None)
+            for channel, receipt, at, guess in arrived.unmatched:
+                first, *others = (ref_of(channel, id_) for id_ in receipt.carrier_ids)
+                fit = fit_of(channel, receipt.sender, receipt.recipient)
+                leg = known.get(first)
+                if leg is None:
+                    other = guess or next((known[ref] for ref in others if ref in known), None)
+                    leg = other if other is not None and await fits(tx, other, fit) else None
                 if leg is not None:
                     events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
                     continue
-                fit = fit_of(channel, receipt.sender, receipt.recipient)
-                await tx.run(
-                    "parked_insert",
-                    brand=self.brand,
-                    channel=channel,
-                    refs=spellings,
-                    fit=fit,
-                    state=int(receipt.state),
-                    code=receipt.code,
-                    at=at,
-                )
+                spellings = orjson.dumps([first, *others]).decode()
+                await tx.many("parked_insert", [(self.brand, channel, spellings, fit, receipt.state, receipt.code, at)])
         if events:
             await tx.many("event_insert", events)
 
@@ -167,7 +173,16 @@ class Arrived:
     """Receipts of one read of the socket, sorted."""
 
     events: list[tuple[object, ...]] = field(default_factory=list)
-    unmatched: list[tuple[str, Receipt, int]] = field(default_factory=list)
+    unmatched: list[Unmatched] = field(default_factory=list)
+
+
+class Unmatched(NamedTuple):
+    """A receipt whose id is not in memory; `guess` is the part that another spelling of the id names."""
+
+    channel: str
+    receipt: Receipt
+    at: int
+    guess: Leg | None
 
 
 class Folded(NamedTuple):
@@ -313,9 +328,13 @@ class Fold:
             return
         found: dict[int, Leg] = {}
         for n, parked in self._parked.items():
-            known = next((self.legs[ref].leg for ref in orjson.loads(parked.refs) if ref in self.legs), None)
-            if known is not None:
-                found[n] = known
+            first, *others = orjson.loads(parked.refs)
+            if first in self.legs:
+                found[n] = self.legs[first].leg
+                continue
+            guess = next((self.legs[ref].leg for ref in others if ref in self.legs), None)
+            if guess is not None and await fits(tx, guess, parked.fit):
+                found[n] = guess
         rested = [p for n, p in self._parked.items() if n not in found and p.at < now - DOUBT_REST_MS]
         if rested:
             found |= await self._settle_doubts(tx, rested)

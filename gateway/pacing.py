@@ -23,7 +23,7 @@ class Pace:
         burst = max(1.0, self.rate * BURST_S)
         self._tokens = min(burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
-        return min(most, int(self._tokens))
+        return max(0, min(most, int(self._tokens)))
 
     def spend(self, parts: int) -> None:
         """Take what was sent. A message of several parts may run into debt, which is waited off."""

@@ -4,84 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import yaml
 from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
+from gateway.tree import Broken, Entry, Items, Map, Mistake, Node, Scalar, Spot
 from gateway.wording import found
 
 LARGEST = 1_000_000  # bytes of one file; a hundred times what a large chain writes
 DEEPEST = 40  # levels; a hostile file would nest until the stack ends
-
-
-class Spot(NamedTuple):
-    """A place in a file, counted from 1 as editors do."""
-
-    file: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-class Mistake(NamedTuple):
-    """What is wrong, and where. Sorts as people read a file."""
-
-    file: str
-    line: int
-    column: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.text}"
-
-
-@dataclass(slots=True)
-class Scalar:
-    """A text as it stands in the file, with the environment put in."""
-
-    spot: Spot
-    text: str
-    blank: bool = False  # nothing stands there at all
-    absent: bool = False  # blank, or the environment made it empty: as if the key were not written
-
-
-@dataclass(slots=True)
-class Items:
-    """A list."""
-
-    spot: Spot
-    nodes: list[Node]
-
-
-@dataclass(slots=True)
-class Entry:
-    """A key of a map with what stands under it."""
-
-    spot: Spot
-    node: Node
-
-
-@dataclass(slots=True)
-class Map:
-    """Keys and what stands under them."""
-
-    spot: Spot
-    entries: dict[str, Entry] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Broken:
-    """Something that could not be read; the mistake is already told."""
-
-    spot: Spot
-
-
-Node = Scalar | Items | Map | Broken
 
 
 def read_yaml(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Map:
@@ -274,11 +207,18 @@ def _translated(error: yaml.YAMLError, lines: list[str]) -> tuple[int, int, str]
     problem = str(error.problem)
     if opened := _never_closed(error, lines):
         return opened
+    if "expected ':'" in problem and error.context_mark:
+        place = error.context_mark.line, error.context_mark.column
+        key = lines[place[0]][place[1] :].partition(" #")[0].rstrip()
+        return (*place, f'found "{key}", expected a key, a colon, a space and a value')
     for words, cure in CURES.items():
         if words in problem:
             return (*place, cure)
     if _is_misplaced(problem, line, place[1]):
         return place[0], len(line) - len(line.lstrip()), "indented unlike the lines above it"
+    if not line.strip():
+        last = max((number for number, text in enumerate(lines[: place[0]]) if text.strip()), default=0)
+        return last, 0, "something that begins here is not finished"
     return _quote_this(line, *place)
 
 
@@ -310,7 +250,7 @@ def _never_closed(error: yaml.MarkedYAMLError, lines: list[str]) -> tuple[int, i
         return None
     text = "\n".join(lines)
     open_at: list[int] = []
-    for match in re.finditer(r"""[\[{]|[\]}]|(?<=\s)\#.*""", text):
+    for match in re.finditer(r"""[\[{]|[\]}]|(?:\A|(?<=[\s,\[{]))\#.*""", text):
         if match[0] in "[{":
             open_at.append(match.start())
         elif match[0] in "]}":

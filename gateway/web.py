@@ -316,14 +316,18 @@ class Limiter:
 
     def wait(self, key: str, now: float) -> float:
         """Seconds until this key may go on; 0 is at once, and counts. `now` is in seconds of a steady clock."""
+        early = self.look(key, now)
         full_at = max(self._full_at.pop(key, now), now)
-        early = full_at - now - self._patience
-        # A rounding error of a nanosecond must not cost a person a second try.
-        allowed = early <= 1e-9
-        self._full_at[key] = full_at + self._pause if allowed else full_at
+        self._full_at[key] = full_at if early else full_at + self._pause
         if len(self._full_at) > self._capacity:
             del self._full_at[next(iter(self._full_at))]
-        return 0 if allowed else early
+        return early
+
+    def look(self, key: str, now: float) -> float:
+        """The same without counting: for what is counted only when it goes wrong, such as a PIN."""
+        early = self._full_at.get(key, now) - now - self._patience
+        # A rounding error of a nanosecond must not cost a person a second try.
+        return early if early > 1e-9 else 0
 
 
 # Pure pieces

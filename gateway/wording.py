@@ -9,14 +9,16 @@ LONGEST_QUOTE = 40
 
 
 def found(value: object) -> str:
-    """What stands in the file, as a complaint names it: `"30"`, `a map`, `a list`, `nothing`."""
+    """What stands in the file, as a complaint names it: `"30"`, `a map`, `an empty list`, `nothing`."""
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= LONGEST_QUOTE else f'"{value[: LONGEST_QUOTE - 1]}…"'
     if value is None:
         return "nothing"
     if isinstance(value, dict):
-        return "a map"
-    return "a list" if isinstance(value, list) else str(value)
+        return "a map" if value else "an empty map"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return str(value)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -30,3 +32,10 @@ def either(words: Iterable[str]) -> str:
     """Words as a choice: `a, b or c`."""
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def flow(value: object) -> str:
+    """An example as it is written in the file: `[en, zh]`, `{1: The fox, 2: The owl}`."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {flow(inside)}" for key, inside in value.items()) + "}"
+    return f"[{', '.join(map(flow, value))}]" if isinstance(value, list) else str(value)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from campaigns.business import Business, open_business
+from campaigns.people import find_or_create
 from campaigns.settings import Config
 from gateway import config
 from gateway.clock import StoppedClock
 from gateway.ids import Ids
 from gateway.rendering import Texts
-from gateway.store import Store, open_store
+from gateway.store import Store, Tx, open_store
 
 ROOT = Path(__file__).parents[1]
 BRAND = 1
+Apply = Callable[[Config], Awaitable[Business]]
+People = Callable[[int], Awaitable[list[int]]]
 EVENING = datetime(2026, 12, 2, 2, 30, tzinfo=UTC)  # Tuesday 1 December, 18:30 in Seattle
 
 
@@ -48,20 +51,34 @@ def texts() -> Texts:
 
 
 @pytest.fixture
-async def business(store: Store, clock: StoppedClock, shipped_config: Config, texts: Texts) -> Business:
+def apply(store: Store, clock: StoppedClock, texts: Texts) -> Apply:
+    """Apply any config at the clock's time."""
+    ids = Ids(clock.now_ms)
+
+    async def applied(settings: Config) -> Business:
+        return await store.write(
+            open_business, brand=BRAND, config=settings, version=1, ids=ids, clock=clock, texts=texts,
+            now=clock.now_ms(),
+        )  # fmt: skip
+
+    return applied
+
+
+@pytest.fixture
+async def business(apply: Apply, shipped_config: Config) -> Business:
     """The shipped business, applied at the clock's time."""
-    return await applied(store, clock, shipped_config, texts)
+    return await apply(shipped_config)
 
 
-async def applied(store: Store, clock: StoppedClock, settings: Config, texts: Texts, version: int = 1) -> Business:
-    """A business of any config, applied now."""
-    return await store.write(
-        open_business,
-        brand=BRAND,
-        config=settings,
-        version=version,
-        ids=Ids(clock.now_ms, last=0),
-        clock=clock,
-        texts=texts,
-        now=clock.now_ms(),
-    )
+@pytest.fixture
+def make_people(store: Store, business: Business) -> People:
+    """Make so many people, as if each had texted; returns their ids."""
+
+    async def made(count: int) -> list[int]:
+        async def create(tx: Tx) -> list[int]:
+            found = [await find_or_create(tx, business, f"+1206555{n:04}", 0) for n in range(count)]
+            return [person.id for person in found if person]
+
+        return await store.write(create)
+
+    return made

@@ -49,6 +49,10 @@ class Channel(Protocol):
         """Parts that may be written now."""
         ...
 
+    def alive(self) -> list[int]:
+        """The numbers (`Inbound.line`) of the connections that are bound at this moment."""
+        ...
+
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         """Write the batch; return what was not touched."""
         ...

@@ -111,6 +111,10 @@ class SmppChannel:
         """Parts that may be written now, on all lines."""
         return 0 if self.is_leaving() else sum(line.room() for line in self._lines)
 
+    def alive(self) -> list[int]:
+        """The numbers of the connections that are bound."""
+        return [line.wire.number for line in self._lines if line.wire is not None and line.wire.session.mode]
+
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         """Write the batch; return what was not touched, in its order.
 

@@ -9,7 +9,7 @@ from gateway.store.queries import Query
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Trait:
     """One fragment of `sql/condition.sql` with its values. Lists are handed over as JSON."""
 
     name: str
@@ -37,7 +37,7 @@ class Not:
     of: Condition
 
 
-Condition = Test | All | Any | Not
+Condition = Trait | All | Any | Not
 
 
 def render(condition: Condition, fragments: Mapping[str, Query], first: int) -> tuple[str, list[object]]:
@@ -45,7 +45,7 @@ def render(condition: Condition, fragments: Mapping[str, Query], first: int) -> 
     values: list[object] = []
 
     def sql(node: Condition) -> str:
-        if isinstance(node, Test):
+        if isinstance(node, Trait):
             text, names = fragments[node.name].sql, fragments[node.name].names
             for at in range(len(names), 0, -1):  # downwards, so that ?1 is not found in ?12
                 text = text.replace(f"?{at}", f"?<{at}>")

@@ -13,7 +13,7 @@ from gateway.store import Tx
 from handlers.keywords import coupon, default, redeem, say, stop, vote
 from handlers.keywords import help as helping
 from handlers.keywords.matching import Match
-from handlers.keywords.turn import Turn, begin, matcher
+from handlers.keywords.turn import Turn, begin, match_of
 
 # What always means the same, whatever campaign is on and whatever we asked.
 ALWAYS: dict[str, Callable[[Turn], Coroutine[Any, Any, str]]] = {
@@ -55,7 +55,7 @@ async def _converse(turn: Turn) -> str:
     option = vote.chosen(turn)
     if option and option.sure:
         return await vote.cast(turn, turn.dialog.subject, option.key)
-    match = matcher(turn.business).match(turn.kept.text)
+    match = match_of(turn.business, turn.kept.text)
     if match and (match.sure or not option):
         return await _follow(turn, match)
     if option:

@@ -10,39 +10,48 @@ from gateway import rendering
 from gateway.clock import from_ms
 from gateway.codecs import parts
 from handlers.keywords import help as helping
-from handlers.keywords.turn import Turn, word
+from handlers.keywords.turn import TOLD, Turn, word
+
+Refusal = coupons.AllGone | coupons.AlreadyUsed | coupons.Expired
 
 
 async def answer(turn: Turn, keyword: Keyword) -> str:
     """Join, give, and answer with one text. Who has left is told, once, how to come back."""
     if turn.person.stopped_at is not None:
         return await _tell_left(turn, keyword.key, turn.person.stopped_at)
-    has_joined = keyword.join is not None and await _join(turn, keyword.join)
-    welcome = helping.terms(turn, [keyword.join]) if keyword.join and has_joined else None
-    prefix = f"joined {keyword.join}" if has_joined else ""
-    if not keyword.give:
-        if welcome:
-            await turn.reply(turn.say("welcome", **welcome))
-        elif keyword.join:
-            await turn.reply_bounded(turn.say("still_in", **helping.terms(turn, [keyword.join])))
-        return prefix or f"{keyword.key}, is in already"
+    joined = keyword.join if keyword.join and await _join(turn, keyword.join) else ""
+    terms = helping.terms(turn, [joined]) if joined else {}
+    outcome = await (_give(turn, keyword, keyword.give, terms) if keyword.give else _welcome(turn, keyword, terms))
+    return f"joined {joined}, {outcome}" if joined else outcome
+
+
+async def _welcome(turn: Turn, keyword: Keyword, terms: dict[str, str]) -> str:
+    """The answer to a keyword that only joins; `terms` are empty for a person who is in already."""
+    if terms:
+        await turn.reply(turn.say("welcome", **terms))
+        return "welcomed"
+    programs = [keyword.join] if keyword.join else []
+    said = await turn.reply_bounded(turn.say("still_in", **helping.terms(turn, programs)), keyword.key)
+    return f"{keyword.key}, is in already" + ("" if said else TOLD)
+
+
+async def _give(turn: Turn, keyword: Keyword, coupon: str, terms: dict[str, str]) -> str:
+    """The answer to a keyword that gives a coupon; with `terms` it also welcomes."""
     try:
-        given = await coupons.give(turn.tx, turn.business, keyword.give, turn.person.id, 0, turn.kept.at)
-    except coupons.NoCoupon as refusal:
+        given = await coupons.give(turn.tx, turn.business, coupon, turn.person.id, 0, turn.kept.at)
+    except (coupons.AllGone, coupons.AlreadyUsed, coupons.Expired) as refusal:
         why = refusal_text(turn, refusal)
-        if welcome:
-            await turn.reply(f"{turn.say('welcome', **welcome)} {why}")
-        else:
-            await turn.reply_bounded(why)
-        return ", ".join(filter(None, [prefix, f"{keyword.give} not given: {refusal.reason}"]))
-    if welcome:
-        await turn.reply(_welcome(turn, keyword.give, welcome, given))
-    elif given.again:
-        await turn.reply_bounded(turn.say("coupon_again", **_fields(turn, given)))
+        said = await turn.reply_bounded(f"{turn.say('welcome', **terms)} {why}" if terms else why, keyword.key)
+        return f"{coupon} not given: {refusal.reason}" + ("" if said else TOLD)
+    outcome = f"{coupon} {coupons.shown(given.code)}"
+    if given.again and not terms:
+        said = await turn.reply_bounded(turn.say("coupon_again", **_fields(turn, given)), keyword.key)
+        return f"{outcome} shown again" + ("" if said else TOLD)
+    if terms:
+        await turn.reply(_welcome_with(turn, coupon, terms, given))
     else:
-        await turn.reply(turn.say("coupon", **_fields(turn, given), offer=offer(turn, keyword.give)))
-    outcome = f"{keyword.give} {coupons.shown(given.code)} {'shown again' if given.again else 'given'}"
-    return ", ".join(filter(None, [prefix, outcome]))
+        await turn.reply(turn.say("coupon", **_fields(turn, given), offer=offer(turn, coupon)))
+    return f"{outcome} {'shown again' if given.again else 'given'}"
 
 
 async def _join(turn: Turn, program: str) -> bool:
@@ -56,14 +65,14 @@ async def _join(turn: Turn, program: str) -> bool:
 async def _tell_left(turn: Turn, keyword: str, left_at: int) -> str:
     """Once for each leaving; not at all when the STOP came after this text."""
     since = turn.kept.at - left_at
-    if since < 0 or not await turn.may_say("left", since):
+    if since < 0 or not await turn.may_say("left", since + 1):
         return f"{keyword}, has left: no answer"
     day = rendering.day(from_ms(left_at), ZoneInfo(turn.person.zone), turn.language)
     await turn.reply(turn.say("you_left", day=day, keyword=word(turn.business, keyword, turn.language)))
     return f"{keyword}, has left: told how to come back"
 
 
-def _welcome(turn: Turn, coupon: str, terms: dict[str, str], given: coupons.Given) -> str:
+def _welcome_with(turn: Turn, coupon: str, terms: dict[str, str], given: coupons.Given) -> str:
     """The welcome with the link; without the offer's name where that would cost one more part."""
     link = links.coupon_link(turn.business, given.code)
     full, short = (
@@ -95,14 +104,15 @@ def place_zone(turn: Turn, place: str) -> ZoneInfo:
     return ZoneInfo(settings.timezone) if settings and settings.timezone else turn.business.zone
 
 
-def refusal_text(turn: Turn, refusal: coupons.NoCoupon) -> str:
+def refusal_text(turn: Turn, refusal: Refusal) -> str:
     """Why there is no coupon, as the person reads it."""
+    language = turn.language
     match refusal:
         case coupons.AlreadyUsed():
-            when = rendering.day_and_time(from_ms(refusal.at), place_zone(turn, refusal.place), turn.language)
+            when = rendering.day_and_time(from_ms(refusal.at), place_zone(turn, refusal.place), language)
             return turn.say("coupon_used", when=when, place=place_name(turn, refusal.place))
         case coupons.Expired():
-            return turn.say("coupon_over", day=rendering.day(from_ms(refusal.at), turn.business.zone, turn.language))
+            day = rendering.day(from_ms(refusal.at), ZoneInfo(turn.person.zone), language)
+            return turn.say("coupon_over", day=day)
         case coupons.AllGone():
-            return turn.say("coupon_gone", count=rendering.number(refusal.codes, turn.language))
-    raise TypeError(refusal)
+            return turn.say("coupon_gone", count=rendering.number(refusal.codes, language))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from campaigns.business import dialled
-from handlers.keywords.turn import Turn
-
-AT_ONCE = 3
+from handlers.keywords.turn import TOLD, Turn
 
 
 async def answer(turn: Turn) -> str:
@@ -22,9 +20,8 @@ async def answer(turn: Turn) -> str:
             email=support.email or site,
         ),
         "help",
-        at_once=AT_ONCE,
     )
-    return "help" + ("" if said else ", told often enough")
+    return "help" + ("" if said else TOLD)
 
 
 def terms(turn: Turn, programs: Sequence[str]) -> dict[str, str]:

@@ -17,16 +17,16 @@ async def answer(turn: Turn, keyword: Keyword, typed: str) -> str:
     """Redeem, and say YES or NO with the reason. The phone tells the shop; the rule is the same as the till's."""
     place = turn.business.staff.get(turn.person.address)
     if place is None:
-        await turn.reply_bounded(turn.say("redeem_not_staff"))
+        await turn.reply_bounded(turn.say("redeem_not_staff"), "redeem")
         return "redeem, but not a shop's phone"
     if not typed:
-        await turn.reply_bounded(turn.say("redeem_how"))
+        await turn.reply_bounded(turn.say("redeem_how"), "redeem")
         return "redeem without a code"
     try:
         done = await coupons.redeem(
             turn.tx, turn.business, typed, place, TILL, contests.TEXT, turn.kept.at, keyword.redeem
         )
-    except (coupons.NoSuchCode, coupons.NotHere, coupons.NoCoupon) as refusal:
+    except (coupons.NoSuchCode, coupons.NotHere, coupons.AlreadyUsed, coupons.Expired) as refusal:
         return await _refuse(turn, refusal)
     await turn.reply(
         turn.say(
@@ -40,11 +40,11 @@ async def answer(turn: Turn, keyword: Keyword, typed: str) -> str:
     return f"{done.coupon} {coupons.shown(done.code)} redeemed at {place}"
 
 
-async def _refuse(turn: Turn, refusal: coupons.NoSuchCode | coupons.NotHere | coupons.NoCoupon) -> str:
+async def _refuse(turn: Turn, refusal: coupons.NoSuchCode | coupons.NotHere | coupon.Refusal) -> str:
     if isinstance(refusal, coupons.NoSuchCode):
         # A slip of the thumb is no guess; guesses are slowed down.
         if not isinstance(refusal, coupons.Mistyped) and not await turn.may_say("guess", EVERY_MS, TRIES):
-            await turn.reply_bounded(turn.say("too_many", minutes=str(EVERY_MS // MINUTE_MS)))
+            await turn.reply_bounded(turn.say("too_many", minutes=str(EVERY_MS // MINUTE_MS)), "redeem")
             return "redeem refused: too many unknown codes"
         reason = turn.say("coupon_unknown")
     elif isinstance(refusal, coupons.NotHere):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from campaigns import consent
 from handlers.keywords import help as helping
-from handlers.keywords.turn import Turn
+from handlers.keywords.turn import TOLD, Turn
 
 JOIN = "join"  # the topic of the question whether somebody wants to join
 PENDING_MS = 24 * 60 * 60_000
@@ -42,7 +42,7 @@ async def start(turn: Turn) -> str:
     joined = [program for program, _ in await tx.rows("consent_list", person=turn.person.id)]
     if joined:
         said = await turn.reply_bounded(turn.say("still_in", **helping.terms(turn, joined)), "start")
-        return "START, is in already" + ("" if said else ", told often enough")
+        return "START, is in already" + ("" if said else TOLD)
     program = next(iter(business.config.programs), None)
     if program is None:
         return await helping.answer(turn)

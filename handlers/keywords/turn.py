@@ -16,6 +16,7 @@ from handlers.keywords import matching
 MINUTE_MS = 60_000
 # A machine that answers our answers is not told the same thing for ever: so many at once, then one in this time.
 AT_ONCE, EVERY_MS = 10, 5 * MINUTE_MS
+TOLD = ", told often enough"  # the end of the outcome then
 
 
 class Dialog(NamedTuple):
@@ -51,9 +52,12 @@ class Turn(NamedTuple):
             now=self.business.clock.now_ms(),
         )  # fmt: skip
 
-    async def reply_bounded(self, text: str, what: str = "again", *, at_once: int = AT_ONCE) -> bool:
-        """Answer what may be asked any number of times; False, without a text, when it was often enough."""
-        may = await self.may_say(what, EVERY_MS, at_once)
+    async def reply_bounded(self, text: str, about: str) -> bool:
+        """Answer what may be asked any number of times; False, without a text, when it was often enough.
+
+        `about` is the keyword or rule that is counted, so that one thing asked often silences no other.
+        """
+        may = await self.may_say(about, EVERY_MS, AT_ONCE)
         if may:
             await self.reply(text)
         return may
@@ -87,9 +91,21 @@ async def begin(tx: Tx, business: Business, kept: Kept) -> Turn | None:
 
 
 @lru_cache(8)
-def matcher(business: Business) -> matching.Matcher:
+def _matcher(business: Business) -> matching.Matcher:
     """All keywords of the applied config."""
     return matching.Matcher({key: _spelling(keyword) for key, keyword in business.config.keywords.items()})
+
+
+@lru_cache(4096)  # most texts that arrive are the same few hundred
+def match_of(business: Business, text: str) -> matching.Match | None:
+    """The keyword that a text opens with."""
+    return _matcher(business).match(text)
+
+
+@lru_cache(4096)
+def option_of(business: Business, contest: str, text: str) -> matching.Option | None:
+    """The choice of a contest that a text names."""
+    return _options(business, contest).option_of(text)
 
 
 def _spelling(keyword: Keyword) -> matching.Keyword:
@@ -97,7 +113,7 @@ def _spelling(keyword: Keyword) -> matching.Keyword:
 
 
 @lru_cache(64)
-def options(business: Business, contest: str) -> matching.Options:
+def _options(business: Business, contest: str) -> matching.Options:
     """The choices of a contest of the applied config."""
     return matching.Options(
         {key: text.texts.values() for key, text in business.config.contests[contest].options.items()}

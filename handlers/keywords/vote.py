@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from campaigns import contests
 from campaigns.words import Intent
@@ -10,7 +12,7 @@ from gateway import rendering
 from gateway.clock import from_ms
 from gateway.values import Calendar
 from handlers.keywords.matching import Match, Option, without_article
-from handlers.keywords.turn import MINUTE_MS, Turn, options, word
+from handlers.keywords.turn import MINUTE_MS, TOLD, Turn, option_of, word
 
 VOTE = "vote"  # the topic of the question which one it shall be
 ASKED_FOR_MS = 60 * MINUTE_MS
@@ -18,7 +20,7 @@ ASKED_FOR_MS = 60 * MINUTE_MS
 
 async def answer(turn: Turn, contest: str, match: Match) -> str:
     """The text opened with the contest's keyword, or nearly so."""
-    option = options(turn.business, contest).option_of(match.rest) if match.rest else None
+    option = option_of(turn.business, contest, match.rest) if match.rest else None
     if option and option.sure and match.sure:
         return await cast(turn, contest, option.key)
     if option:
@@ -33,7 +35,7 @@ def chosen(turn: Turn) -> Option | None:
         return None
     if turn.kept.intent == Intent.YES and dialog.detail:
         return Option(dialog.detail, True)
-    return options(turn.business, dialog.subject).option_of(turn.kept.text)
+    return option_of(turn.business, dialog.subject, turn.kept.text)
 
 
 async def cast(turn: Turn, contest: str, choice: str) -> str:
@@ -79,7 +81,7 @@ async def _ask(turn: Turn, contest: str, question: str, guess: str) -> str:
     except (contests.NotOpenYet, contests.Closed) as refusal:
         return await _refuse(turn, contest, turn.kept.text, refusal)
     await turn.ask(VOTE, contest, guess, for_ms=ASKED_FOR_MS)
-    said = await turn.reply_bounded(question)
+    said = await turn.reply_bounded(question, f"vote {contest}")
     return f"{turn.kept.text} unsure, " + ("asked" if said else "asked often enough")
 
 
@@ -100,8 +102,8 @@ async def _refuse(
             turn.say("vote_closed_results", day=last_day, link=page) if page else turn.say("vote_closed", day=last_day)
         )
         why = "closed"
-    said = await turn.reply_bounded(text)
-    return f"vote {choice} not counted: {why}" + ("" if said else ", told often enough")
+    said = await turn.reply_bounded(text, f"vote {contest}")
+    return f"vote {choice} not counted: {why}" + ("" if said else TOLD)
 
 
 def _named(turn: Turn, contest: str, choice: str) -> dict[str, str]:
@@ -119,10 +121,16 @@ def _choices(turn: Turn, contest: str) -> str:
 
 
 def _next(turn: Turn, at: int) -> str:
-    zone = turn.business.zone
-    then, today = from_ms(at).astimezone(zone), from_ms(turn.kept.at).astimezone(zone).date()
-    is_tomorrow = then.date() == today + timedelta(days=1) and then.hour == then.minute == 0
-    return turn.say("tomorrow") if is_tomorrow else rendering.day_and_time(then, zone, turn.language)
+    if _is_tomorrow(at, turn.kept.at // MINUTE_MS, turn.business.zone):
+        return turn.say("tomorrow")
+    return rendering.day_and_time(from_ms(at), turn.business.zone, turn.language)
+
+
+@lru_cache(256)  # thousands vote within a minute
+def _is_tomorrow(at: int, minute: int, zone: ZoneInfo) -> bool:
+    """Whether a time is the beginning of the day after the one that this minute is in."""
+    then, now = from_ms(at).astimezone(zone), from_ms(minute * MINUTE_MS).astimezone(zone)
+    return then.date() == now.date() + timedelta(days=1) and then.hour == then.minute == 0
 
 
 def _page(turn: Turn, contest: str) -> str:

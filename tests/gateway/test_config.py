@@ -96,7 +96,7 @@ def test_every_mistake_is_told_at_once_and_in_order(tmp_path: Path) -> None:
         '4:35: no shop "pikee"; did you mean pike (line 3)?',
         '4:43: "roof" is not known yet: roofs come with winter',
         '4:63: found "perhaps", expected yes or no',
-        '5:10: found "just this", expected settings, each a key with its value',
+        '5:10: found "just this", expected settings, each a key, a colon, a space and a value',
         '6:1: no setting "shop" in the file; did you mean shops?',
         '7:8: found a list, expected a text (put quotes around one that holds ": " or ", ")',
     ]
@@ -113,7 +113,9 @@ def test_what_is_missing_at_the_top_is_told(tmp_path: Path) -> None:
 
 
 def test_a_broken_part_is_told_once_and_hides_nothing_else(tmp_path: Path) -> None:
-    text = "mayor: x\nshops:\n  pike:\n    name: Pike: the market\n    kind: kiosc\n  hall: {name: Hall, near: [pike]}\n"
+    text = (
+        "mayor: x\nshops:\n  pike:\n    name: Pike: the market\n    kind: kiosc\n  hall: {name: Hall, near: [pike]}\n"
+    )
     assert mistakes(tmp_path, text) == [
         '4:11: put quotes around this text: "Pike: the market"',
         '5:11: found "kiosc", expected kiosk or hall; did you mean kiosk?',
@@ -314,4 +316,25 @@ def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> Non
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    assert mistakes(tmp_path, "mayor: x\n" + "#" * 1_000_000) == ["1:1: found 1,000,009 bytes, expected at most 1,000,000"]
+    assert mistakes(tmp_path, "mayor: x\n" + "#" * 1_000_000) == [
+        "1:1: found 1,000,009 bytes, expected at most 1,000,000"
+    ]
+
+
+def test_beside_something_unreadable_nothing_is_called_missing(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "mayor: x\nshops:\n  pike:\n    door: {wide: 1\n    kind: hall\n") == [
+        "4:11: this { is not closed with }"
+    ]
+
+
+def test_a_list_of_wrong_names_is_not_called_too_short_as_well(tmp_path: Path) -> None:
+    class Street(Town):
+        """A street."""
+
+        corners: tuple[Annotated[str, Name("shops")], ...] = Field(min_length=1)
+
+    path = tmp_path / "street.yaml"
+    path.write_text("mayor: x\ncorners: [pik]\nshops: {pike: {name: Pike}}\n")
+    with pytest.raises(ConfigErrors) as caught:
+        load(path, Street, {})
+    assert [one.text for one in caught.value.mistakes] == ['no shop "pik"; did you mean pike (line 3)?']

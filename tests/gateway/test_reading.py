@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.reading import Items, Map, Mistake, Node, Scalar, read_yaml
+from gateway.reading import read_yaml
+from gateway.tree import Items, Map, Mistake, Node, Scalar
 
 
 def read(text: str, **environ: str) -> tuple[Any, list[str]]:
@@ -62,6 +63,7 @@ def test_a_position_counts_characters_from_one() -> None:
         ("a: %x", '1:4: put quotes around this text: "%x"'),
         ("a: > x", '1:4: put quotes around this text: "> x"'),
         ("a:\n  - x: y: z", '2:8: put quotes around this text: "y: z"'),
+        ("a:\n  b: 1\n  c:50/s # fast\n  d: 2", '3:3: found "c:50/s", expected a key, a colon, a space and a value'),
         ("a:\n\tb: c", "2:1: found a tab; indent with spaces"),
         ("a:\n  b: 1\n c: 2", "3:2: indented unlike the lines above it"),
         ("a: 1\n  b: 2", "2:3: indented unlike the lines above it"),
@@ -69,6 +71,7 @@ def test_a_position_counts_characters_from_one() -> None:
         ("a: 'x", "1:4: this quote is never closed"),
         ("a: {x: 1, y: [1, 2}", "1:14: this [ is not closed with ]"),
         ("a: [{x: 1, y: 2]", "1:5: this { is not closed with }"),
+        ("#{\na: [1, 2", "2:4: this [ is not closed with ]"),
         ("a: {en: #x}", "1:4: this { is not closed with }; what follows # is a comment"),
         ("a: {x: 1}}", "1:10: one } too many"),
         ("a: [1]]", "1:7: one ] too many"),
@@ -127,7 +130,7 @@ def test_line_ends_of_windows_and_a_byte_order_mark_do_no_harm() -> None:
     )
 
 
-WORDS = st.text(st.characters(exclude_characters="$", exclude_categories=("Cs",)))
+WORDS = st.text(st.characters(exclude_characters="$", exclude_categories=["Cs"]))
 
 
 @given(st.dictionaries(WORDS, WORDS | st.lists(WORDS), max_size=5))

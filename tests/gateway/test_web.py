@@ -203,6 +203,11 @@ async def test_a_page_is_stored_nowhere_unless_it_says_so(guest: Guest) -> None:
     assert web.page("", cache_s=5).headers["Cache-Control"] == "private, max-age=5"
 
 
+def test_plain_words_go_to_programs_that_watch() -> None:
+    answer = web.text("ok", status=503)
+    assert (answer.status, answer.body, answer.headers["Content-Type"]) == (503, b"ok", "text/plain; charset=utf-8")
+
+
 async def test_on_https_cookies_are_bound_to_the_host_and_http_is_forgotten(shop: Shop) -> None:
     async with opened(shop.application(replace(SITE, https=True))) as guest:
         answer = await guest.get("/cup?lang=zh")

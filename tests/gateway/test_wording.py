@@ -2,12 +2,20 @@
 
 import pytest
 
-from gateway.wording import either, found, nearest
+from gateway.wording import either, flow, found, nearest
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("30", '"30"'), ({}, "a map"), ([], "a list"), (None, "nothing"), ("x" * 60, '"' + "x" * 39 + '…"')],
+    [
+        ("30", '"30"'),
+        ({"a": 1}, "a map"),
+        ({}, "an empty map"),
+        (["a"], "a list"),
+        ([], "an empty list"),
+        (None, "nothing"),
+        ("x" * 60, '"' + "x" * 39 + '…"'),
+    ],
 )
 def test_what_stands_in_the_file_is_named(value: object, words: str) -> None:
     assert found(value) == words
@@ -23,3 +31,7 @@ def test_no_word_is_offered_when_none_is_near() -> None:
 
 def test_a_choice_reads_as_people_say_it() -> None:
     assert [either(["a"]), either(["a", "b"]), either(["a", "b", "c"])] == ["a", "a or b", "a, b or c"]
+
+
+def test_an_example_is_written_as_in_the_file() -> None:
+    assert flow({"1": "The fox", "2": ["a", "b"]}) == "{1: The fox, 2: [a, b]}"

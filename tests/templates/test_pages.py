@@ -106,12 +106,16 @@ def contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]
         for (key, label), n in zip(options, votes, strict=True)
     ]
     voting = {"question": question, "options": options, "number": "20655", "keyword": vote, "until": EVENING,
-              "results": "/cup/results", "token": TOKEN, "chosen": "", "mistake": ""}  # fmt: skip
+              "results": "/cup/results", "token": TOKEN, "chosen": "", "mistake": "", "opens": None,
+              "leave": "/leave/AAAAAAAAAAAAAAAAAAAAAA"}  # fmt: skip
     yield "vote", "vote.html", voting | {"phone": "42"}
     yield "vote-mended", "vote.html", voting | {"phone": "42", "chosen": "2", "mistake": words["why"]}
-    yield "vote-stranger", "vote.html", voting | {"phone": ""}
-    voted = {"key": options[-1][0], "label": options[-1][1], "again": words["again"], "results": "/cup/results"}
+    yield "vote-stranger", "vote.html", voting | {"phone": "", "leave": ""}
+    yield "vote-early", "vote.html", voting | {"phone": "42", "opens": EVENING}
+    voted = {"key": options[-1][0], "label": options[-1][1], "again": words["again"], "left": 0, "today": True,
+             "results": "/cup/results"}  # fmt: skip
     yield "voted", "voted.html", voted
+    yield "voted-more", "voted.html", voted | {"left": 2}
     yield "already", "already.html", voted
     yield "results", "results.html", {"question": question, "rows": rows, "votes": whole, "open": True,
                                       "until": EVENING, "vote": "/cup"}  # fmt: skip
@@ -120,7 +124,7 @@ def contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]
     yield "results-hidden", "results.html", {"question": question, "rows": [], "votes": 0, "open": True,
                                              "until": None, "vote": "/cup"}  # fmt: skip
     coupon = {"offer": offer, "code": "K7QM-2X9F", "qr": qr(), "until": EVENING, "places": words["places"],
-              "used_at": None, "used_place": ""}  # fmt: skip
+              "used_at": None, "used_place": "", "votes": [{"href": "/v/cup/AAAA", "title": question}]}  # fmt: skip
     yield "coupon", "coupon.html", coupon | {"state": "unused"}
     used = {"state": "used", "used_at": EVENING, "used_place": words["places"][0]}
     yield "coupon-used", "coupon.html", coupon | used
@@ -144,16 +148,18 @@ def contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]
 
 def staff(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     shops = [(f"shop_{n}", name) for n, name in enumerate(words["places"])]
-    sign_in = {"shops": shops, "chosen": "shop_0", "token": TOKEN, "mistake": "", "wait": 0, "next": ""}
+    sign_in = {"shops": shops, "chosen": "shop_0", "token": TOKEN, "mistake": "", "wait": 0, "till": "/till"}
     yield "till-sign-in", "till_sign_in.html", sign_in
-    yield "till-wrong-pin", "till_sign_in.html", sign_in | {"mistake": "pin", "next": "/c/K7QM2X9F"}
+    yield "till-wrong-pin", "till_sign_in.html", sign_in | {"mistake": "pin"}
     yield "till-locked", "till_sign_in.html", sign_in | {"mistake": "locked", "wait": 5}
-    till = {"shop": words["places"][0], "token": TOKEN, "verdict": None}
+    till = {"shop": words["places"][0], "token": TOKEN, "verdict": None, "till": "/till", "note": ""}
     verdict = {"good": True, "words": words["offer"], "code": "K7QM-2X9F", "at": EVENING, "undo": "/till/undo/81"}
     yield "till", "till.html", till
+    yield "till-undone", "till.html", till | {"note": words["why"]}
     yield "till-yes", "till.html", till | {"verdict": verdict}
     yield "till-no", "till.html", till | {"verdict": verdict | {"good": False, "words": words["why"], "undo": ""}}
-    redeem = {"shop": words["places"][0], "offer": words["offer"], "code": "K7QM-2X9F", "token": TOKEN}
+    redeem = {"shop": words["places"][0], "offer": words["offer"], "code": "K7QM-2X9F", "token": TOKEN,
+              "till": "/till"}  # fmt: skip
     yield "redeem", "redeem.html", redeem
     undo = redeem | {"at": EVENING, "minutes": 8, "action": "/till/undo/81", "mistake": ""}
     yield "undo", "undo.html", undo
@@ -167,17 +173,18 @@ def private_contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str
     reasons = [("left", 14), ("no consent", 31), ("capped", 0), ("hold-out", 57)]
     outcomes = [("delivered", 431), ("sent", 20), ("queued", 52), ("in_doubt", 2), ("failed", 5)]
     campaign = {"name": "spring", "state": "running", "matched": 612, "reasons": reasons, "sending": 510,
-                "outcomes": outcomes, "parts": 510, "cost": "3.64 USD", "replies": 38}  # fmt: skip
-    channel = {"name": "us_sms", "carrier": "simulator", "up": True, "rate": "48/s", "limit": "50/s", "waiting": 52}
+                "outcomes": outcomes, "why": "", "cost": "3.64 USD", "replies": 38}  # fmt: skip
+    channel = {"name": "us_sms", "carrier": "simulator", "up": True, "rate": "48/s", "limit": "50/s", "flying": 52}
     board = frame | {
         "campaigns": [campaign],
         "contests": [public["results"]],
         "coupons": [{"offer": words["offer"], "codes": 5000, "given": 231, "redeemed": 58}],
         "channels": [channel, channel | {"name": "cn_sms", "up": False, "rate": "0/s", "limit": "100/s"}],
+        "look": [(EVENING, words["why"])],
         "feed": [(EVENING, f"+1206···42 {words['keywords'][0]} 3")] * 6,
     }
     yield "board", "board.html", board
-    empty: dict[str, Any] = {"campaigns": [], "contests": [], "coupons": [], "channels": [], "feed": []}
+    empty: dict[str, Any] = {"campaigns": [], "contests": [], "coupons": [], "channels": [], "feed": [], "look": []}
     yield "board-live", "board.html", board | empty | {"mode": "live", "carriers": words["brand"]}
     texts = [
         {"id": 1, "mine": True, "text": words["keywords"][1], "time": "6:31 pm", "parts": 1, "delay": ""},

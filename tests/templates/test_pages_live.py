@@ -40,7 +40,8 @@ class Desk:
 
     def render_board(self, language: str) -> str:
         contest = {"question": "Which cup?", "open": True, "votes": self.votes, "rows": []}
-        context = {"here": "/", "campaigns": [], "contests": [contest], "coupons": [], "channels": [], "feed": []}
+        nothing: dict[str, Any] = dict.fromkeys(("campaigns", "coupons", "channels", "feed", "look"), [])
+        context = {"here": "/", "contests": [contest]} | nothing
         return PAGES.render("board.html", language, **FRAME | context)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -102,4 +103,4 @@ async def test_a_suggested_text_is_one_tap(desk: tuple[Desk, str], screen: Page)
 async def test_the_board_moves_by_itself(desk: tuple[Desk, str], screen: Page) -> None:
     await screen.goto(desk[1] + "/")
     desk[0].votes = 770
-    await screen.get_by_text("770 votes.").wait_for()
+    await screen.get_by_text("Votes: 770.").wait_for()

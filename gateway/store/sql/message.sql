@@ -13,6 +13,9 @@ SELECT coalesce(max(id), 0) FROM message
 -- The whole message, for explain and the console.
 SELECT id, run, purpose, program, channel, sender, address, text, parts, price FROM message WHERE id = :id
 
+-- name: message_route
+SELECT channel, sender, address FROM message WHERE id = :id
+
 -- name: messages_to_person
 SELECT m.id, m.run, m.purpose, m.channel, m.sender, m.text, m.parts, coalesce(s.state, 0), coalesce(s.code, ''),
        coalesce(s.at, 0), m.answers

@@ -2,7 +2,7 @@
 
 -- name: person_by_id
 SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, s.at
-FROM person p LEFT JOIN stop s ON s.person = p.id WHERE p.id = :person
+FROM person p LEFT JOIN stop s ON s.person = p.id WHERE p.id = :person AND p.brand_id = :brand
 
 -- name: person_by_address
 SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, s.at

@@ -383,9 +383,9 @@ async def test_a_carrier_that_drops_every_line_is_tried_after_ever_longer_pauses
         Carrier(is_dropping=True).open() as carrier,
         running(channel_to(carrier, house, longest_pause_s=60), bound=False),
     ):
-        await until(lambda: len(longest) == 8)
+        await until(lambda: len(longest) >= 8)
 
-    assert longest == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert longest[:8] == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
 async def test_a_carrier_that_is_not_there_yet_is_found_when_it_comes() -> None:

@@ -1,0 +1,240 @@
+"""The lines to clients, and all that waits to be brought over them until it is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, cast
+
+from gateway.channels.simulator import receipts
+from gateway.channels.simulator.counters import Counters
+from gateway.channels.simulator.receipts import Receipt
+from gateway.codecs.smpp import ShortMessage
+from gateway.codecs.smpp_session import Answered, Arrived, Bind, Bound, Closed, Event, Requested, Server, Unanswered
+from gateway.errors import CarillonError
+
+NAME: Final = "SIMULATOR"  # the system_id that it gives
+TICK_MS: Final = 10  # receipts that fall due within a tick leave together
+COME_BACK_S: Final = 1.0  # the pause before what was not taken is brought again
+ANSWER_S: Final = 60  # how long a receipt or a text waits for its acknowledgement
+CANNOT_QUERY: Final = 0x67  # command_status RQUERYFAIL (SMPP 3.4, 5.1.3)
+
+
+class _Posted:
+    """A text from a handset, until all its parts are taken."""
+
+    __slots__ = ("_left", "taken")
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def part_taken(self) -> None:
+        self._left -= 1
+        if not self._left and not self.taken.done():
+            self.taken.set_result(None)
+
+
+class _Delivery(NamedTuple):
+    """A deliver_sm that its account has not acknowledged; without `posted` it is a receipt."""
+
+    account: str
+    body: bytes
+    posted: _Posted | None
+
+
+class Deliveries:
+    """Receipts and texts by account: first to come, first to be brought, and kept until they are acknowledged."""
+
+    def __init__(self, counters: Counters, now_ms: Callable[[], int]) -> None:
+        self.lines: list[Line] = []
+        self._counters = counters
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self._waiting: defaultdict[str, deque[_Delivery]] = defaultdict(deque)  # by account
+        self._due: dict[int, list[Receipt | _Delivery]] = {}  # by tick
+        self._ticks: list[int] = []  # a heap of the keys of _due
+        self._alarm: asyncio.TimerHandle | None = None
+        self._posted: set[_Posted] = set()
+
+    def post(self, account: str, bodies: Sequence[bytes]) -> asyncio.Future[None]:
+        """Bring the parts of a handset's text; the future is done when every one is acknowledged."""
+        posted = _Posted(len(bodies))
+        self._posted.add(posted)
+        posted.taken.add_done_callback(lambda _: self._posted.discard(posted))
+        self._waiting[account].extend(_Delivery(account, body, posted) for body in bodies)
+        self.pump(account)
+        return posted.taken
+
+    def end(self) -> None:
+        """Bring nothing more. A text that nobody has taken raises CarillonError where it is awaited."""
+        if self._alarm:
+            self._alarm.cancel()
+        for posted in self._posted:
+            if not posted.taken.done():
+                posted.taken.set_exception(CarillonError("The simulator was stopped before anyone took this text."))
+                posted.taken.exception()  # told to whoever waits; nobody has to
+
+    def plan(self, at: float, what: Receipt | _Delivery) -> None:
+        """Bring it at a time of the loop's clock, within a tick."""
+        tick = int(at * 1000) // TICK_MS + 1
+        if tick in self._due:
+            self._due[tick].append(what)
+            return
+        self._due[tick] = [what]
+        heapq.heappush(self._ticks, tick)
+        if self._ticks[0] == tick:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._ticks[0] * TICK_MS / 1000, self._on_alarm) if self._ticks else None
+
+    def _on_alarm(self) -> None:
+        """Bring what fell due: one wake-up and one write a line, however many."""
+        tick = int(self._loop.time() * 1000 + 1) // TICK_MS  # timers may ring within a millisecond before their time
+        now_ms = self._now_ms()
+        accounts = set()
+        while self._ticks and self._ticks[0] <= tick:
+            for due in self._due.pop(heapq.heappop(self._ticks)):
+                if isinstance(due, Receipt):
+                    due = _Delivery(due.account, receipts.body(due, now_ms), None)  # noqa: PLW2901 - it is due: now a body
+                self._waiting[due.account].append(due)
+                accounts.add(due.account)
+        self._set_alarm()
+        for account in accounts:
+            self.pump(account)
+
+    def pump(self, account: str) -> None:
+        """Spread what waits for an account over its lines, as far as their windows go."""
+        waiting = self._waiting[account]
+        lines = [line for line in self.lines if line.account == account and line.room] if waiting else []
+        for left, line in zip(range(len(lines), 0, -1), lines, strict=True):
+            count = min(line.room, -(-len(waiting) // left))
+            deliveries = [waiting.popleft() for _ in range(count)]
+            texts = sum(delivery.posted is not None for delivery in deliveries)
+            self._counters.texts_sent += texts
+            self._counters.receipts_sent += count - texts
+            line.deliver(deliveries)
+
+    def acknowledged(self, account: str, answers: Sequence[tuple[object, int, str]]) -> None:
+        """What was taken is done with; anything else is brought again after a pause."""
+        for token, status, _ in answers:
+            delivery = cast("_Delivery", token)
+            if status:
+                self.plan(self._loop.time() + COME_BACK_S, delivery)
+            elif delivery.posted is None:
+                self._counters.receipts_acknowledged += 1
+            else:
+                self._counters.texts_acknowledged += 1
+                delivery.posted.part_taken()
+        self.pump(account)
+
+    def take_back(self, tokens: Sequence[object]) -> None:
+        """What no answer came for waits again, first in line."""
+        for delivery in reversed(cast("Sequence[_Delivery]", tokens)):
+            self._waiting[delivery.account].appendleft(delivery)
+        for account in {delivery.account for delivery in cast("Sequence[_Delivery]", tokens)}:
+            self.pump(account)
+
+
+Submitted = Callable[["Line", Sequence[tuple[int, ShortMessage]]], None]
+
+
+class Line(asyncio.Protocol):
+    """One connection of a client."""
+
+    def __init__(self, deliveries: Deliveries, admit: Callable[[Bind], int], submitted: Submitted) -> None:
+        self._deliveries = deliveries
+        self._submitted = submitted
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._is_full = False
+        self._session = Server(NAME, admit, answer_s=ANSWER_S)
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def account(self) -> str:
+        """The system_id of who is bound; empty before."""
+        return self._session.client
+
+    @property
+    def room(self) -> int:
+        """How many receipts and texts may be written now."""
+        return 0 if self._is_full else self._session.room
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has dialled."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._deliveries.lines.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what one read brought."""
+        self._heed(self._session.receive(data, self._loop.time()))
+
+    def tick(self) -> None:
+        """Let time pass."""
+        self._heed(self._session.tick(self._loop.time()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone; what was on the way waits again."""
+        self._deliveries.lines.remove(self)
+        self._heed(self._session.lost())
+        self.gone.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """There is room in the socket again."""
+        self._is_full = False
+        self._deliveries.pump(self.account)
+
+    def deliver(self, deliveries: Sequence[_Delivery]) -> None:
+        """Send receipts and texts in one write."""
+        self._session.send(((delivery, delivery.body) for delivery in deliveries), self._loop.time())
+        self._flush()
+
+    def answer(self, answers: Iterable[tuple[int, int, str]]) -> None:
+        """Answer submits in one write."""
+        self._session.answer(answers)
+        self._flush()
+
+    def cut(self) -> None:
+        """The line falls, with all that is on the way."""
+        self._transport.abort()
+        self._heed(self._session.lost())
+
+    def part(self) -> None:
+        """Say goodbye."""
+        self._session.unbind(self._loop.time())
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        out = self._session.take_out()
+        if out:
+            self._transport.write(out)
+
+    def _heed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case Arrived(messages):
+                    self._submitted(self, messages)
+                case Answered(answers):
+                    self._deliveries.acknowledged(self.account, answers)
+                case Bound():
+                    self._deliveries.pump(self.account)
+                case Unanswered(tokens):
+                    self._deliveries.take_back(tokens)
+                case Closed(_, tokens):
+                    self._deliveries.take_back(tokens)
+                    self._flush()
+                    self._transport.close()
+                case Requested(pdu):
+                    self._session.reply(pdu, CANNOT_QUERY)
+        self._flush()

@@ -1,0 +1,415 @@
+"""What a marketer can ask for, as plain functions: the command line and the private listener both call these.
+
+Each takes the app, a `tell` for progress and plain arguments, and returns what JSON can carry. Times are milliseconds
+since 1970, money is in millionths. What the person at the keyboard can mend is a CarillonError.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from campaigns import launching, people, planning, reports, runs, stories
+from campaigns.business import Business, open_business
+from campaigns.importing import Batch, Reject, Row
+from campaigns.planning import Plan
+from campaigns.runs import Run
+from campaigns.settings import Config
+from gateway.config import Loaded, load
+from gateway.errors import CarillonError
+from gateway.messages import State
+from gateway.store import Tx
+from gateway.wording import nearest
+from handlers.app import App
+from handlers.console import previews, status
+from handlers.console.facts import audience_of, header, plan_of, run_of
+
+Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
+Answer = dict[str, Any]
+
+
+class Unknown(CarillonError):
+    """A name that nothing bears; says the nearest one that something does."""
+
+    def __init__(self, noun: str, name: str, known: list[str]) -> None:
+        near = nearest(name, known)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}" if known else "there are none yet"
+        super().__init__(f'no {noun} "{name}"; {hint}')
+
+
+# --- the file and the business ---------------------------------------------------------------------------------------
+
+
+async def read_file(app: App, config: str) -> Loaded[Config]:
+    """The file as it stands now. Raises ConfigErrors, also for dates that are past and were not launched in time."""
+    campaigns, contests = await app.store.read(planning.launched, app.brand)
+    now = app.clock.now()
+    return load(Path(config), Config, os.environ, lambda value: value.past(now, campaigns | contests))
+
+
+async def business_of(app: App, config: Config, version: int) -> Business:
+    """The business of an applied config."""
+    return await app.store.write(
+        open_business,
+        brand=app.brand,
+        config=config,
+        version=version,
+        ids=app.ids,
+        clock=app.clock,
+        texts=app.texts,
+        now=app.clock.now_ms(),
+    )
+
+
+async def business_for_import(app: App, config: str) -> Business:
+    """The applied business; before the first apply one of the file in which no contest opens and no coupon counts."""
+    if not app.has_business:
+        loaded = await read_file(app, config)
+        app.take(await business_of(app, loaded.value.model_copy(update={"contests": {}, "coupons": {}}), 0))
+    return app.business
+
+
+def _draft(app: App, config: Config) -> Business:
+    return planning.draft(config, brand=app.brand, ids=app.ids, clock=app.clock, texts=app.texts)
+
+
+def applied(app: App) -> Business:
+    """The business that runs. Raises CarillonError before the first apply."""
+    if not app.has_business:
+        raise CarillonError("nothing has been applied yet: look with run.py plan, then run.py apply")
+    return app.business
+
+
+async def run_named(app: App, campaign: str) -> Run:
+    """The run of a campaign. Raises CarillonError with the nearest name that has one."""
+    known = {run.campaign: run for run in await app.store.read(runs.every, app.brand)}
+    if campaign in known:
+        return known[campaign]
+    if app.has_business and campaign in app.business.config.campaigns:
+        raise CarillonError(f"{campaign} has not been launched yet; run.py apply launches it")
+    raise Unknown("campaign", campaign, [*known])
+
+
+# --- check, plan, apply ----------------------------------------------------------------------------------------------
+
+
+async def check(app: App, tell: Tell, *, config: str) -> Answer:
+    """Read the file: its warnings. Raises ConfigErrors with every mistake."""
+    loaded = await read_file(app, config)
+    return {"warnings": [str(warning) for warning in loaded.warnings]}
+
+
+async def plan(app: App, tell: Tell, *, config: str) -> Answer:
+    """What an apply of this file would do now; kept under an id."""
+    loaded = await read_file(app, config)
+    return plan_of(await _plan(app, tell, loaded), loaded.value)
+
+
+async def _plan(app: App, tell: Tell, loaded: Loaded[Config]) -> Plan:
+    async def hear(campaign: str, people_counted: int) -> None:
+        await tell({"campaign": campaign, "people": people_counted})
+
+    async def pinned(number: int) -> Config:
+        return await planning.pinned_config(app.store, app.brand, number, os.environ, app.config_path.parent)
+
+    return await planning.plan(app.store, _draft(app, loaded.value), loaded, pinned, hear)
+
+
+async def apply(
+    app: App, tell: Tell, *, config: str, plan: str = "", accept: bool = False, go: bool = False, yes: bool = False
+) -> Answer:
+    """Make the file the applied version, launch what is new, stop what is gone.
+
+    `plan` is the id of the plan to hold it against, else the latest. `accept` goes on although it grew or asks a
+    question; with a real carrier `go` launches what testers have seen, and `yes` launches without waiting.
+    """
+    path = Path(config)
+    loaded = await read_file(app, config)
+    before = await app.store.read(planning.saved, app.brand, plan)
+    if plan and (before is None or before.digest != loaded.digest):
+        why = f"no plan {plan}" if before is None else f"the file has changed since plan {plan}"
+        raise CarillonError(f"{why}; look again with run.py plan")
+    _refuse_other_channels(app, loaded.value)
+    made = await _plan(app, tell, loaded)
+    _refuse_what_grew(made, before, loaded.digest, accept=accept)
+    trial = not (loaded.value.is_simulated or yes or go)
+    if not loaded.value.is_simulated and not yes:
+        await _refuse_untried(app, loaded.value, made, go=go)
+    outcome = await app.store.write(launching.keep, app.brand, loaded, path, made, app.clock.now_ms())
+    app.take(await business_of(app, loaded.value, outcome.version))
+    now = app.clock.now_ms()
+    await app.store.write(launching.launch, app.business, made, outcome, trial=trial, now=now)
+    _stir(app)
+    return {"plan": plan_of(made, loaded.value), "is_served": app.runner is not None, **asdict(outcome)}
+
+
+def _refuse_other_channels(app: App, config: Config) -> None:
+    """While serving, lines to carriers stay as they are."""
+    if app.gateway is None or not app.has_business:
+        return
+    running = app.business.config
+    changed = [name for name in {**running.channels, **config.channels}
+               if _line(running, name) != _line(config, name)]  # fmt: skip
+    others = [word for word in ("listen", "store", "simulator") if getattr(running, word) != getattr(config, word)]
+    if changed or others or running.brand.languages != config.brand.languages:
+        what = ", ".join([*changed, *others]) or "brand.languages"
+        raise CarillonError(
+            f"{what} changed, which a running serve cannot take over: stop it, say run.py apply, start it again"
+        )
+
+
+def _line(config: Config, name: str) -> object:
+    """What a channel and its numbers are to the carrier; the price is only ours."""
+    channel = config.channels.get(name)
+    numbers = sorted(sender.number for sender in config.senders.values() if sender.channel == name)
+    return (channel.model_dump(exclude={"price"}), numbers) if channel else None
+
+
+def _refuse_what_grew(made: Plan, before: planning.Saved | None, digest: str, *, accept: bool) -> None:
+    if made.mistakes:
+        raise CarillonError("\n".join([*made.mistakes, "Nothing changed."]))
+    complaints = list(made.questions)
+    if before is not None and before.digest == digest:
+        complaints += planning.grown(before, made)
+    if complaints and not accept:
+        raise CarillonError("\n".join([*complaints, "Nothing changed. To go on: run.py apply --accept"]))
+
+
+async def _refuse_untried(app: App, config: Config, made: Plan, *, go: bool) -> None:
+    new = [config.campaigns[each.campaign] for each in made.new]
+    if new and not config.brand.testers:
+        raise CarillonError(
+            "a first launch goes to our own phones: name some under brand.testers, or say run.py apply --yes"
+        )
+    untried = await app.store.read(launching.untried, app.brand, new) if go else []
+    if untried:
+        raise CarillonError(f"no tester has seen {', '.join(untried)} yet: run.py apply sends it to them first")
+
+
+async def preview(app: App, tell: Tell, *, config: str, campaign: str, number: str = "") -> Answer:
+    """A campaign's text as phones would show it, with parts, price and the character that made it dear."""
+    loaded = await read_file(app, config)
+    known = loaded.value.campaigns
+    if campaign not in known:
+        raise Unknown("campaign", campaign, list(known))
+    business = _draft(app, loaded.value)
+    return {"campaign": campaign, "texts": await previews.texts(app.store, business, known[campaign], number)}
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def _stir(app: App) -> None:
+    if app.runner is not None:
+        app.runner.stir()
+    if app.gateway is not None:
+        app.gateway.wake()
+
+
+async def pause(app: App, tell: Tell, *, campaign: str, why: str = "") -> Answer:
+    """Hold a campaign: nothing more is planned or claimed."""
+    return await _change(app, campaign, "pause", "paused", why or "paused by hand")
+
+
+async def resume(app: App, tell: Tell, *, campaign: str) -> Answer:
+    """Go on where it was held."""
+    return await _change(app, campaign, "resume", "sending", "")
+
+
+async def stop(app: App, tell: Tell, *, campaign: str, why: str = "") -> Answer:
+    """End a campaign for good; what has not left will not."""
+    return await _change(app, campaign, "stop", "stopped", why or "stopped by hand")
+
+
+async def _change(app: App, campaign: str, verb: str, aim: str, why: str) -> Answer:
+    run = await run_named(app, campaign)
+    if verb == "pause":
+        changed = await app.store.write(runs.pause, app.brand, run, why)
+    elif verb == "resume":
+        changed = await app.store.write(runs.resume, app.brand, run)
+    else:
+        changed = await app.store.write(runs.stop, app.brand, run, why)
+    _stir(app)
+    after = await run_named(app, campaign)
+    if not changed and after.state not in (aim, "stopping" if verb == "stop" else aim):
+        raise CarillonError(f"{campaign} is {after.state}, so it cannot {verb}")
+    counted = await app.store.read(runs.waterfall, after)
+    return {**run_of(after), "changed": changed, "unsent": counted.in_state(State.QUEUED), **audience_of(counted)}
+
+
+async def report(app: App, tell: Tell, *, campaign: str) -> Answer:
+    """What a campaign came to."""
+    business = applied(app)
+    now = app.clock.now_ms()
+    made = await reports.report(app.store, business, await run_named(app, campaign), now)
+    return {
+        **run_of(made.run),
+        **audience_of(made.waterfall),
+        "is_complete": made.is_complete,
+        "lines": [line._asdict() for line in made.lines()],
+        **asdict(made.sums),
+        "currency": business.config.brand.currency,
+        "replies": made.replies,
+        "given": made.given,
+        "redeemed": made.redeemed,
+        "votes": dict(made.votes),
+        "per_second": round(made.per_second(now), 1),
+    }
+
+
+async def explain(app: App, tell: Tell, *, number: str) -> Answer:
+    """One person's whole story, and what a campaign would do about them now."""
+    business = applied(app)
+    now = app.clock.now_ms()
+
+    async def read(tx: Tx) -> Answer | None:
+        person = await people.find_by_address(tx, business, number)
+        if person is None:
+            return None
+        told = await stories.chapters(tx, business, person)
+        outlook = await stories.outlook(tx, business, person, now)
+        return {
+            "number": person.address,
+            "name": person.first_name,
+            "country": person.country,
+            "zone": person.zone,
+            "language": person.language,
+            "left": person.stopped_at,
+            "story": [chapter._asdict() for chapter in told],
+            "now": [each._asdict() for each in outlook],
+        }
+
+    found = await app.store.read(read)
+    if found is None:
+        raise CarillonError(f"nobody with the number {number} is known")
+    return found
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+async def import_begin(app: App, tell: Tell, *, config: str, digest: str) -> Answer:
+    """How far a file with this digest has been imported before: through which line, with which counts."""
+    business = await business_for_import(app, config)
+    found = await app.store.read(people.progress_of, business, digest)
+    progress = found or people.Progress(0, people.Counts())
+    return {"line": progress.line, "counts": asdict(progress.counts), "people": await count_people(app)}
+
+
+async def count_people(app: App) -> int:
+    """How many people we know."""
+
+    async def read(tx: Tx) -> int:
+        found: int = await tx.value("people_count", brand=app.brand)
+        return found
+
+    return await app.store.read(read)
+
+
+async def import_batch(
+    app: App,
+    tell: Tell,
+    *,
+    config: str,
+    digest: str,
+    name: str,
+    program: str,
+    was: int,
+    line: int,
+    rows: list[dict[str, Any]],
+    merged: int,
+    rejected: int,
+) -> Answer:
+    """Merge a batch of rows that follows line `was` of the file and ends with `line`, in one transaction."""
+    business = await business_for_import(app, config)
+    batch = Batch(tuple(Row(**_row(row)) for row in rows), merged, (Reject(0, "", ""),) * rejected, (), line, 0, "", ())
+    now = app.clock.now_ms()
+
+    async def write(tx: Tx) -> people.Counts:
+        before = await people.progress_of(tx, business, digest) or people.Progress(0, people.Counts())
+        if before.line != was:
+            raise CarillonError("another import of this file has gone on meanwhile; start this one again")
+        return await people.import_batch(tx, business, batch, program, digest, name, before.counts, now)
+
+    return asdict(await app.store.write_bulk(write))
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row out of JSON: lists become tuples again."""
+    return {**row, "zones": tuple(row["zones"]), "tags": tuple(row["tags"])}
+
+
+async def export_page(app: App, tell: Tell, *, after: int) -> Answer:
+    """The next thousand people after an id."""
+    business = applied(app)
+
+    async def read(tx: Tx) -> tuple[int, list[dict[str, Any]]]:
+        return await people.export_page(tx, business, after)
+
+    last, rows = await app.store.read(read)
+    return {"after": last, "rows": rows, "headings": people.export_headings(business)}
+
+
+# --- phones and the whole --------------------------------------------------------------------------------------------
+
+ANSWER_S = 5.0  # how long `text` waits for an answer
+
+
+async def text(app: App, tell: Tell, *, number: str, words: str, to: str = "") -> Answer:
+    """A virtual handset texts us; the answer that it gets, if one comes soon."""
+    if app.simulator is None:
+        raise CarillonError("no handset is there: start one with make run, or run.py serve with the simulator")
+    handset = app.simulator.handset(_spelled(app, number))
+    after = handset.count
+    recipient = to or _sender_for(app, handset.number)
+    await app.simulator.text(handset.number, recipient, words)
+    try:
+        reply = await handset.wait(after, ANSWER_S)
+    except TimeoutError:
+        return {"number": handset.number, "to": recipient, "reply": None}
+    shown = {"text": reply.text, "parts": reply.parts, "seconds": (reply.delay_ms or 0) / 1000}
+    return {"number": handset.number, "to": recipient, "reply": shown}
+
+
+def _spelled(app: App, number: str) -> str:
+    """A number as the gateway writes it."""
+    return previews.parse_number(number, applied(app).config.brand.country).e164
+
+
+def _sender_for(app: App, number: str) -> str:
+    """The number of ours that a phone of this country texts."""
+    config = applied(app).config
+    country = previews.parse_number(number, config.brand.country).country
+    serving = [sender.number for sender in config.senders.values() if country in sender.countries]
+    return (serving or [sender.number for sender in config.senders.values()])[0]
+
+
+async def show_status(app: App, tell: Tell) -> Answer:
+    """How everything stands at this moment."""
+    return await status.status(app)
+
+
+def hello(app: App, config: Config | None = None) -> Answer:
+    """Simulator or live, with which carriers, and what time it is."""
+    return header(config or applied(app).config, app.clock, app.gateway is not None)
+
+
+OPERATIONS: Mapping[str, Callable[..., Awaitable[Answer]]] = {
+    "check": check,
+    "plan": plan,
+    "apply": apply,
+    "preview": preview,
+    "status": show_status,
+    "pause": pause,
+    "resume": resume,
+    "stop": stop,
+    "report": report,
+    "explain": explain,
+    "import_begin": import_begin,
+    "import_batch": import_batch,
+    "export_page": export_page,
+    "text": text,
+}

@@ -1,0 +1,91 @@
+"""How everything stands at one moment: campaigns, contests, coupons and the lines to carriers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from campaigns import contests, runs
+from campaigns.business import Business
+from campaigns.runs import Run
+from gateway.channels.smpp import SmppChannel
+from gateway.dispatcher import Dispatcher
+from gateway.messages import State
+from gateway.store import Tx
+from handlers.app import App
+from handlers.console.facts import Facts, audience_of, run_of
+
+
+async def status(app: App) -> Facts:
+    """Everything that runs, as plain data; before the first apply nothing does."""
+    if not app.has_business:
+        return {"version": None, "campaigns": [], "contests": [], "coupons": [], "channels": []}
+    business, now = app.business, app.clock.now_ms()
+    return {"version": business.version, **await app.store.read(_kept, business, now), "channels": lines(app)}
+
+
+async def _kept(tx: Tx, business: Business, now: int) -> Facts:
+    campaigns = [await _campaign(tx, run) for run in await runs.every(tx, business.brand)]
+    return {
+        "campaigns": campaigns,
+        "contests": [await _contest(tx, business, key, now) for key in business.config.contests],
+        "coupons": [await _coupon(tx, business, key) for key in business.config.coupons],
+        "people": await tx.value("people_count", brand=business.brand),
+    }
+
+
+async def _campaign(tx: Tx, run: Run) -> Facts:
+    return {**run_of(run), **audience_of(await runs.waterfall(tx, run))}
+
+
+async def _contest(tx: Tx, business: Business, key: str, now: int) -> Facts:
+    window = business.windows[key]
+    results = await contests.results(tx, business, key)
+    is_open = window.opens_at <= now < window.closes_at
+    return {
+        "contest": key,
+        "is_open": is_open,
+        "opens_at": window.opens_at,
+        "closes_at": window.closes_at,
+        "total": results.total,
+        "votes": dict(results.votes),
+    }
+
+
+async def _coupon(tx: Tx, business: Business, key: str) -> Facts:
+    rows = await tx.rows("pool_of", coupon=key)
+    size, given = rows[0] if rows else (business.config.coupons[key].codes, 0)
+    redeemed = await tx.value("redeemed_of_coupon", brand=business.brand, coupon=key)
+    return {"coupon": key, "codes": size, "given": given, "redeemed": redeemed}
+
+
+def lines(app: App) -> list[Facts]:
+    """Each channel with its lines to the carrier, while this process serves."""
+    if app.gateway is None:
+        return []
+    return [_channel(app.business, name, each) for name, each in app.gateway.dispatchers.items()]
+
+
+def _channel(business: Business, name: str, dispatcher: Dispatcher) -> Facts:
+    settings, counters = business.config.channels[name], dispatcher.counters
+    bound = [line.bound for line in line_states(dispatcher)]
+    return {
+        "channel": name,
+        "carrier": str(settings.carrier),
+        "rate": settings.rate.per_s,
+        "lines": len(bound),
+        "bound": sum(bound),
+        "in_flight": dispatcher.in_flight,
+        "sent_parts": counters.sent_parts,
+        "refused_parts": counters.refused_parts,
+        "trouble": dispatcher.trouble.words if dispatcher.trouble else "",
+    }
+
+
+def line_states(dispatcher: Dispatcher) -> list[Any]:
+    """The lines of a channel that has lines."""
+    return list(dispatcher.channel.lines()) if isinstance(dispatcher.channel, SmppChannel) else []
+
+
+def queued(counted: dict[str, int]) -> int:
+    """Messages that wait."""
+    return counted[State.QUEUED.word]

@@ -1,0 +1,290 @@
+"""The gateway against a real SMSC over a real socket: out, answers, receipts, and texts that come in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway import outbox
+from gateway.channels.simulator import Rules, Simulator
+from gateway.clock import StoppedClock
+from gateway.engine import Gateway
+from gateway.ids import Ids
+from gateway.inbox import Kept
+from gateway.messages import Inbound, Lane, Purpose, State
+from gateway.outbox import Go, Message
+from gateway.settings import ChannelSettings
+from gateway.store import Store, Tx
+from gateway.values import HostPort
+
+RUN = 7
+NOW = datetime(2026, 12, 2, 2, 30, tzinfo=UTC)
+QUICK = Rules(delay_ms=(1, 20))
+
+
+class House:
+    """A gateway, its simulator and what they share."""
+
+    def __init__(self, store: Store, clock: StoppedClock, rules: Rules) -> None:
+        self.store, self.clock = store, clock
+        self.ids = Ids(clock.now_ms)
+        self.simulator = Simulator(rules, numbers={"20655": "us"}, now_ms=clock.now_ms, seed=1, watch_duplicates=True)
+        self.thought: list[str] = []
+        self.reply: Callable[[Tx, Kept], Awaitable[None]] | None = None
+        self.gateway: Gateway
+
+    async def recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
+        if inbound.text == "unreadable":
+            raise ValueError(inbound.text)
+        return 1, ""
+
+    async def answer(self, tx: Tx, kept: Kept) -> str:
+        if kept.text == "trap":
+            await tx.run("fact_set", brand=1, name="trap", value="half done")
+            raise ValueError("trap")
+        self.thought.append(kept.text)
+        if self.reply:
+            await self.reply(tx, kept)
+        return f"heard {kept.text}"
+
+    @asynccontextmanager
+    async def open(self, *, rate: str = "10000/s", window: int = 100) -> AsyncIterator[None]:
+        await self.simulator.start("127.0.0.1", 0)
+        try:
+            async with self.serving(rate=rate, window=window):
+                yield
+        finally:
+            await self.simulator.stop()
+
+    @asynccontextmanager
+    async def serving(self, *, rate: str = "10000/s", window: int = 100) -> AsyncIterator[None]:
+        self.gateway = Gateway(
+            store=self.store, clock=self.clock, ids=self.ids, brand=1, gate=lambda waiting, now: Go(),
+            recognise=self.recognise, answer=self.answer, chance=random.Random(1),
+        )  # fmt: skip
+        settings = ChannelSettings.model_validate(
+            {
+                "kind": "smpp",
+                "carrier": "simulator",
+                "rate": rate,
+                "price": "0.01 USD per part",
+                "window": window,
+                "key": "us",
+            }
+        )
+        await self.gateway.open({"us": settings}, HostPort("127.0.0.1", self.simulator.port), "me")
+        task = asyncio.create_task(self.gateway.run())
+        try:
+            yield
+        finally:
+            await self.gateway.drain(2)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def put(
+        self, count: int, *, text: str = "hello {n}", lane: Lane = Lane.BULK, number: str = "+120655{n:05}"
+    ) -> None:
+        run = RUN if lane is Lane.BULK else 0
+        queue = await self.store.write(outbox.ensure_queue, self.ids, 1, "us", lane, run=run)
+        texts = [text.format(n=n) for n in range(count)]
+        messages = [
+            Message(
+                self.ids.next(), 1, run, n + 1, Purpose.MARKETING, "club", "us", "20655", number.format(n=n + 11_000), "UTC",
+                said, 1 + (len(said) - 1) // 153 if len(said) > 160 else 1, 100,
+            )
+            for n, said in enumerate(texts)
+        ]  # fmt: skip
+        await self.store.write(outbox.put, messages, queue, self.clock.now_ms())
+        await self.gateway.adopt("me")
+
+    async def tally(self, run: int = RUN) -> dict[tuple[State, str], int]:
+        await self.gateway.fold()
+
+        async def read(tx: Tx) -> dict[tuple[State, str], int]:
+            return {(State(state), reason): n for state, reason, n in await tx.rows("tally_of_run", run=run)}
+
+        return await self.store.read(read)
+
+    async def until(self, wanted: dict[tuple[State, str], int], run: int = RUN) -> None:
+        found: dict[tuple[State, str], int] = {}
+        for _ in range(500):
+            found = await self.tally(run)
+            if found == wanted:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{found} is not {wanted}")
+
+
+@pytest.fixture
+def house(store: Store) -> House:
+    return House(store, StoppedClock(NOW), QUICK)
+
+
+async def test_a_thousand_messages_are_sent_once_each_and_delivered(house: House) -> None:
+    async with house.open():
+        await house.put(1_000)
+        await house.until({(State.DELIVERED, ""): 1_000})
+
+        assert house.simulator.counters.submitted == 1_000
+        assert house.simulator.counters.duplicates == 0
+
+
+async def test_a_long_text_is_delivered_when_all_its_parts_are(house: House) -> None:
+    async with house.open(window=5):
+        await house.put(3, text="long {n} " + "x" * 400)
+        await house.until({(State.DELIVERED, ""): 3})
+
+        phone = house.simulator.handset("+12065511001")
+        assert [(one.parts, len(one.text)) for one in phone.messages] == [(3, 407)]
+
+
+async def test_what_the_carrier_refuses_for_good_fails_with_its_code(store: Store) -> None:
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), reject=1.0))
+    async with house.open():
+        await house.put(5)
+        await house.until({(State.FAILED, "0x0B RINVDSTADR"): 5})
+
+
+async def test_what_the_receipt_calls_undeliverable_fails(store: Store) -> None:
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), fail=1.0))
+    async with house.open():
+        await house.put(5)
+        for _ in range(300):
+            found = await house.tally()
+            if sum(n for (state, _), n in found.items() if state is State.FAILED) == 5:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(found)
+
+
+async def test_a_throttling_carrier_gets_everything_a_little_later_and_nothing_twice(store: Store) -> None:
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), throttle=40))
+    async with house.open(window=30):
+        await house.put(60)
+        for _ in range(1_000):
+            house.clock.advance(seconds=1)  # retries wait on the business clock
+            found = await house.tally()
+            if found == {(State.DELIVERED, ""): 60}:
+                break
+            await asyncio.sleep(0.02)
+
+        assert found == {(State.DELIVERED, ""): 60}
+        assert house.simulator.counters.throttled > 0
+        assert house.simulator.counters.duplicates == 0
+
+
+async def test_when_the_line_falls_what_was_on_the_way_is_in_doubt_and_the_rest_goes_on(store: Store) -> None:
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), drop_every=40, answer_ms=5))
+    async with house.open(window=10):
+        await house.put(100)
+        for _ in range(600):
+            found = await house.tally()
+            if not found.get((State.QUEUED, "")) and not found.get((State.SENT, "")):
+                break
+            await asyncio.sleep(0.02)
+
+        assert sum(found.values()) == 100
+        assert house.simulator.counters.duplicates == 0
+        assert found[State.DELIVERED, ""] + found.get((State.IN_DOUBT, "no answer"), 0) == 100
+        assert found.get((State.IN_DOUBT, "no answer"), 0) > 0
+
+
+async def test_an_urgent_message_overtakes_a_bulk_queue(house: House) -> None:
+    async with house.open(rate="40/s"):
+        await house.put(200)
+        await asyncio.sleep(0.3)
+        await house.put(1, lane=Lane.URGENT, number="+12065559999")
+        await house.simulator.handset("+12065559999").wait(0, 2)
+
+        assert house.simulator.counters.submitted < 100
+
+
+async def test_the_pace_of_a_channel_is_kept(house: House) -> None:
+    async with house.open(rate="50/s"):
+        await house.put(200)
+        await asyncio.sleep(2)
+
+        assert 80 <= house.simulator.counters.submitted <= 120
+
+
+async def test_a_text_is_kept_thought_about_once_and_answered(house: House) -> None:
+    async def reply(tx: Tx, kept: Kept) -> None:
+        queue = await outbox.ensure_queue(tx, house.ids, 1, "us", Lane.URGENT)
+        message = Message(
+            house.ids.next(), 1, 0, 1, Purpose.REPLY, "", "us", "20655", kept.sender, "UTC", "hi", 1, 100, answers=kept.id
+        )  # fmt: skip
+        await outbox.put(tx, [message], queue, house.clock.now_ms())
+
+    house.reply = reply
+    async with house.open():
+        await house.put(0, lane=Lane.URGENT)
+        await house.simulator.text("+12065550142", "20655", "hello")
+        heard = await house.simulator.handset("+12065550142").wait(1, 3)
+
+        assert heard.text == "hi"
+        assert house.thought == ["hello"]
+
+
+async def test_the_same_words_twice_on_one_line_are_two_texts(house: House) -> None:
+    async with house.open():
+        await house.simulator.text("+12065550142", "20655", "VOTE 3")
+        await house.simulator.text("+12065550142", "20655", "VOTE 3")
+        await asyncio.sleep(0.2)
+
+        assert house.thought == ["VOTE 3", "VOTE 3"]
+
+
+async def test_a_long_text_in_chinese_comes_in_whole(house: House) -> None:
+    words = "我想说很多很多的话" * 20
+    async with house.open():
+        await house.simulator.text("+8613800138000", "20655", words)
+        await asyncio.sleep(0.2)
+
+        assert house.thought == [words]
+
+
+async def test_a_text_that_breaks_its_handler_is_marked_undone_and_does_not_hold_up_the_next(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house.open():
+        for words in ("trap", "unreadable", "fine"):
+            await house.simulator.text("+12065550142", "20655", words)
+        await asyncio.sleep(0.3)
+
+    async def look(tx: Tx) -> tuple[object, list[tuple[str, int]]]:
+        rows = await tx.rows("inbound_of_person", person=1) + await tx.rows("inbound_of_person", person=0)
+        return await tx.value("fact_get", brand=1, name="trap"), sorted((row[2 + 1], row[6]) for row in rows)
+
+    fact, marks = await house.store.read(look)
+    assert fact is None
+    assert marks == [("fine", 1), ("trap", 2), ("unreadable", 2)]
+    assert house.thought == ["fine"]
+
+
+async def test_after_a_restart_texts_that_were_kept_but_not_answered_are_answered(house: House) -> None:
+    async def keep(tx: Tx) -> None:
+        row = (house.ids.next(), 1, "us", "+12065550142", "20655", "left over", 1, house.clock.now_ms(), "", 0, "")
+        await tx.many("inbound_insert", [row])
+
+    await house.store.write(keep)
+    async with house.open():
+        await asyncio.sleep(0.2)
+
+    assert house.thought == ["left over"]
+
+
+async def test_draining_leaves_nothing_in_the_air(house: House) -> None:
+    async with house.open(rate="500/s"):
+        await house.put(300)
+        await asyncio.sleep(0.2)
+        await house.gateway.drain(2)
+        found = await house.tally()
+
+        assert house.gateway.dispatchers["us"].in_flight == 0
+        assert sum(found.values()) == 300
+        assert not [state for state, _ in found if state is State.IN_DOUBT]

@@ -1,0 +1,234 @@
+"""Answers and receipts in any order, any number of times, come to one result."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import journal as journals
+from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Merged, ref_of
+from gateway.messages import Purpose, Receipt, State
+from gateway.outbox import Message, put
+from gateway.store import Store, Tx
+
+NOW = 1_800_000_000_000
+RUN, QUEUE = 77, 5
+PARTS = st.integers(1, 4)
+EVENTS = PARTS.flatmap(
+    lambda parts: st.tuples(
+        st.just(parts),
+        st.lists(
+            st.tuples(
+                st.integers(-1, parts - 1),
+                st.sampled_from(
+                    [State.SENT, State.IN_DOUBT, State.DELIVERED, State.FAILED, State.EXPIRED, State.UNKNOWN]
+                ),
+                st.sampled_from(["", "a", "b"]),
+            ),
+            max_size=12,
+        ),
+    )
+)
+
+
+@given(EVENTS, st.randoms())
+def test_any_order_with_any_repeats_gives_the_same_state(
+    case: tuple[int, list[tuple[int, State, str]]], chance: random.Random
+) -> None:
+    parts, events = case
+    shuffled = events + events[: len(events) // 2]
+    chance.shuffle(shuffled)
+    straight, mixed = Merged(RUN, parts), Merged(RUN, parts)
+    for event in events:
+        straight.add(*event)
+    for event in shuffled:
+        mixed.add(*event)
+
+    assert mixed == straight
+
+
+def test_delivered_means_every_part_and_failed_means_any() -> None:
+    message = Merged(RUN, 3)
+    message.add(0, State.DELIVERED, "")
+    message.add(1, State.DELIVERED, "")
+    assert message.state == State.QUEUED
+    message.add(2, State.FAILED, "smpp:11")
+    assert message.state == State.FAILED
+
+
+def test_a_late_receipt_corrects_failed_to_delivered() -> None:
+    message = Merged(RUN, 1)
+    message.add(0, State.FAILED, "x")
+    message.add(0, State.DELIVERED, "")
+
+    assert (message.state, message.reason) == (State.DELIVERED, "")
+
+
+# --- with the real store
+
+
+def message(id_: int, *, parts: int = 1, address: str = "+12065550142") -> Message:
+    return Message(
+        id_, 1, RUN, 9, Purpose.MARKETING, "club", "us", "20655", address, "UTC", "hello", parts, 7900 * parts
+    )
+
+
+async def waiting(store: Store, *messages: Message) -> Journal:
+    await store.write(put, messages, QUEUE, NOW)
+    return Journal(1)
+
+
+async def append(tx: Tx, *rows: tuple[object, ...]) -> None:
+    await tx.many("event_insert", rows)
+
+
+def answered(id_: int, carrier_id: str, *, part: int = 0, parts: int = 1) -> tuple[object, ...]:
+    return (1, RUN, id_, part, parts, State.SENT, NOW, "", ref_of("us", carrier_id))
+
+
+def receipt(*ids: str, state: State = State.DELIVERED, recipient: str = "+12065550142") -> Receipt:
+    return Receipt(ids, state, "", "20655", recipient)
+
+
+async def tally(tx: Tx) -> dict[State, int]:
+    return {State(state): n for state, _, n in await tx.rows("tally_of_run", run=RUN)}
+
+
+async def fold(store: Store, journal: Journal, now: int = NOW) -> None:
+    while (await store.write(journal.fold, now)).more:
+        pass
+
+
+async def record(store: Store, journal: Journal, receipts: Sequence[Receipt], now: int = NOW) -> None:
+    await store.write(journal.record, journal.match("us", list(receipts), now))
+
+
+async def test_the_sums_move_with_the_states_and_keep_their_total(store: Store) -> None:
+    journal = await waiting(store, *(message(n) for n in range(1, 11)))
+    assert await store.read(tally) == {State.QUEUED: 10}
+
+    await store.write(append, *(answered(n, f"c{n}") for n in range(1, 8)))
+    await fold(store, journal)
+    assert await store.read(tally) == {State.QUEUED: 3, State.SENT: 7}
+
+    journal.remember({ref_of("us", f"c{n}"): Leg(RUN, n, 0, 1) for n in range(1, 8)})
+    await record(store, journal, [receipt(f"c{n}") for n in range(1, 6)])
+    await fold(store, journal)
+    assert await store.read(tally) == {State.QUEUED: 3, State.SENT: 2, State.DELIVERED: 5}
+
+
+async def test_a_receipt_before_its_answer_waits_for_it(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await record(store, journal, [receipt("early")])
+    await fold(store, journal)
+    assert await store.read(tally) == {State.QUEUED: 1}
+
+    await store.write(append, answered(1, "early"))
+    await fold(store, journal)
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+async def test_after_a_restart_a_late_receipt_still_finds_its_message(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await store.write(append, answered(1, "c1"))
+    await fold(store, journal)
+
+    restarted = Journal(1)
+    restarted.remember(await store.write(restarted.recall))
+    await record(store, restarted, [receipt("c1")])
+    await fold(store, restarted)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+async def test_ids_that_no_longer_fit_into_memory_are_found_in_the_table(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 4)
+    journal = await waiting(store, *(message(n) for n in range(1, 11)))
+    await store.write(append, *(answered(n, f"c{n}") for n in range(1, 11)))
+    await fold(store, journal)
+
+    restarted = Journal(1)
+    remembered = await store.write(restarted.recall)
+    restarted.remember(remembered)
+    assert 0 < len(remembered) < 10
+    await record(store, restarted, [receipt(f"c{n}") for n in range(1, 11)])
+    await fold(store, restarted)
+
+    assert await store.read(tally) == {State.DELIVERED: 10}
+
+
+async def test_an_unknown_receipt_settles_a_doubt_only_when_exactly_one_message_fits(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2, address="+12065550143"), message(3, address="+12065550143"))
+    doubts = [(1, RUN, n, 0, 1, State.IN_DOUBT, NOW, "interrupted", "") for n in (1, 2, 3)]
+    await store.write(append, *doubts)
+    await fold(store, journal)
+
+    await record(store, journal, [receipt("x1"), receipt("x2", recipient="+12065550143")])
+    later = NOW + DOUBT_REST_MS + 1
+    await fold(store, journal, later)
+    await fold(store, journal, later)
+
+    assert await store.read(tally) == {State.IN_DOUBT: 2, State.DELIVERED: 1}
+
+
+async def test_another_spelling_of_an_id_counts_only_for_the_same_phone(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2, address="+12065550143"))
+    await store.write(append, answered(1, "16"), answered(2, "10"))
+    journal.remember({ref_of("us", "16"): Leg(RUN, 1, 0, 1), ref_of("us", "10"): Leg(RUN, 2, 0, 1)})
+    # The receipt says 0x10, which is 16 in decimal and also looks like another message's "10".
+    await record(store, journal, [receipt("0x10", "10", "16", recipient="+12065550143")])
+    await record(store, journal, [receipt("0x10", "16", "10", recipient="+12065550199")])
+    await fold(store, journal)
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.SENT: 1, State.DELIVERED: 1}
+
+
+async def test_receipts_that_fit_nothing_are_given_up_after_three_days(store: Store) -> None:
+    journal = await waiting(store)
+    await record(store, journal, [receipt("nobody")])
+    await fold(store, journal)
+    assert await store.read(parked) == 1
+
+    await fold(store, journal, NOW + PARKED_MS + 1)
+
+    assert await store.read(parked) == 0
+
+
+async def parked(tx: Tx) -> int:
+    return len(await tx.rows("parked_after", n=0))
+
+
+async def test_a_fold_that_was_not_committed_is_done_again_from_the_start(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await store.write(append, answered(1, "c1"))
+
+    async def broken(tx: Tx) -> None:
+        await journal.fold(tx, NOW)
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        await store.write(broken)
+    journal.forget()
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.SENT: 1}
+
+
+def test_matching_needs_no_store_when_the_answer_was_just_seen() -> None:
+    journal = Journal(1)
+    journal.learn(ref_of("us", "c1"), Leg(RUN, 1, 0, 1))
+
+    arrived = journal.match("us", [receipt("c1"), receipt("c2")], NOW)
+
+    assert isinstance(arrived, Arrived)
+    assert [row[2] for row in arrived.events] == [1]
+    assert len(arrived.unmatched) == 1

@@ -1,0 +1,189 @@
+"""The door to the database: what it promises about commits, failures and order."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StoreError
+from gateway.store import Store, Tx, open_store
+from gateway.store.conditions import All, Any, Condition, Not, Trait, render
+from gateway.store.queries import compile_query, load
+
+
+async def set_fact(tx: Tx, name: str, value: str) -> None:
+    await tx.run("fact_set", brand=1, name=name, value=value)
+
+
+async def get_fact(tx: Tx, name: str) -> str | None:
+    value: str | None = await tx.value("fact_get", brand=1, name=name)
+    return value
+
+
+async def test_what_was_written_is_read_after_the_write_returns(store: Store) -> None:
+    await store.write(set_fact, "a", "1")
+
+    assert await store.read(get_fact, "a") == "1"
+
+
+async def test_one_failing_transaction_takes_no_other_of_its_batch_with_it(store: Store) -> None:
+    async def fail(tx: Tx) -> None:
+        await set_fact(tx, "bad", "half done")
+        raise ValueError("mine alone")
+
+    results = await asyncio.gather(
+        store.write(set_fact, "a", "1"), store.write(fail), store.write(set_fact, "b", "2"), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [type(None), ValueError, type(None)]
+    assert [await store.read(get_fact, name) for name in ("a", "bad", "b")] == ["1", None, "2"]
+
+
+async def test_a_part_of_a_transaction_can_fail_alone(store: Store) -> None:
+    async def inner(tx: Tx) -> None:
+        await set_fact(tx, "inner", "gone")
+        raise KeyError("inner")
+
+    async def outer(tx: Tx) -> None:
+        await set_fact(tx, "outer", "stays")
+        with pytest.raises(KeyError):
+            await tx.attempt(inner)
+
+    await store.write(outer)
+
+    assert [await store.read(get_fact, name) for name in ("inner", "outer")] == [None, "stays"]
+
+
+async def test_a_transaction_that_awaits_anything_else_is_refused_and_undone(store: Store) -> None:
+    async def sleepy(tx: Tx) -> None:
+        await set_fact(tx, "sleepy", "1")
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="nothing but its tx"):
+        await store.write(sleepy)
+
+    assert await store.read(get_fact, "sleepy") is None
+
+
+async def test_a_waiter_that_gave_up_does_not_undo_the_commit_or_harm_the_others(store: Store) -> None:
+    waiting = asyncio.ensure_future(store.write(set_fact, "gone", "kept all the same"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+
+    await store.write(set_fact, "other", "1")
+
+    assert await store.read(get_fact, "gone") == "kept all the same"
+
+
+async def test_urgent_writes_do_not_wait_behind_bulk_ones(store: Store) -> None:
+    order: list[str] = []
+
+    async def note(_: Tx, name: str) -> None:
+        order.append(name)
+
+    bulk = [asyncio.ensure_future(store.write_bulk(note, f"bulk {n}")) for n in range(20)]
+    await asyncio.sleep(0)
+    await store.write(note, "urgent")
+    await asyncio.gather(*bulk)
+
+    assert order.index("urgent") < 10
+
+
+async def test_a_full_disk_refuses_with_a_clear_error_and_the_store_goes_on(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "small.db")
+    try:
+
+        async def bound(tx: Tx) -> None:
+            (pages,) = tx._execute("PRAGMA page_count").fetchone()
+            tx._execute(f"PRAGMA max_page_count = {pages + 5}")
+
+        await store.write(bound)
+        with pytest.raises((StoreError, sqlite3.OperationalError), match="full"):
+            await store.write(set_fact, "big", "x" * 1_000_000)
+
+        await store.write(set_fact, "small", "fits")
+        assert await store.read(get_fact, "small") == "fits"
+        assert await store.read(get_fact, "big") is None
+    finally:
+        store.close()
+
+
+def test_a_second_process_is_told_that_the_first_one_writes(tmp_path: Path) -> None:
+    path = tmp_path / "one.db"
+    script = f"""
+        from pathlib import Path
+        from gateway.store import open_store
+        open_store(Path({str(path)!r}))
+        print("held", flush=True)
+        input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match="another Carillon process"):
+            open_store(path)
+        other.kill()
+    open_store(path).close()  # the kernel let go of the dead process's lock
+
+
+def test_a_store_of_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "newer.db"
+    open_store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO migration VALUES (999)")
+    connection.close()
+
+    with pytest.raises(StoreError, match="install a newer Carillon"):
+        open_store(path)
+
+
+def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "letter.db"
+    path.write_text("Dear customer, " * 100)
+
+    with pytest.raises(StoreError, match=r"letter\.db"):
+        open_store(path)
+
+
+def test_every_query_of_every_file_is_valid_sql_for_the_schema(tmp_path: Path) -> None:
+    open_store(tmp_path / "empty.db").close()
+    connection = sqlite3.connect(tmp_path / "empty.db")
+    for query in load("sqlite").values():
+        sql, names = query.sql, query.names
+        if "condition" in names:
+            sql = sql.replace(f"?{names.index('condition') + 1}", "TRUE")
+        if not sql.upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            sql = f"SELECT 1 FROM person p WHERE {sql}"  # a fragment of a segment
+        connection.execute(f"EXPLAIN {sql}", [None] * len(names))
+    connection.close()
+
+
+def test_parameters_are_numbered_in_the_order_of_their_first_appearance() -> None:
+    query = compile_query("x", "SELECT ':no', a::text -- :neither\nFROM t WHERE b = :b AND c = :c OR d = :b;")
+
+    assert query.names == ("b", "c")
+    assert query.sql == "SELECT ':no', a::text \nFROM t WHERE b = ?1 AND c = ?2 OR d = ?1"
+
+
+def test_conditions_number_their_values_behind_those_of_the_query() -> None:
+    fragments = load("sqlite")
+    tree: Condition = All((Trait("tagged", {"tags": ["vip"]}), Not(Any((Trait("lives_in", {"cities": ["x"]}),)))))
+
+    sql, values = render(tree, fragments, 5)
+
+    assert "?5" in sql
+    assert "?6" in sql
+    assert values == [["vip"], ["x"]]
+
+
+def test_an_empty_any_holds_for_no_one_and_an_empty_all_for_everyone() -> None:
+    assert render(Any(()), {}, 1)[0] == "FALSE"
+    assert render(All(()), {}, 1)[0] == "TRUE"
