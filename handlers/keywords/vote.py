@@ -31,9 +31,10 @@ async def answer(turn: Turn, contest: str, match: Match) -> str:
 def chosen(turn: Turn) -> Option | None:
     """What a text without a keyword answers to our question, if we asked one within the hour."""
     dialog = turn.dialog
-    if dialog.topic != VOTE or dialog.subject not in turn.business.config.contests:
+    contest = turn.business.config.contests.get(dialog.subject) if dialog.topic == VOTE else None
+    if contest is None:
         return None
-    if turn.kept.intent == Intent.YES and dialog.detail:
+    if turn.kept.intent == Intent.YES and dialog.detail in contest.options:
         return Option(dialog.detail, True)
     return option_of(turn.business, dialog.subject, turn.kept.text)
 

@@ -85,6 +85,17 @@ async def test_before_and_after_the_window_we_say_when(
     assert await phone.texts("votee 3") == ["Voting ended on 4 Dec. Results: http://localhost:8080/cup"]
 
 
+async def test_yes_to_an_option_that_was_taken_out_is_no_vote(
+    store: Store, apply: Apply, shipped_config: Config, phone: Phone
+) -> None:
+    await phone.texts("votee 3")
+    cup = shipped_config.contests["cup"]
+    two = {key: option for key, option in cup.options.items() if key != "3"}
+    phone.business = (await with_cup(apply, shipped_config, store, options=two)).business
+    await phone.texts("yes")
+    assert phone.said.startswith("not understood")
+
+
 async def test_a_question_about_a_contest_that_was_taken_out_waits_for_nothing(
     store: Store, apply: Apply, shipped_config: Config, phone: Phone
 ) -> None:

@@ -1,0 +1,148 @@
+"""A shop that is open: the real store, the shipped business, our own listeners on free ports, browsers of few words."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp import ClientSession, CookieJar
+
+from campaigns import coupons, links, people
+from campaigns.business import Business
+from gateway import web
+from gateway.clock import StoppedClock
+from gateway.ids import Ids
+from gateway.rendering import Pages, Texts
+from gateway.store import Store
+from handlers import pages
+from handlers.app import App
+
+ROOT = Path(__file__).parents[3]
+MAYA, SHIHAN = "+12065550142", "+8615900001785"
+TOKEN = re.compile(r'name="token" value="([^"]+)"')
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came back for one request."""
+
+    status: int
+    text: str
+    path: str
+    headers: dict[str, str]
+    size: int
+
+
+class Browser:
+    """A phone's browser: keeps cookies, follows redirects, sends the token of the page it last saw."""
+
+    def __init__(self, session: ClientSession, origin: str, language: str) -> None:
+        self.session, self.origin, self.language = session, origin, language
+        self.token = ""
+
+    async def open(self, path: str, **headers: str) -> Seen:
+        return await self._ask("GET", path, None, headers)
+
+    async def send(self, path: str, token: str | None = None, /, *, follow: bool = True, **fields: str) -> Seen:
+        body = urlencode({"token": self.token if token is None else token, **fields})
+        return await self._ask("POST", path, body, {"Content-Type": web.FORM_TYPE}, follow)
+
+    async def _ask(
+        self, method: str, path: str, body: str | None, headers: dict[str, str], follow: bool = True
+    ) -> Seen:
+        headers = {"Accept-Language": self.language, **headers}
+        async with self.session.request(
+            method, self.origin + path, data=body, headers=headers, allow_redirects=follow
+        ) as answer:
+            octets = await answer.read()
+            text = octets.decode()
+            if found := TOKEN.search(text):
+                self.token = found[1]
+            return Seen(answer.status, text, answer.url.path_qs, dict(answer.headers), len(octets))
+
+
+@dataclass(slots=True)
+class Shop:
+    """Everything a test reaches for."""
+
+    app: App
+    business: Business
+    store: Store
+    clock: StoppedClock
+    public: str
+    private: str
+
+    def path_of(self, link: str) -> str:
+        """A link of ours without its site."""
+        return link.removeprefix(self.business.config.brand.site)
+
+    async def person(self, number: str = MAYA) -> int:
+        found = await self.store.write(people.find_or_create, self.business, number, self.clock.now_ms())
+        assert found is not None
+        return found.id
+
+    async def vote_path(self, number: str = MAYA) -> str:
+        return self.path_of(links.vote_link(self.business, "cup", await self.person(number)))
+
+    async def give(self, number: str = MAYA) -> str:
+        """A latte's code for this phone."""
+        person = await self.person(number)
+        given = await self.store.write(coupons.give, self.business, "latte", person, 0, self.clock.now_ms())
+        return given.code
+
+    def coupon_path(self, code: str) -> str:
+        return self.path_of(links.coupon_link(self.business, code))
+
+    @asynccontextmanager
+    async def browser(self, language: str = "en", *, private: bool = False) -> AsyncIterator[Browser]:
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+            yield Browser(session, self.private if private else self.public, language)
+
+    @asynccontextmanager
+    async def till(self, place: str = "pike_place", pin: str = "2468", language: str = "en") -> AsyncIterator[Browser]:
+        """A device on which staff have signed in."""
+        async with self.browser(language) as device:
+            await device.open("/till")
+            seen = await device.send("/till/sign-in", shop=place, pin=pin)
+            assert seen.path == "/till"
+            yield device
+
+    def fingerprint(self) -> str:
+        """A hash of every row of every table, as another process would read them."""
+        connection = sqlite3.connect(self.store.path)
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        digest = hashlib.sha256()
+        for table in sorted(tables):
+            digest.update(repr((table, sorted(map(repr, connection.execute(f'SELECT * FROM "{table}"'))))).encode())
+        connection.close()
+        return digest.hexdigest()
+
+
+@pytest.fixture
+async def shop(store: Store, business: Business, clock: StoppedClock, texts: Texts) -> AsyncIterator[Shop]:
+    """The shipped business with its doors open."""
+    app = App(
+        config_path=ROOT / "config.yaml", store=store, clock=clock, ids=Ids(clock.now_ms, last=0), texts=texts,
+        pages=Pages(ROOT / "templates" / "pages", texts),
+    )  # fmt: skip
+    app.take(business)
+    doors = [
+        web.Listener(web.application(site, pages=routes), "127.0.0.1", 0, setting="listen")
+        for site, routes in (
+            (pages.public_site(app), pages.routes(app)),
+            (pages.private_site(app), pages.private_routes(app)),
+        )
+    ]
+    for door in doors:
+        await door.start()
+    public, private = (f"http://127.0.0.1:{door.port}" for door in doors)
+    yield Shop(app, business, store, clock, public, private)
+    for door in doors:
+        await door.stop()
