@@ -1,16 +1,34 @@
+#!/usr/bin/env python3
 """The command line of Carillon; it only introduces the parts to each other, and takes leave in reverse."""
+# ruff: noqa: E402 - commands come before the parts, so that --help answers at once
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PYTHON = HERE / ".venv" / "bin" / "python"
+
+if __name__ == "__main__":
+    if None in map(importlib.util.find_spec, ("click", "pydantic", "aiohttp")):
+        if not PYTHON.exists() or Path(sys.prefix) == PYTHON.parents[1]:
+            sys.exit("the libraries are not installed: make setup")
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])  # noqa: S606  the same command with the project's own Python
+    from handlers.console.commands import main
+
+    main(lambda: importlib.import_module("run"))
+    sys.exit()
+
 import asyncio
 import logging
-import os
 import random
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -33,7 +51,7 @@ from handlers.keywords.answer import answer as answer_text
 log = logging.getLogger(__name__)
 
 BRAND = 1  # the file may later hold several
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = HERE / "templates"
 CLOCK_S = 5.0  # how often the business clock is written down
 TIDY = timedelta(seconds=30)
 

@@ -11,6 +11,7 @@ from itertools import combinations
 from campaigns import runs
 from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation
 from campaigns.business import Business
+from campaigns.gate import HOURS
 from campaigns.runs import Page, Run
 from campaigns.settings import Campaign
 from gateway.store import Store, Tx
@@ -24,8 +25,8 @@ class Estimate:
     """What a campaign would come to if it were launched now: matched = refused by reason + sending.
 
     `cost` is in millionths, `seconds` the time that what may leave at once takes at its pace. `later` wait for
-    their hours, the first until `opens_at`; `too_late` of them would be dropped by `within`. `other_language`
-    counts readers by the language that they read and the one that they would get. `codes` are new ones.
+    their hours, the first until `opens_at`. `other_language` counts readers by the language that they read and
+    the one that they would get. `codes` are new ones.
     """
 
     campaign: str
@@ -37,7 +38,6 @@ class Estimate:
     seconds: float = 0
     later: int = 0
     opens_at: int = 0
-    too_late: int = 0
     other_language: Counter[tuple[str, str]] = field(default_factory=Counter)
     codes: int = 0
     codes_left: int | None = None  # in the pool, before this campaign; None without a coupon
@@ -79,6 +79,8 @@ class Survey:
             verdict = self._casting.decide(member, self._now)
             if isinstance(verdict, str):
                 estimate.refused[verdict] += 1
+            elif verdict.due >= self._until:
+                estimate.refused[HOURS] += 1
             else:
                 invited.append(verdict)
         people = [member.id for member in members]
@@ -114,7 +116,6 @@ class Survey:
             self._parts_now[invitation.sender.channel] += parts
             return
         estimate.later += 1
-        estimate.too_late += invitation.due >= self._until
         estimate.opens_at = min(estimate.opens_at or invitation.due, invitation.due)
 
     def _note_language(self, invitation: Invitation) -> None:

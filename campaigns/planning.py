@@ -247,9 +247,6 @@ def _warnings(
         key = estimate.campaign
         for (wanted, got), n in estimate.other_language.items():
             yield f"{key}: {n:,} readers of {wanted} would get {got}"
-        if estimate.too_late:
-            within = config.campaigns[key].send.within
-            yield f"{key}: {estimate.too_late:,} could not be texted within {within or '24 h'} for their hours"
         if estimate.refused["budget"]:
             budget = config.campaigns[key].budget
             yield f"{key}: the budget of {budget} is too small for {estimate.refused['budget']:,} people"

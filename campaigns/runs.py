@@ -10,6 +10,7 @@ from typing import NamedTuple
 from campaigns import coupons, links
 from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation, Member, due_at
 from campaigns.business import Business, in_ms
+from campaigns.gate import HOURS
 from campaigns.settings import Campaign
 from gateway import outbox
 from gateway.messages import Lane, Purpose, State
@@ -138,6 +139,8 @@ async def write_page(
         verdict = casting.decide(member, now)
         if isinstance(verdict, str):
             refused.append((member.id, verdict))
+        elif verdict.due >= run.until:  # the gate would say so later: better nobody waits for it
+            refused.append((member.id, HOURS))
         else:
             invited.append(verdict)
     given = coupons.Batch({}, {})

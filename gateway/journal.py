@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -113,12 +113,13 @@ class Journal:
         arrived = Arrived()
         recent = self._recent
         for receipt in receipts:
-            first, *others = receipt.carrier_ids
-            leg = recent.get(f"{channel}:{first}")
+            ids = receipt.carrier_ids
+            leg = recent.get(f"{channel}:{ids[0]}") if ids else None
             if leg is not None:
                 arrived.events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
                 continue
-            guess = next((recent[ref] for each in others if (ref := ref_of(channel, each)) in recent), None)
+            others = (ref_of(channel, each) for each in receipt.spellings[1:])
+            guess = next((recent[ref] for ref in others if ref in recent), None)
             arrived.unmatched.append(Unmatched(channel, receipt, at, guess))
         return arrived
 
@@ -126,10 +127,10 @@ class Journal:
         """Append receipts; those that fit nothing are parked."""
         events = arrived.events
         if arrived.unmatched:
-            refs = [ref_of(each.channel, id_) for each in arrived.unmatched for id_ in each.receipt.carrier_ids]
+            refs = [ref_of(each.channel, id_) for each in arrived.unmatched for id_ in each.receipt.spellings]
             known = {ref: Leg(*leg) for ref, *leg in await tx.rows("ref_get", refs=refs)}
             for channel, receipt, at, guess in arrived.unmatched:
-                first, *others = (ref_of(channel, id_) for id_ in receipt.carrier_ids)
+                first, *others = (ref_of(channel, id_) for id_ in receipt.spellings or ("",))
                 fit = fit_of(channel, receipt.sender, receipt.recipient)
                 leg = known.get(first)
                 if leg is None:
@@ -154,9 +155,11 @@ class Journal:
         if self._fold is None:
             self._fold = await Fold.load(tx, self.brand)
         found = {ref: waiting.leg for ref, waiting in self._fold.legs.items()}
-        for event in await tx.all(Event, "event_after", n=self._fold.cursor, limit=1_000_000):
-            if event.ref:
-                found[event.ref] = event.leg
+        for _, run, message, part, parts, _, _, _, ref in await tx.rows(
+            "event_after", n=self._fold.cursor, limit=1_000_000
+        ):
+            if ref:
+                found[ref] = Leg(run, message, part, parts)
         return found
 
     def remember(self, found: dict[str, Leg]) -> None:
@@ -191,25 +194,6 @@ class Folded(NamedTuple):
     events: int
     released: list[str]
     more: bool
-
-
-class Event(NamedTuple):
-    """One row of the journal."""
-
-    n: int
-    run: int
-    message: int
-    part: int
-    parts: int
-    state: int
-    at: int
-    code: str
-    ref: str
-
-    @property
-    def leg(self) -> Leg:
-        """The part that it is about."""
-        return Leg(self.run, self.message, self.part, self.parts)
 
 
 class Waiting(NamedTuple):
@@ -247,51 +231,51 @@ class Fold:
         """Read back where the last process stood."""
         fold = cls(brand, await tx.value("cursor_get", name="fold") or 0)
         behind = await tx.value("cursor_get", name="ref") or 0
-        for event in await tx.all(Event, "event_between", after=behind, until=fold.cursor):
-            fold._follow(event, [])
+        fold._follow(await tx.rows("event_between", after=behind, until=fold.cursor))
         return fold
 
-    def _follow(self, event: Event, released: list[str]) -> None:
-        """Keep track of which carrier ids still matter. After delivered nothing can change."""
-        key = event.message, event.part
-        if event.ref:
-            self.legs[event.ref] = Waiting(event.n, event.leg, event.at)
-            self._ref_of[key] = event.ref
-        elif event.state == State.DELIVERED and key in self._ref_of:
-            ref = self._ref_of.pop(key)
-            self.legs.pop(ref, None)
-            released.append(ref)
+    def _follow(self, events: list[tuple[Any, ...]]) -> list[str]:
+        """Keep track of which carrier ids still matter; returns those that do not. After delivered nothing changes."""
+        released: list[str] = []
+        legs, ref_of_part = self.legs, self._ref_of
+        for n, run, message, part, parts, state, at, _, ref in events:
+            if ref:
+                legs[ref] = Waiting(n, Leg(run, message, part, parts), at)
+                ref_of_part[message, part] = ref
+            elif state == State.DELIVERED and (message, part) in ref_of_part:
+                gone = ref_of_part.pop((message, part))
+                legs.pop(gone, None)
+                released.append(gone)
+        return released
 
     async def step(self, tx: Tx, now: int) -> Folded:
         """One batch: early receipts matched, events to states and sums, old ids written away."""
         await self._unpark(tx, now)
-        events = await tx.all(Event, "event_after", n=self.cursor, limit=FOLD_EVENTS)
+        events = await tx.rows("event_after", n=self.cursor, limit=FOLD_EVENTS)
         if not events:
             return Folded(0, [], False)
-        released: list[str] = []
-        for event in events:
-            self._follow(event, released)
+        released = self._follow(events)
         await self._write(tx, await self._merge(tx, events), now)
-        self.cursor = events[-1].n
+        self.cursor = events[-1][0]
         await self._write_refs(tx, released)
         behind = next(iter(self.legs.values())).n - 1 if self.legs else self.cursor
         await tx.many("cursor_set", [("fold", self.brand, self.cursor), ("ref", self.brand, min(behind, self.cursor))])
         return Folded(len(events), released, len(events) == FOLD_EVENTS)
 
-    async def _merge(self, tx: Tx, events: list[Event]) -> dict[int, tuple[Merged, int, str]]:
+    async def _merge(self, tx: Tx, events: list[tuple[Any, ...]]) -> dict[int, tuple[Merged, int, str]]:
         """The new state of every message in the batch, beside its old state and reason."""
-        messages = sorted({event.message for event in events})
+        messages = sorted({event[2] for event in events})
         before = {row[0]: row[1:] for row in await tx.rows("state_get", messages=messages)}
         merged: dict[int, tuple[Merged, int, str]] = {}
-        for event in events:
-            found = merged.get(event.message)
+        for _, run, message, part, parts, state, _, code, _ in events:
+            found = merged.get(message)
             if found is None:
-                one = Merged(event.run, event.parts)
-                old = before.get(event.message)
+                one = Merged(run, parts)
+                old = before.get(message)
                 if old is not None:
                     one.parts, one.sent, one.delivered, one.worst, one.state, one.code = old
-                found = merged[event.message] = (one, one.state, one.reason)
-            found[0].add(event.part, event.state, event.code)
+                found = merged[message] = (one, one.state, one.reason)
+            found[0].add(part, state, code)
         return merged
 
     async def _write(self, tx: Tx, merged: dict[int, tuple[Merged, int, str]], now: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -86,15 +87,26 @@ class Receipt(NamedTuple):
     """The carrier's later word on one part that it had taken.
 
     `handle` is the channel's own mark by which `thank` acknowledges it; `sender` and `recipient` are those
-    of the message that the receipt is about.
+    of the message that the receipt is about. `respell` gives other spellings of an id, for carriers whose
+    receipts write it otherwise than their answers; it is asked only when nothing else fits.
     """
 
-    carrier_ids: tuple[str, ...]  # every spelling under which the answer may have named it
+    carrier_ids: tuple[str, ...]  # as the receipt gives it, the surest first
     state: State
     code: str
     sender: str
     recipient: str
     handle: object = None
+    respell: Callable[[str], tuple[str, ...]] | None = None
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every id under which the answer may have named the part, the surest first."""
+        if self.respell is None:
+            return self.carrier_ids
+        return tuple(
+            dict.fromkeys((*self.carrier_ids, *(each for id_ in self.carrier_ids for each in self.respell(id_))))
+        )
 
 
 class Joint(NamedTuple):

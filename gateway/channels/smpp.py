@@ -82,6 +82,7 @@ class SmppChannel:
         self._upward = upward
         self._now_ms = now_ms
         self._last_number = 0
+        self._respell = smpp.spellings if settings.respell_receipts else None
         self._stirred = asyncio.Event()  # something came in, or a line ended
         self._leaving = asyncio.Event()
         for word in (settings.account, settings.password, settings.system_type):
@@ -220,10 +221,8 @@ class SmppChannel:
 
     def _receipt(self, message: smpp.ShortMessage, handle: _Handle) -> Receipt:
         """A receipt comes from the phone to our number: the reverse of the message that it is about."""
-        ids, state, code = smpp.read_receipt(message, respell=self._settings.respell_receipts)
-        return Receipt(
-            ids, state, code, sender=self._recipient_of(message), recipient=self._sender_of(message), handle=handle
-        )
+        ids, state, code = smpp.read_receipt(message)
+        return Receipt(ids, state, code, self._recipient_of(message), self._sender_of(message), handle, self._respell)
 
     def _inbound(self, message: smpp.ShortMessage, handle: _Handle) -> Inbound:
         octets, has_header = message.octets, bool(message.esm_class & smpp.HAS_HEADER)

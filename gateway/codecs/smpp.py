@@ -426,11 +426,11 @@ def is_receipt(message: ShortMessage) -> bool:
     return kind in (_RECEIPT, _NOT_YET) or RECEIPTED_MESSAGE_ID in message.options
 
 
-def read_receipt(message: ShortMessage, *, respell: bool = True) -> Reading:
+def read_receipt(message: ShortMessage) -> Reading:
     """Read a receipt (appendix B, 5.2.28); optional parameters win over the text.
 
-    What cannot be read never ends a message: its state is SENT, which changes nothing. `respell` also
-    offers the id in decimal and hexadecimal; see `spellings`.
+    What cannot be read never ends a message: its state is SENT, which changes nothing. The id is given as it
+    stands; see `spellings` for how else the answer may have written it.
     """
     ident, word, code = _receipt_text(message)
     state = _WORDS.get(word, State.SENT)
@@ -441,11 +441,7 @@ def read_receipt(message: ShortMessage, *, respell: bool = True) -> Reading:
         ids = list(dict.fromkeys((told, *ids))) if told else ids
     if message.esm_class & _KIND == _NOT_YET:
         state = State.SENT
-    if not respell:
-        return Reading(tuple(ids), state, code)
-    if len(ids) == 1:
-        return Reading(spellings(ids[0]), state, code)
-    return Reading(tuple(dict.fromkeys((*ids, *(other for one in ids for other in spellings(one))))), state, code)
+    return Reading(tuple(ids), state, code)
 
 
 def _receipt_text(message: ShortMessage) -> tuple[str, bytes, str]:

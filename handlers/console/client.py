@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from gateway.errors import CarillonError
 from gateway.reading import read_yaml
 from gateway.tree import Mistake, Scalar
+
+if TYPE_CHECKING:
+    from campaigns.settings import Config
+    from handlers.app import App
 
 STORE = "sqlite:data/carillon.db"  # where the file says nothing
 START_S = 10.0  # how long a process that is coming up is waited for
@@ -37,16 +41,24 @@ class Business(Protocol):
         """Do an operation and return its result. Raises CarillonError."""
         ...
 
-    def hello(self) -> Answer | None:
-        """Simulator or live, which carriers, what time; None before the first apply."""
+    def hello(self) -> Answer:
+        """Simulator or live, which carriers, what time."""
         ...
 
 
 class Parts(Protocol):
-    """What run.py hands over."""
+    """What run.py introduces to each other."""
 
-    def opened(self, config: Any, config_path: Path, environ: Mapping[str, str]) -> AbstractAsyncContextManager[Any]:
+    def opened(self, config: Config, config_path: Path, environ: Mapping[str, str]) -> AbstractAsyncContextManager[App]:
         """The store with the clock, the ids and the applied business."""
+        ...
+
+    def serving(self, app: App, environ: Mapping[str, str]) -> AbstractAsyncContextManager[App]:
+        """Everything that runs."""
+        ...
+
+    async def until_asked_to_stop(self) -> None:
+        """Return at Ctrl-C or SIGTERM."""
         ...
 
 
@@ -56,7 +68,6 @@ class Served:
     def __init__(self, token: str, address: str) -> None:
         self._token = token
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=ANSWER_S)
-        self._hello: Answer | None = None
 
     def ask(self, operation: str, tell: Tell = nothing, /, **arguments: Any) -> Answer:
         """Post the operation and read its lines."""
@@ -68,9 +79,7 @@ class Served:
             raise CarillonError(f"the serving process refused this ({response.status}): is it of another version?")
         for line in response:
             said: Answer = json.loads(line)
-            if "hello" in said:
-                self._hello = said["hello"]
-            elif "progress" in said:
+            if "progress" in said:
                 tell(said["progress"])
             elif "error" in said:
                 response.read()
@@ -81,11 +90,9 @@ class Served:
                 return result
         raise CarillonError("the serving process went away before it had answered")
 
-    def hello(self) -> Answer | None:
+    def hello(self) -> Answer:
         """As the serving process says it."""
-        if self._hello is None:
-            self.ask("hello")
-        return self._hello
+        return self.ask("hello")
 
     def close(self) -> None:
         """Hang up."""
@@ -111,7 +118,7 @@ class Opened:
 
         return self._runner.run(work())
 
-    def hello(self) -> Answer | None:
+    def hello(self) -> Answer:
         """As the file says it."""
         return self._hello()
 
@@ -129,7 +136,7 @@ def store_of(config_path: Path, environ: Mapping[str, str]) -> Path:
 
 
 @contextmanager
-def reach(parts: Parts, config_path: Path) -> Iterator[Business]:
+def reach(load_parts: Callable[[], Parts], config_path: Path) -> Iterator[Business]:
     """The business of a config file. Raises ConfigErrors when nobody serves and the file has mistakes."""
     store = store_of(config_path, os.environ)
     from gateway.store.sqlite import is_locked  # noqa: PLC0415  sqlite only when there is something to look at
@@ -143,7 +150,7 @@ def reach(parts: Parts, config_path: Path) -> Iterator[Business]:
         finally:
             served.close()
     else:
-        with _opened(parts, config_path) as opened:
+        with _opened(load_parts(), config_path) as opened:
             yield opened
 
 

@@ -1,7 +1,7 @@
 """The marketer's commands over the private listener, for whoever can read the token that lies beside the store.
 
-POST /control/OPERATION with a JSON object of arguments. The answer is one JSON value a line: the head, progress, and
-last either {"result": ...} or {"error": ...}.
+POST /control/OPERATION with a JSON object of arguments. The answer is one JSON value a line: progress, and last
+either {"result": ...} or {"error": ...}.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway import web
 from gateway.errors import CarillonError
 from gateway.web import Request, Route
 from handlers.app import App
-from handlers.console.operations import OPERATIONS, Unknown, hello
+from handlers.console.operations import OPERATIONS, Unknown
 
 log = logging.getLogger("carillon.console")
 
@@ -97,8 +97,6 @@ async def _lines(app: App, name: str, arguments: dict[str, Any]) -> Any:
     async def tell(progress: Mapping[str, Any]) -> None:
         latest[:] = [progress]
 
-    if app.has_business:
-        yield _line({"hello": hello(app)})
     work = asyncio.ensure_future(_answer(app, name, arguments, tell))
     while not work.done():
         await asyncio.wait([work], timeout=TELL_S)

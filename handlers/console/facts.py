@@ -12,7 +12,6 @@ from campaigns.runs import Run, Waterfall
 from campaigns.settings import Config
 from gateway.clock import Clock
 from gateway.messages import State
-from gateway.settings import SIMULATOR
 
 Facts = dict[str, Any]
 
@@ -32,11 +31,6 @@ def header(config: Config, clock: Clock, is_served: bool) -> Facts:
         "zones": zones(config),
         "is_served": is_served,
     }
-
-
-def is_live(carrier: str) -> bool:
-    """Whether texts to this carrier leave the machine."""
-    return carrier != SIMULATOR
 
 
 def plan_of(made: Plan, config: Config) -> Facts:
@@ -72,7 +66,6 @@ def estimate_of(estimate: Estimate) -> Facts:
         "seconds": round(estimate.seconds, 1),
         "later": estimate.later,
         "opens_at": estimate.opens_at or None,
-        "too_late": estimate.too_late,
         "codes": estimate.codes,
     }
 

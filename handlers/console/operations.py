@@ -6,6 +6,8 @@ since 1970, money is in millionths. What the person at the keyboard can mend is 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -18,11 +20,11 @@ from campaigns.importing import Batch, Reject, Row
 from campaigns.planning import Plan
 from campaigns.runs import Run
 from campaigns.settings import Config
-from gateway.config import Loaded, load
+from gateway.config import ConfigErrors, Loaded, load
 from gateway.errors import CarillonError
 from gateway.messages import State
 from gateway.store import Tx
-from gateway.wording import nearest
+from gateway.wording import either, nearest
 from handlers.app import App
 from handlers.console import previews, status
 from handlers.console.facts import audience_of, header, plan_of, run_of
@@ -47,7 +49,15 @@ async def read_file(app: App, config: str) -> Loaded[Config]:
     """The file as it stands now. Raises ConfigErrors, also for dates that are past and were not launched in time."""
     campaigns, contests = await app.store.read(planning.launched, app.brand)
     now = app.clock.now()
-    return load(Path(config), Config, os.environ, lambda value: value.past(now, campaigns | contests))
+    try:
+        return load(Path(config), Config, os.environ, lambda value: value.past(now, campaigns | contests))
+    except ConfigErrors as errors:
+        raise CarillonError(brief("\n".join([*map(str, errors.mistakes), "Nothing changed."]), config)) from None
+
+
+def brief(text: str, config: str) -> str:
+    """Mistakes cite files as seen from the folder of the config file."""
+    return text.replace(f"{Path(config).parent}{os.sep}", "")
 
 
 async def business_of(app: App, config: Config, version: int) -> Business:
@@ -99,23 +109,28 @@ async def run_named(app: App, campaign: str) -> Run:
 async def check(app: App, tell: Tell, *, config: str) -> Answer:
     """Read the file: its warnings. Raises ConfigErrors with every mistake."""
     loaded = await read_file(app, config)
-    return {"warnings": [str(warning) for warning in loaded.warnings]}
+    return {"warnings": [brief(str(warning), config) for warning in loaded.warnings]}
 
 
 async def plan(app: App, tell: Tell, *, config: str) -> Answer:
     """What an apply of this file would do now; kept under an id."""
     loaded = await read_file(app, config)
-    return plan_of(await _plan(app, tell, loaded), loaded.value)
+    return plan_of(await _plan(app, tell, config, loaded), loaded.value)
 
 
-async def _plan(app: App, tell: Tell, loaded: Loaded[Config]) -> Plan:
+async def _plan(app: App, tell: Tell, config: str, loaded: Loaded[Config]) -> Plan:
     async def hear(campaign: str, people_counted: int) -> None:
         await tell({"campaign": campaign, "people": people_counted})
+
+    def shown(complaints: list[str]) -> list[str]:
+        return [brief(each, config) for each in complaints]
 
     async def pinned(number: int) -> Config:
         return await planning.pinned_config(app.store, app.brand, number, os.environ, app.config_path.parent)
 
-    return await planning.plan(app.store, _draft(app, loaded.value), loaded, pinned, hear)
+    made = await planning.plan(app.store, _draft(app, loaded.value), loaded, pinned, hear)
+    made.mistakes, made.questions, made.warnings = map(shown, (made.mistakes, made.questions, made.warnings))
+    return made
 
 
 async def apply(
@@ -133,7 +148,7 @@ async def apply(
         why = f"no plan {plan}" if before is None else f"the file has changed since plan {plan}"
         raise CarillonError(f"{why}; look again with run.py plan")
     _refuse_other_channels(app, loaded.value)
-    made = await _plan(app, tell, loaded)
+    made = await _plan(app, tell, config, loaded)
     _refuse_what_grew(made, before, loaded.digest, accept=accept)
     trial = not (loaded.value.is_simulated or yes or go)
     if not loaded.value.is_simulated and not yes:
@@ -291,12 +306,44 @@ async def explain(app: App, tell: Tell, *, number: str) -> Answer:
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
-async def import_begin(app: App, tell: Tell, *, config: str, digest: str) -> Answer:
-    """How far a file with this digest has been imported before: through which line, with which counts."""
+async def import_begin(app: App, tell: Tell, *, config: str, digest: str, program: str | None) -> Answer:
+    """How to read a customer file, and how far one with this digest has been read before.
+
+    `program` is what a yes joins; None: the only one that there is.
+    """
+    loaded = (await read_file(app, config)).value
     business = await business_for_import(app, config)
-    found = await app.store.read(people.progress_of, business, digest)
-    progress = found or people.Progress(0, people.Counts())
-    return {"line": progress.line, "counts": asdict(progress.counts), "people": await count_people(app)}
+    joins = _program(loaded, business, program)
+    attributes = {name: list(each.values) for name, each in loaded.attributes.items()}
+    # What the columns mean is part of it: after a change of `attributes:` the same file is worth reading again.
+    meaning = json.dumps([digest, joins, loaded.brand.country, attributes], ensure_ascii=False)
+    digest = hashlib.sha256(meaning.encode()).hexdigest()
+    progress = await app.store.read(people.progress_of, business, digest) or people.Progress(0, people.Counts())
+    return {
+        "digest": digest,
+        "program": joins,
+        "line": progress.line,
+        "counts": asdict(progress.counts),
+        "country": loaded.brand.country,
+        "languages": list(loaded.brand.languages),
+        "attributes": attributes,
+        "timezone": loaded.brand.timezone,
+        "now": app.clock.now_ms(),
+    }
+
+
+def _program(config: Config, business: Business, name: str | None) -> str:
+    """The programme that a yes in a file joins; it must be applied, for its wording is kept with the yes."""
+    known = list(config.programs)
+    if name is None:
+        if len(known) > 1:
+            raise CarillonError(f"which programme does a yes join? Say --program {either(known)}")
+        return known[0] if known else ""
+    if name not in known:
+        raise Unknown("program", name, known)
+    if name not in business.config.programs:
+        raise CarillonError(f"the programme {name} has not been applied yet: run.py apply")
+    return name
 
 
 async def count_people(app: App) -> int:
@@ -397,7 +444,13 @@ def hello(app: App, config: Config | None = None) -> Answer:
     return header(config or applied(app).config, app.clock, app.gateway is not None)
 
 
+async def say_hello(app: App, tell: Tell) -> Answer:
+    """The same as an operation."""
+    return hello(app)
+
+
 OPERATIONS: Mapping[str, Callable[..., Awaitable[Answer]]] = {
+    "hello": say_hello,
     "check": check,
     "plan": plan,
     "apply": apply,

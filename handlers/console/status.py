@@ -9,7 +9,6 @@ from campaigns.business import Business
 from campaigns.runs import Run
 from gateway.channels.smpp import SmppChannel
 from gateway.dispatcher import Dispatcher
-from gateway.messages import State
 from gateway.store import Tx
 from handlers.app import App
 from handlers.console.facts import Facts, audience_of, run_of
@@ -84,8 +83,3 @@ def _channel(business: Business, name: str, dispatcher: Dispatcher) -> Facts:
 def line_states(dispatcher: Dispatcher) -> list[Any]:
     """The lines of a channel that has lines."""
     return list(dispatcher.channel.lines()) if isinstance(dispatcher.channel, SmppChannel) else []
-
-
-def queued(counted: dict[str, int]) -> int:
-    """Messages that wait."""
-    return counted[State.QUEUED.word]

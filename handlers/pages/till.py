@@ -254,7 +254,7 @@ def _till(guest: Guest, page: Page, shift: Shift, verdict: Verdict | None) -> we
 
 
 def _lead_to(guest: Guest, page: Page, verdict: Verdict) -> web.Response:
-    return web.see_other(f"{_home(page)}?{VERDICT}={guest.seal(VERDICT, verdict, SHIFT_S)}")
+    return web.see_other(f"{_home(page)}?{VERDICT}={guest.seal(VERDICT, list(verdict), SHIFT_S)}")
 
 
 def _home(page: Page) -> str:

@@ -177,7 +177,7 @@ async def test_a_foreign_carrier_sees_a_long_chinese_text_whole_and_its_receipts
 
     assert peer.whole == [(CHINESE, "20655", "12065550142")]
     assert sorted(answer[:4] for answer in answers) == [(7, 1, 0, 3), (7, 1, 1, 3), (7, 1, 2, 3)]
-    assert [any(answer.carrier_id in receipt.carrier_ids for receipt in receipts) for answer in answers] == [True] * 3
+    assert [any(answer.carrier_id in receipt.spellings for receipt in receipts) for answer in answers] == [True] * 3
     assert {(receipt.state, receipt.sender, receipt.recipient) for receipt in receipts} == {
         (State.DELIVERED, "20655", "+12065550142")
     }

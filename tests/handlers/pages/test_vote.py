@@ -152,7 +152,7 @@ async def test_results_stand_beside_the_vote_and_lead_back_to_it(shop: Shop) -> 
         await phone.open(path)
         await phone.send(path, choice="3")
         seen = await phone.open("/cup/results")
-    assert "1 votes." in seen.text
+    assert "Votes: 1." in seen.text
     assert "100%" in seen.text
     assert 'href="/cup"' in seen.text
 

@@ -1,0 +1,43 @@
+# Two commands matter: make run, make test. Everything else serves them.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: setup setup-dev run test check bench torture lock
+
+setup: .venv/ready
+setup-dev: .venv/ready-dev
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: setup
+	@$(BIN)/python run.py serve --demo
+
+test: setup-dev
+	@$(BIN)/python -m pytest
+
+check: setup-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing
+
+bench: setup-dev
+	@$(BIN)/python bench/votes.py
+	@$(BIN)/python bench/inbound.py
+	@$(BIN)/python bench/import.py
+	@$(BIN)/python bench/mt.py
+
+torture: setup-dev
+	@CARILLON_TORTURE=1 $(BIN)/python -m pytest tests/faults
+
+lock: setup-dev
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev --output-file requirements-dev.lock pyproject.toml

@@ -1,0 +1,178 @@
+"""Every command of `run.py`: its name, its arguments and one line of help. The work is done in `desk`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from handlers.console.client import Parts
+    from handlers.console.desk import Desk
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+campaign = click.argument("campaign")
+
+
+class Words(click.Group):
+    """A group that knows the nearest right command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; an unknown one names the nearest."""
+        from gateway.wording import nearest  # noqa: PLC0415  only after a slip
+
+        name = args[0] if args else ""
+        if args and self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = nearest(name, self.list_commands(ctx))
+            hint = f"; did you mean {near}?" if near else "; run.py --help lists them all"
+            raise click.UsageError(f'no command "{name}"{hint}')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Words, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path),
+              help="The file that describes everything.")  # fmt: skip
+@click.pass_context
+def cli(context: click.Context, config: Path) -> None:
+    """Carillon sends campaigns to phones and takes their answers, as config.yaml says."""
+    load_parts: Callable[[], Parts] = context.obj
+    context.obj = (load_parts, config)
+
+
+def desk(*, as_json: bool = False) -> Desk:
+    """The one who does the work."""
+    from handlers.console.desk import Desk  # noqa: PLC0415  so that --help answers at once
+
+    load_parts, config = click.get_current_context().find_root().obj
+    return Desk(load_parts, config, as_json=as_json)
+
+
+@cli.command()
+@click.option("--demo", is_flag=True, help="Import the sample, apply the config, and say what to try. Simulator only.")
+def serve(demo: bool) -> None:
+    """Send, receive and show pages until Ctrl-C."""
+    desk().serve(demo=demo)
+
+
+@cli.command()
+@as_json
+def check(as_json: bool) -> None:
+    """Tell every mistake in the config file."""
+    desk(as_json=as_json).check()
+
+
+@cli.command()
+@as_json
+def plan(as_json: bool) -> None:
+    """Show what apply would do: who would get what, what it costs, how long it takes."""
+    desk(as_json=as_json).plan()
+
+
+@cli.command()
+@click.argument("plan", default="")
+@click.option("--accept", is_flag=True, help="Go on although it grew since the plan, or asks a question.")
+@click.option("--go", is_flag=True, help="Launch what our own phones have seen (real carriers).")
+@click.option("--yes", is_flag=True, help="Launch without waiting for --go: for scripts.")
+@as_json
+def apply(plan: str, accept: bool, go: bool, yes: bool, as_json: bool) -> None:
+    """Do what the PLAN (or the latest) says: launch what is new, stop what is gone."""
+    desk(as_json=as_json).apply(plan, accept=accept, go=go, yes=yes)
+
+
+@cli.command()
+@campaign
+@click.argument("number", default="")
+@as_json
+def preview(campaign: str, number: str, as_json: bool) -> None:
+    """Show a campaign's text as phones will, with parts and price."""
+    desk(as_json=as_json).preview(campaign, number)
+
+
+@cli.command()
+@as_json
+def status(as_json: bool) -> None:
+    """Show how everything stands."""
+    desk(as_json=as_json).status()
+
+
+@cli.command()
+@campaign
+@click.option("--why", default="", help="Kept with the campaign.")
+@as_json
+def pause(campaign: str, why: str, as_json: bool) -> None:
+    """Hold a campaign; nothing more leaves."""
+    desk(as_json=as_json).change("pause", campaign, why=why)
+
+
+@cli.command()
+@campaign
+@as_json
+def resume(campaign: str, as_json: bool) -> None:
+    """Go on with a held campaign."""
+    desk(as_json=as_json).change("resume", campaign)
+
+
+@cli.command()
+@campaign
+@click.option("--why", default="", help="Kept with the campaign.")
+@as_json
+def stop(campaign: str, why: str, as_json: bool) -> None:
+    """End a campaign for good; what has not left will not."""
+    desk(as_json=as_json).change("stop", campaign, why=why)
+
+
+@cli.command()
+@campaign
+@as_json
+def report(campaign: str, as_json: bool) -> None:
+    """Show what a campaign came to: who got it, who did not and why, the cost, the answers."""
+    desk(as_json=as_json).report(campaign)
+
+
+@cli.command()
+@click.argument("number")
+@as_json
+def explain(number: str, as_json: bool) -> None:
+    """Tell one person's whole story."""
+    desk(as_json=as_json).explain(number)
+
+
+@cli.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--program", default=None, help="What a yes in the file's consent column joins.")
+@as_json
+def import_(file: Path, program: str | None, as_json: bool) -> None:
+    """Read people from a CSV FILE; safe to repeat, goes on where it was broken off."""
+    desk(as_json=as_json).import_file(file, program)
+
+
+@cli.command()
+@as_json
+def export(as_json: bool) -> None:
+    """Write everybody to standard output as CSV, or as JSON lines with --json."""
+    desk(as_json=as_json).export()
+
+
+@cli.command()
+def schema() -> None:
+    """Write the JSON Schema of the config file for editors, with the file's own names."""
+    desk().schema()
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("number")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--to", default="", help="The number that is texted; else the one that serves the phone's country.")
+@as_json
+def text(number: str, words: tuple[str, ...], to: str, as_json: bool) -> None:
+    """Let the virtual phone NUMBER text us WORDS, and show what it gets back."""
+    desk(as_json=as_json).text(number, " ".join(words), to)
+
+
+def main(load_parts: Callable[[], Parts]) -> None:
+    """Run the command that was typed. `load_parts` loads what run.py introduces to each other, when it is needed."""
+    cli(obj=load_parts, prog_name="run.py")

@@ -1,0 +1,233 @@
+"""Does what each command says: asks the business, and shows the answer to a person or to a program."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import CarillonError
+from handlers.console import terminal
+from handlers.console.client import Answer, Business, Parts, reach, store_of
+
+CHUNK = 1 << 20
+
+
+class Desk:
+    """One command's worth of work for one config file."""
+
+    def __init__(self, load_parts: Callable[[], Parts], config: Path, *, as_json: bool) -> None:
+        self._load_parts, self._config, self._as_json = load_parts, config, as_json
+
+    # --- what every command does
+
+    @contextmanager
+    def _business(self, *, aside: bool = False) -> Iterator[tuple[Business, Answer]]:
+        """The business and its head, which is shown first; `aside` where standard output is for data."""
+        with plainly(), reach(self._load_parts, self._config) as business:
+            head = business.hello()
+            if aside:
+                if sys.stderr.isatty():
+                    sys.stderr.write("".join(f"{line}\n" for line in terminal.head(head)))
+            elif not self._as_json:
+                terminal.show(terminal.head(head))
+            yield business, head
+
+    def _tell(self, answer: Mapping[str, Any], lines: Callable[[], list[Any]]) -> None:
+        """The answer as JSON for a program, or in lines for a person."""
+        if self._as_json:
+            print(json.dumps(answer, ensure_ascii=False))
+        else:
+            terminal.show(lines())
+
+    @property
+    def _path(self) -> str:
+        return str(self._config.absolute())
+
+    # --- commands
+
+    def serve(self, *, demo: bool) -> None:
+        """Serve until Ctrl-C."""
+        from handlers.console.serving import serve  # noqa: PLC0415  other commands do without the listeners
+
+        with plainly():
+            serve(self._load_parts(), self._config, demo=demo)
+
+    def check(self) -> None:
+        """Every mistake, or that there is none."""
+        with self._business() as (business, _):
+            answer = business.ask("check", config=self._path)
+            lines = [f"warning: {each}" for each in answer["warnings"]]
+            self._tell(answer, lambda: [*lines, f"{self._config}: no mistakes."])
+
+    def plan(self) -> None:
+        """What apply would do; exit status 1 when it would refuse."""
+        with self._business() as (business, head):
+            answer = self._count("planning", business, "plan", config=self._path)
+            self._tell(answer, lambda: [*terminal.plan(answer, head["zones"][0]), terminal.planned(answer)])
+        if answer["mistakes"]:
+            raise SystemExit(1)
+
+    def apply(self, plan: str, *, accept: bool, go: bool, yes: bool) -> None:
+        """Launch what is new, stop what is gone."""
+        with self._business() as (business, head):
+            wants = {"plan": plan, "accept": accept, "go": go, "yes": yes}
+            answer = self._count("planning", business, "apply", config=self._path, **wants)
+            zone = head["zones"][0]
+            self._tell(answer, lambda: [*terminal.plan(answer["plan"], zone), *terminal.applied(answer)])
+
+    def _count(self, what: str, business: Business, operation: str, **arguments: Any) -> Answer:
+        with terminal.counting(what) as count:
+            return business.ask(operation, lambda progress: count(progress["people"]), **arguments)
+
+    def preview(self, campaign: str, number: str) -> None:
+        """A text as phones show it."""
+        with self._business() as (business, _):
+            answer = business.ask("preview", config=self._path, campaign=campaign, number=number)
+            self._tell(answer, lambda: terminal.preview(answer))
+
+    def status(self) -> None:
+        """How everything stands."""
+        with self._business() as (business, head):
+            answer = business.ask("status")
+            self._tell({**head, **answer}, lambda: terminal.status(answer, head["zones"][0], head["now"]))
+
+    def change(self, verb: str, campaign: str, **why: str) -> None:
+        """Pause, resume or stop."""
+        with self._business() as (business, _):
+            answer = business.ask(verb, campaign=campaign, **why)
+            self._tell(answer, lambda: [terminal.labelled(campaign, terminal.audience_line(answer))])
+
+    def report(self, campaign: str) -> None:
+        """What a campaign came to."""
+        with self._business() as (business, head):
+            answer = business.ask("report", campaign=campaign)
+            self._tell(answer, lambda: terminal.report(answer, head["zones"][0], head["now"]))
+
+    def explain(self, number: str) -> None:
+        """One person's story."""
+        with self._business() as (business, head):
+            answer = business.ask("explain", number=number)
+            self._tell(answer, lambda: terminal.explain(answer, head["zones"][0], head["now"]))
+
+    def text(self, number: str, words: str, to: str) -> None:
+        """A virtual phone texts in."""
+        with plainly(), reach(self._load_parts, self._config) as business:
+            answer = business.ask("text", number=number, words=words, to=to)
+            self._tell(answer, lambda: terminal.reply(answer))
+
+    def import_file(self, file: Path, program: str | None) -> None:
+        """Read people from a CSV file."""
+        with self._business() as (business, _):
+            known = business.ask("import_begin", config=self._path, digest=digest(file), program=program)
+            rejects = store_of(self._config, os.environ).parent / f"{file.stem}.rejects.csv"
+            total = file.stat().st_size
+            with terminal.counting(f"reading {file.name}", total) as count:
+                answer = import_file(business.ask, self._path, file, known, rejects, count)
+            self._tell(answer, lambda: import_lines(answer, file.name))
+
+    def export(self) -> None:
+        """Everybody, as CSV or JSON lines."""
+        from campaigns import exporting  # noqa: PLC0415
+
+        with self._business(aside=True) as (business, _):
+            first = business.ask("export_page", after=0)
+            if self._as_json:
+                sys.stdout.buffer.writelines(exporting.json_lines(pages(business, first)))
+            else:
+                sys.stdout.writelines(exporting.csv_lines(first["headings"], pages(business, first)))
+
+    def schema(self) -> None:
+        """The JSON Schema."""
+        from campaigns.schema import schema_text  # noqa: PLC0415
+        from campaigns.settings import Config  # noqa: PLC0415
+        from gateway.config import load  # noqa: PLC0415
+
+        with plainly():
+            sys.stdout.write(schema_text(load(self._config, Config, os.environ).value))
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """What the person at the keyboard can mend is told in words, with exit status 1."""
+    try:
+        yield
+    except CarillonError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+
+
+def pages(business: Business, page: Answer) -> Iterator[Mapping[str, object]]:
+    """All rows of an export, a page in memory at a time."""
+    while page["rows"]:
+        yield from page["rows"]
+        page = business.ask("export_page", after=page["after"])
+
+
+# --- importing -------------------------------------------------------------------------------------------------------
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 of a file. Raises CarillonError when it cannot be read."""
+    made = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                made.update(chunk)
+    except OSError as error:
+        raise CarillonError(f"{file}: cannot read this file: {error.strerror}") from None
+    return made.hexdigest()
+
+
+def import_file(
+    ask: Callable[..., Answer], config: str, file: Path, known: Answer, rejects: Path, count: Callable[[int], None]
+) -> Answer:
+    """Read the file from where it was left and hand it over in batches. Raises CarillonError for no table."""
+    from campaigns import importing  # noqa: PLC0415  loads the tables of all numbering plans
+
+    counts, line = known["counts"], known["line"]
+    importing.begin_rejects(rejects, line)
+    unmapped: tuple[Any, ...] = ()
+    with file.open("rb") as stream:
+        batches = importing.read(
+            stream, country=known["country"], languages=known["languages"], attributes=known["attributes"],
+            now_ms=known["now"], timezone=known["timezone"], start_line=line,
+        )  # fmt: skip
+        for batch in batches:
+            unmapped = batch.unmapped
+            if batch.line > line:
+                importing.write_rejects(rejects, (*batch.rejects, *batch.notes))
+                counts = ask(
+                    "import_batch", config=config, digest=known["digest"], name=file.name, program=known["program"],
+                    was=line, line=batch.line, rows=[asdict(row) for row in batch.rows], merged=batch.merged,
+                    rejected=len(batch.rejects),
+                )  # fmt: skip
+                line = batch.line
+            count(batch.bytes_read)
+    from campaigns.columns import paste  # noqa: PLC0415
+
+    return {
+        **counts,
+        "before": known["line"],
+        "rejects": str(rejects) if rejects.exists() else "",
+        "paste": paste(unmapped),
+    }
+
+
+def import_lines(answer: Answer, name: str) -> list[Any]:
+    """What an import came to."""
+    lines: list[Any] = [
+        terminal.labelled("people", terminal.imported(answer, name, terminal.nearby(answer["rejects"])))
+    ]
+    if answer["before"]:
+        lines.append(terminal.labelled("", f"it had been read through line {answer['before']:,} before", "dim"))
+    lines.append(terminal.labelled("consent", f"{answer['joined']:,} joined, {answer['left']:,} had left and stay out"))
+    if answer["paste"]:
+        lines += ["Columns that nobody asked for; to keep them, put these lines under attributes:", answer["paste"]]
+    return lines

@@ -1,0 +1,186 @@
+"""Serves until Ctrl-C; with --demo it first imports the sample, applies the config, and says what to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from campaigns import versions
+from campaigns.settings import Config
+from gateway import logs
+from gateway.config import ConfigErrors, load
+from gateway.errors import CarillonError
+from gateway.store import open_store
+from handlers.app import App
+from handlers.console import operations, terminal
+from handlers.console.client import Parts, store_of
+from handlers.console.doors import Doors, doors
+
+BRAND = 1
+SAMPLE = Path(__file__).parents[2] / "campaigns" / "sample.csv"
+HERE = ("localhost", "127.0.0.1")
+SOMEWHERE = ("192.0.2.1", 9)  # an address of no one (RFC 5737): nothing is sent to it, it only chooses our own
+
+
+def serve(parts: Parts, config_path: Path, *, demo: bool) -> None:
+    """Serve until asked to stop. Raises CarillonError."""
+    logs.set_up(sys.stderr)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(parts, config_path.absolute(), demo=demo))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  not to be had on every system
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _serve(parts: Parts, config_path: Path, *, demo: bool) -> None:
+    stopping = asyncio.create_task(parts.until_asked_to_stop(), name="until asked to stop")
+    config, complaint = await _config(config_path)
+    if demo and not config.is_simulated:
+        raise CarillonError("serve --demo is for the simulator; a channel here is real: run.py serve")
+    async with parts.opened(config, config_path, os.environ) as app:
+        if demo:
+            lines = await _prepare(app, config_path)
+        else:
+            operations.applied(app)
+            lines = []
+        async with parts.serving(app, os.environ) as served, doors(served) as both:
+            terminal.show(terminal.head(operations.hello(served)))
+            terminal.show([*lines, *([complaint] if complaint else []), *look(served, both), TRY])
+            sys.stdout.flush()
+            await stopping
+            terminal.show(["  draining; a second Ctrl-C ends at once"])
+            sys.stdout.flush()
+
+
+async def _config(path: Path) -> tuple[Config, str]:
+    """The file, or, while it is being edited, the version that was applied last; and what to say about that."""
+    try:
+        return load(path, Config, os.environ).value, ""
+    except ConfigErrors as errors:
+        store_path = store_of(path, os.environ)
+        if not store_path.exists():
+            raise
+        store = open_store(store_path)
+        try:
+            version = await store.read(versions.latest, BRAND)
+        finally:
+            store.close()
+        if version is None:
+            raise
+        told = f"{len(errors.mistakes)} mistakes in {path.name} (run.py check); version {version.number} runs on"
+        return versions.read(version, os.environ, path.parent), told
+
+
+# --- the demo --------------------------------------------------------------------------------------------------------
+
+
+async def _prepare(app: App, config_path: Path) -> list[Any]:
+    """Import the sample if nobody is known, apply the file; the lines that tell it."""
+    path = str(config_path)
+    lines: list[Any] = [terminal.labelled("people", await _people(app, path))]
+    try:
+        answer = await operations.apply(app, _hush, config=path)
+    except CarillonError as error:
+        if not app.has_business or not app.business.version:
+            raise
+        return [*lines, *str(error).splitlines()]
+    plan = answer["plan"]
+    lines += [terminal.labelled(each["campaign"], terminal.estimate(each, plan["currency"])) for each in plan["new"]]
+    told = await operations.show_status(app, _hush)
+    lines += [
+        terminal.labelled(each["campaign"], terminal.audience_line(each))
+        for each in told["campaigns"]
+        if each["campaign"] not in answer["launched"]
+    ]
+    lines.append("  " + ". ".join(_open_now(told, plan)) + ".")
+    return [*lines, *terminal.complaints(plan)]
+
+
+def _open_now(told: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+    """`cup, latte open`, and how many codes there are."""
+    names = [each["contest"] for each in told["contests"] if each["is_open"]]
+    names += [each["coupon"] for each in told["coupons"]]
+    codes = [terminal.stock_words(stock) for stock in plan["stocks"]]
+    return [f"{', '.join(names)} open", *codes]
+
+
+async def _people(app: App, path: str) -> str:
+    known = await operations.count_people(app)
+    if known:
+        return f"{known:,} known from before"
+    from handlers.console import desk  # noqa: PLC0415  imports this module
+
+    begun = await operations.import_begin(app, _hush, config=path, digest=desk.digest(SAMPLE), program=None)
+    rejects = app.store.path.parent / f"{SAMPLE.stem}.rejects.csv"
+    loop = asyncio.get_running_loop()
+
+    def ask(operation: str, **arguments: Any) -> Any:
+        work: Awaitable[Any] = operations.OPERATIONS[operation](app, _hush, **arguments)
+        return asyncio.run_coroutine_threadsafe(_await(work), loop).result()
+
+    counts = await asyncio.to_thread(desk.import_file, ask, path, SAMPLE, begun, rejects, lambda n: None)
+    return terminal.imported(counts, SAMPLE.name, terminal.nearby(counts["rejects"]))
+
+
+async def _await(work: Awaitable[Any]) -> Any:
+    return await work
+
+
+async def _hush(_progress: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+TRY = terminal.labelled(
+    "TRY", "text LATTE, VOTE 3, then STOP. Ctrl-C drains and stops; make run again sends nothing twice."
+)
+
+
+def look(app: App, both: Doors) -> list[Any]:
+    """Where to look: the handset, the board, and a page for the reader's own phone."""
+    handset = f"handset {both.private}/handset   " if app.simulator else ""
+    page = next(iter(app.business.config.pages), "")
+    site = _phone_site(app.business.config.brand.site, both.public)
+    lines: list[Any] = [terminal.labelled("LOOK", f"{handset}live {both.private}/   {page or 'pages'} {site}/{page}")]
+    if sys.stdout.isatty():
+        lines.append(_code(f"{site}/{page}"))
+    return lines
+
+
+def _phone_site(site: str, public: str) -> str:
+    """The address of our pages as a phone in the same network reaches them."""
+    if urlsplit(site).hostname not in HERE:
+        return site
+    return f"http://{_own_address()}:{urlsplit(public).port}"
+
+
+def _own_address() -> str:
+    """This machine's address in its network; no packet is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(SOMEWHERE)
+        except OSError:
+            return "127.0.0.1"
+        own: str = probe.getsockname()[0]
+        return own
+
+
+def _code(address: str) -> str:
+    """The address as a QR code of half-height blocks."""
+    import segno  # noqa: PLC0415  only where somebody looks
+
+    out = io.StringIO()
+    segno.make(address, micro=False).terminal(out, border=2, compact=True)
+    return out.getvalue().rstrip("\n")
