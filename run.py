@@ -33,7 +33,7 @@ from datetime import timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from campaigns import consent, versions
-from campaigns.business import Business, open_business
+from campaigns.business import Business
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
@@ -46,7 +46,11 @@ from gateway.messages import Inbound
 from gateway.rendering import Pages, Texts
 from gateway.store import Tx, open_store
 from handlers.app import App
+from handlers.console.operations import business_of
 from handlers.keywords.answer import answer as answer_text
+from handlers.people import live
+
+__all__ = ["business_of", "opened", "serving", "store_path", "until_asked_to_stop"]
 
 log = logging.getLogger(__name__)
 
@@ -79,20 +83,6 @@ async def opened(config: Config, config_path: Path, environ: Mapping[str, str]) 
         await store.write(keep_clock, clock)
     finally:
         store.close()
-
-
-async def business_of(app: App, config: Config, version: int) -> Business:
-    """The business of an applied config."""
-    return await app.store.write(
-        open_business,
-        brand=app.brand,
-        config=config,
-        version=version,
-        ids=app.ids,
-        clock=app.clock,
-        texts=app.texts,
-        now=app.clock.now_ms(),
-    )
 
 
 async def last_id(tx: Tx) -> int:
@@ -154,13 +144,15 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
             app.simulator = simulator_of(config, app.clock)
             await app.simulator.start(*config.listen.smsc)
             stack.push_async_callback(app.simulator.stop)
-        await gateway.open(config.channels, config.listen.smsc, owner)
+        await gateway.open(config.channels, config.senders.values(), config.listen.smsc, owner)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [
             tasks.create_task(gateway.run(), name="gateway"),
             tasks.create_task(runner.run(), name="runner"),
             tasks.create_task(_write_clock(app), name="clock"),
         ]
+        if config.is_simulated and config.simulator.people == "lively":
+            running.append(tasks.create_task(live(app), name="people"))
         scheduler = AsyncIOScheduler()
         scheduler.add_job(gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True)
         scheduler.start()
@@ -168,7 +160,8 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
             yield app
         finally:
             scheduler.shutdown(wait=False)
-            running[1].cancel()
+            for task in running[1:]:
+                task.cancel()
             await gateway.drain(DRAIN_S)
             for task in running:
                 task.cancel()

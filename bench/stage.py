@@ -84,6 +84,12 @@ class Stage:
         """How far a campaign is."""
         return await self.app.store.read(_standing, self.app.brand, campaign)
 
+    def answered_parts(self) -> int:
+        """Parts that the carriers have taken or refused (the simulator refuses numbers that end in 0001)."""
+        gateway = self.app.gateway
+        counters = [each.counters for each in gateway.dispatchers.values()] if gateway else []
+        return sum(each.sent_parts + each.refused_parts for each in counters)
+
     def sent_parts(self) -> int:
         """Parts that the carriers have taken."""
         gateway = self.app.gateway

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from campaigns import segments
-from campaigns.business import Business
+from campaigns.business import Business, in_ms
 from campaigns.gate import CAPPED, LEFT, Rule
 from campaigns.hours import zone_of
 from campaigns.settings import SUBSCRIBER, Campaign
@@ -23,6 +23,8 @@ NO_CONSENT, NO_SENDER, BUDGET = "no consent", "no sender", "budget"
 NO_CODE, COUPON_USED, COUPON_OVER = "no code left", "coupon used", "coupon over"
 PERSON_FIELDS = ("first_name", "last_name", "city")
 COUPON_FIELDS = ("coupon.link", "coupon.code")
+FIRST_ZONE, LAST_ZONE = "Pacific/Kiritimati", "Etc/GMT+12"  # where on earth a time of day comes first, and last
+WITHIN_MS = 24 * 3_600_000  # how long a campaign goes out when it does not say
 
 
 class Member(NamedTuple):
@@ -117,6 +119,12 @@ class Casting:
         where = zone if send.timezone == SUBSCRIBER else send.timezone or self.business.config.brand.timezone
         return to_ms(send.at.replace(tzinfo=zone_of(where)))
 
+    def ends_at(self, zone: str, until: int) -> int:
+        """When a text to this zone is too late: at the run's end, or earlier on a subscriber's own clock."""
+        if self.campaign.send.timezone != SUBSCRIBER or not (at := self._at(zone)):
+            return until
+        return min(until, at + lasts_ms(self.campaign))
+
     def words(self, invitation: Invitation, coupon: Mapping[str, str]) -> tuple[str, int]:
         """The text for one member and its exact parts."""
         member = invitation.member
@@ -130,11 +138,16 @@ class Casting:
         return said, measure(said).parts
 
 
-def due_at(campaign: Campaign, brand_timezone: str, now: int) -> int:
-    """When a campaign's run is to be planned: now, at its time, or when that time first comes anywhere."""
+def lasts_ms(campaign: Campaign) -> int:
+    """How long a campaign goes out after it is due."""
+    return in_ms(campaign.send.within) if campaign.send.within else WITHIN_MS
+
+
+def due_at(campaign: Campaign, brand_timezone: str, now: int, anywhere: str = FIRST_ZONE) -> int:
+    """When a campaign is due: now, at its time, or when that time comes `anywhere`; there first, if not said."""
     send = campaign.send
     if not isinstance(send.at, datetime):
         return now
     if send.timezone == SUBSCRIBER:
-        return to_ms(send.at.replace(tzinfo=zone_of("Pacific/Kiritimati")))  # the first zone on earth to get there
+        return to_ms(send.at.replace(tzinfo=zone_of(anywhere)))
     return to_ms(send.at.replace(tzinfo=zone_of(send.timezone or brand_timezone)))

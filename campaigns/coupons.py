@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -20,6 +21,8 @@ from gateway.values import Hours
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O and U
 CODE_LENGTH = 8
 UNDO_MS = 10 * 60_000
+UNSENT = "unsent codes"  # the cursor in the journal behind which codes have been taken back
+STRETCH = 20_000  # events of the journal in one transaction
 ALL_DAY = Hours(0, 24 * 60)
 
 _LOOK_ALIKES = str.maketrans("OILU", "011V")
@@ -207,7 +210,8 @@ async def give(tx: Tx, business: Business, coupon: str, person_id: int, run: int
 async def give_many(tx: Tx, business: Business, coupon: str, person_ids: Sequence[int], run: int, now: int) -> Batch:
     """The same for many people at once.
 
-    `run` is the campaign's run that gives, 0 for none: `take_back` takes only what a run itself gave.
+    `run` is the campaign's run that gives, 0 for none: only what a run itself gave, and nobody gave again, is ever
+    taken back.
     """
     settings = business.config.coupons[coupon]
     held: dict[int, list[_HeldRow]] = {}
@@ -223,6 +227,8 @@ async def give_many(tx: Tx, business: Business, coupon: str, person_ids: Sequenc
             asking.append(person)
         else:
             batch.refused[person] = _why_not(codes[-1])
+    if batch.given:
+        await tx.run("coupon_again", codes=[each.code for each in batch.given.values()])
     room = await _take_from_pool(tx, coupon, len(asking))
     for person in asking[room:]:
         batch.refused[person] = AllGone(settings.codes)
@@ -282,6 +288,27 @@ async def take_back(tx: Tx, business: Business, coupon: str, person_ids: Sequenc
     await tx.many("activity_remove", [(person, "given", coupon, code) for person, code in taken])
     await tx.run("pool_return", coupon=coupon, count=len(taken))
     return len(taken)
+
+
+async def take_back_unsent(tx: Tx, brand: int) -> bool:
+    """Return to the pool the codes of campaign texts that ended before the carrier took any part of them.
+
+    Follows the journal behind its fold, each stretch once; True while there is more. A code stays with a person who
+    was handed it again by another door, and where the carrier took the text: a late receipt may still bring it.
+    """
+    after = await tx.value("cursor_get", name=UNSENT) or 0
+    folded = await tx.value("cursor_get", name="fold") or 0
+    until = min(folded, after + STRETCH)
+    if until <= after:
+        return False
+    unsent = await tx.rows("coupon_unsent", after=after, until=until)
+    if unsent:
+        await tx.run("coupon_delete", codes=[code for _, code, _ in unsent])
+        await tx.many("activity_remove", [(person, "given", coupon, code) for coupon, code, person in unsent])
+    for coupon, count in Counter(coupon for coupon, _, _ in unsent).items():
+        await tx.run("pool_return", coupon=coupon, count=count)
+    await tx.many("cursor_set", [(UNSENT, brand, until)])
+    return bool(until < folded)
 
 
 def expiry(business: Business, coupon: Coupon, zone: str, now: int) -> int:

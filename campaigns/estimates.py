@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from campaigns import runs
+from campaigns import people, runs
 from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation
 from campaigns.business import Business
 from campaigns.gate import HOURS
@@ -61,7 +61,8 @@ class Survey:
     async def step(self, tx: Tx) -> list[int]:
         """Count the next page; the people in it who would get a text. Runs beside the writer, on a snapshot."""
         if self._coupon is not None and self.estimate.codes_left is None:
-            self.estimate.codes_left = await codes_left(tx, self._campaign.coupon or "", self._coupon.codes)
+            left = await codes_left(tx, self._campaign.coupon or "", self._coupon.codes)
+            self.estimate.codes_left = max(0, left - await self._codes_of_testers(tx))
         page = await runs.read_page(tx, self._business, self._casting, self.after, self._now)
         sending = await self._count(tx, page)
         if page.last is None:
@@ -79,13 +80,13 @@ class Survey:
             verdict = self._casting.decide(member, self._now)
             if isinstance(verdict, str):
                 estimate.refused[verdict] += 1
-            elif verdict.due >= self._until:
+            elif verdict.due >= self._casting.ends_at(member.zone, self._until):
                 estimate.refused[HOURS] += 1
             else:
                 invited.append(verdict)
-        people = [member.id for member in members]
+        ids = [member.id for member in members]
         for run in self._gone:
-            estimate.was_in[run.campaign] += await tx.value("run_among", run=run.id, people=people)
+            estimate.was_in[run.campaign] += await tx.value("run_among", run=run.id, people=ids)
         codes = await self._codes(tx, [each.member.id for each in invited]) if self._coupon else {}
         return [each.member.id for each in invited if self._add(each, codes.get(each.member.id, ""))]
 
@@ -126,15 +127,24 @@ class Survey:
             got = next((code for code in languages if code in texts), next(iter(texts)))
             self.estimate.other_language[wanted, got] += 1
 
-    async def _codes(self, tx: Tx, people: list[int]) -> Mapping[int, str]:
+    async def _codes(self, tx: Tx, asking: list[int]) -> Mapping[int, str]:
         """For each person: '' for a good code that they have, NEW for one to be given, else why there is none."""
         held: dict[int, list[tuple[int, int | None]]] = {}
         for person, _, code, expires_at, redeemed_at, _ in await tx.rows(
-            "coupon_held", coupon=self._campaign.coupon, people=people
+            "coupon_held", coupon=self._campaign.coupon, people=asking
         ):
             held.setdefault(person, []).extend([(expires_at, redeemed_at)] if code else [])
         most = self._coupon.per_person if self._coupon else 0
         return {person: code_for(codes, most, self._now) for person, codes in held.items()}
+
+    async def _codes_of_testers(self, tx: Tx) -> int:
+        """How many codes our own phones will take first."""
+        taken = 0
+        for address in self._business.testers:
+            person = await people.find_by_address(tx, self._business, address)
+            codes = await self._codes(tx, [person.id]) if person else {0: NEW}
+            taken += NEW in codes.values()
+        return taken
 
     def finish(self) -> Estimate:
         """The estimate, once every page has been counted."""
@@ -189,10 +199,10 @@ async def survey(
 
 def _count_both(ahead: dict[str, set[int]], least: int | None, both: Counter[tuple[str, str]]) -> None:
     """Compare what every walk has passed, and forget it. `least` is the person whom all have reached, None: the end."""
-    passed = {name: {one for one in people if least is None or one <= least} for name, people in ahead.items()}
+    passed = {name: {one for one in those if least is None or one <= least} for name, those in ahead.items()}
     for first, second in combinations(passed, 2):
         shared = len(passed[first] & passed[second])
         if shared:
             both[first, second] += shared
-    for name, people in passed.items():
-        ahead[name] -= people
+    for name, those in passed.items():
+        ahead[name] -= those

@@ -29,17 +29,26 @@ class OpenHours:
 
 
 def next_window(hours: Hours, zone: str, now: int) -> tuple[int, int]:
-    """The first span (open, close) that ends after `now`. A closing time in a gap of the clock closes early."""
+    """The first span (open, close) that ends after `now`.
+
+    Where the wall clock skips an hour or goes through one twice, the span is the shorter one: it never holds a
+    moment at which the clock on the wall stands outside the hours.
+    """
     where = zone_of(zone)
     day = from_ms(now).astimezone(where).date()
     while True:
         midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  the zone is added with the wall clock's minutes
-        begin, end = (
-            to_ms((midnight + timedelta(minutes=minute)).replace(tzinfo=where)) for minute in (hours.begin, hours.end)
-        )
-        if now < end:
+        begin = max(_readings(midnight + timedelta(minutes=hours.begin), where))
+        end = min(_readings(midnight + timedelta(minutes=hours.end), where))
+        if max(now, begin) < end:
             return begin, end
         day += timedelta(days=1)
+
+
+def _readings(wall: datetime, where: ZoneInfo) -> tuple[int, int]:
+    """What a wall clock's time can mean: one moment, save where the clock is put forward or back (PEP 495)."""
+    first, second = (to_ms(wall.replace(tzinfo=where, fold=fold)) for fold in (0, 1))
+    return first, second
 
 
 @lru_cache(1024)

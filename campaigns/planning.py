@@ -18,7 +18,7 @@ from campaigns.runs import Run
 from campaigns.settings import Campaign, Config
 from gateway import numbers
 from gateway.clock import Clock
-from gateway.config import KEY, Finding, Loaded
+from gateway.config import KEY, Finding, Loaded, Settings
 from gateway.ids import Ids
 from gateway.messages import State
 from gateway.rendering import Texts
@@ -84,6 +84,7 @@ class Plan:
     both: dict[tuple[str, str], int]
     stocks: list[Stock]
     opening: dict[str, tuple[int, int]]  # contests that open with this apply: from, until
+    changed: list[str]  # everything else that the file says otherwise than what is applied: `keywords.HOURS`
     mistakes: list[str]
     questions: list[str]
     warnings: list[str]
@@ -91,7 +92,7 @@ class Plan:
     @property
     def changes_nothing(self) -> bool:
         """True when everything in the file runs already."""
-        return not (self.new or self.renamed or self.gone or self.opening)
+        return not (self.new or self.renamed or self.gone or self.opening or self.changed)
 
 
 def draft(config: Config, *, brand: int, ids: Ids, clock: Clock, texts: Texts) -> Business:
@@ -190,6 +191,21 @@ def questions(estimates: list[Estimate], former: list[Run]) -> Iterator[Finding]
                 yield Finding(("campaigns", estimate.campaign, KEY), text)
 
 
+def changes(before: Config, after: Config) -> Iterator[str]:
+    """What two configs say differently, beside campaigns: `keywords.HOURS`, `brand.colour`."""
+    for section in type(after).model_fields:
+        old, new = getattr(before, section), getattr(after, section)
+        if section == "campaigns" or old == new:
+            continue
+        if isinstance(new, Mapping):
+            inside = [*new, *(key for key in old if key not in new)]
+            yield from (f"{section}.{key}" for key in inside if old.get(key) != new.get(key))
+        elif isinstance(new, Settings):
+            yield from (f"{section}.{key}" for key in type(new).model_fields if getattr(old, key) != getattr(new, key))
+        else:
+            yield section
+
+
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +217,7 @@ async def plan(store: Store, business: Business, loaded: Loaded[Config], pinned:
     estimates, both = await survey(store, surveys, tell)
     stocks = await store.read(_stocks, config, estimates)
     _, opened = await store.read(launched, brand)
+    applied = await store.read(versions.latest, brand)
     made = Plan(
         id=secrets.token_hex(2),
         at=now,
@@ -215,6 +232,7 @@ async def plan(store: Store, business: Business, loaded: Loaded[Config], pinned:
         opening={
             key: (window.opens_at, window.closes_at) for key, window in business.windows.items() if key not in opened
         },
+        changed=list(changes(await pinned(applied.number), config)) if applied else [],
         mistakes=[str(loaded.mistake(finding)) for finding in told.mistakes],
         questions=[str(loaded.mistake(finding)) for finding in questions(estimates, told.former)],
         warnings=[*map(str, loaded.warnings), *_warnings(config, estimates, stocks, both)],

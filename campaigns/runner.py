@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from campaigns import runs
+from campaigns import coupons, runs
 from campaigns.audience import Casting
 from campaigns.business import Business
 from campaigns.runs import Run
@@ -47,8 +47,8 @@ class Runner:
         while True:
             try:
                 await self.step()
-            except Exception:  # one bad run must not end the loop; its state is as before the step
-                log.exception("a run could not be moved along")
+            except Exception:  # a full disk, say: the next step finds everything as it was
+                log.exception("runs could not be moved along")
             try:
                 async with asyncio.timeout(TICK_S):
                     await self._stirred.wait()
@@ -61,12 +61,21 @@ class Runner:
         business = self._business()
         now = business.clock.now_ms()
         for run in await self._store.read(runs.every, business.brand):
-            if run.state == "planning" or (run.state == "waiting" and run.due <= now):
-                await self._plan(run)
-            elif run.state == "stopping":
-                await self._drain(run)
-            elif run.state == "sending":
-                await self._store.write_bulk(runs.finish, business.brand, run, now)
+            try:
+                await self._move(run, now)
+            except Exception:  # one bad run must not hold up the others; its state is as before
+                log.exception("%s could not be moved along", run.campaign)
+        has_more = bool(business.config.coupons)
+        while has_more:
+            has_more = await self._store.write_bulk(coupons.take_back_unsent, business.brand)
+
+    async def _move(self, run: Run, now: int) -> None:
+        if run.state == "planning" or (run.state == "waiting" and run.due <= now):
+            await self._plan(run)
+        elif run.state == "stopping":
+            await self._drain(run, now)
+        elif run.state == "sending":
+            await self._store.write_bulk(runs.finish, self._business().brand, run, now)
 
     async def _casting(self, run: Run) -> tuple[Business, Casting]:
         business = self._business()
@@ -95,11 +104,11 @@ class Runner:
                 return
             after = page.last
 
-    async def _drain(self, run: Run) -> None:
-        business, casting = await self._casting(run)
-        now = business.clock.now_ms()
-        while await self._store.write_bulk(runs.drain, business, run, casting.campaign.coupon, now):
-            if not await self._store.read(_has_waiting, business.brand, run):
+    async def _drain(self, run: Run, now: int) -> None:
+        self._castings.pop(run.id, None)
+        brand = self._business().brand
+        while await self._store.write_bulk(runs.drain, brand, run, now):
+            if not await self._store.read(_has_waiting, brand, run):
                 return  # what is in the air is waited for at the next tick
 
 

@@ -8,8 +8,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from campaigns import coupons, links
-from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation, Member, due_at
-from campaigns.business import Business, in_ms
+from campaigns.audience import (
+    BUDGET,
+    COUPON_OVER,
+    COUPON_USED,
+    LAST_ZONE,
+    NO_CODE,
+    Casting,
+    Invitation,
+    Member,
+    due_at,
+    lasts_ms,
+)
+from campaigns.business import Business
 from campaigns.gate import HOURS
 from campaigns.settings import Campaign
 from gateway import outbox
@@ -19,7 +30,6 @@ from gateway.store import Tx
 
 PAGE = 500  # people in one transaction of the planner
 ONCE = "1"  # the occurrence of a campaign that is sent once
-WITHIN_MS = 24 * 3_600_000  # how long a run lasts when the campaign does not say
 STOP_BATCH = 1_000
 
 
@@ -78,10 +88,9 @@ async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Ru
 
 
 def ends_at(business: Business, campaign: Campaign, now: int) -> int:
-    """When a run that is launched now is over: what has not left by then is dropped. Milliseconds since 1970."""
-    within = campaign.send.within
-    due = due_at(campaign, business.config.brand.timezone, now)
-    return max(now, due) + (in_ms(within) if within else WITHIN_MS)
+    """When a run that is launched now is over, everywhere: what has not left by then is dropped. In milliseconds."""
+    due = due_at(campaign, business.config.brand.timezone, now, LAST_ZONE)
+    return max(now, due) + lasts_ms(campaign)
 
 
 async def find(tx: Tx, brand: int, campaign: str) -> Run | None:
@@ -196,7 +205,7 @@ class Batch:
             Message(
                 next(self._ids), self._business.brand, run.id, member.id, Purpose.MARKETING,
                 self._casting.campaign.program, sender.channel, sender.number, member.address, member.zone, text,
-                parts, cost, run.until,
+                parts, cost, self._casting.ends_at(member.zone, run.until),
             )
         )  # fmt: skip
 
@@ -238,25 +247,19 @@ async def stop(tx: Tx, brand: int, run: Run, why: str) -> bool:
     return bool(changed)
 
 
-async def drain(tx: Tx, business: Business, run: Run, coupon: str | None, now: int) -> bool:
+async def drain(tx: Tx, brand: int, run: Run, now: int) -> bool:
     """Take a batch of a stopped run out of the outbox, each with its reason. True while there is more."""
-    for queue, _ in await tx.rows("run_queues", brand=business.brand, run=run.id):
+    for queue, _ in await tx.rows("run_queues", brand=brand, run=run.id):
         rows = await tx.rows("outbox_of_run", queue=queue, limit=STOP_BATCH)
         if not rows:
             continue
         await tx.many(
             "event_insert",
-            [
-                (business.brand, run.id, id_, -1, parts, State.STOPPED, now, "run stopped", "")
-                for _, _, id_, _, parts in rows
-            ],
+            [(brand, run.id, id_, -1, parts, State.STOPPED, now, "run stopped", "") for _, _, id_, _, parts in rows],
         )
         await tx.run("outbox_delete_through", queue=queue, due=rows[-1][1], id=rows[-1][2])
-        if coupon:
-            people = [person for _, _, _, person, _ in rows]
-            await coupons.take_back(tx, business, coupon, people, run.id)
         return True
-    return not await _end(tx, business.brand, run, "stopped", now)
+    return not await _end(tx, brand, run, "stopped", now)
 
 
 async def finish(tx: Tx, brand: int, run: Run, now: int) -> bool:

@@ -14,6 +14,8 @@ from gateway.messages import State
 from gateway.store import Tx
 from gateway.store.conditions import All
 
+ORDER = ("text", "consent", "vote", "coupon", "refusal", "message", "receipt")  # of what happened at one moment
+SOON_MS = 60_000  # a code that was given so shortly after a text was given for it
 MOST_WORDS = 80  # characters of a text of ours that a line of the story quotes
 
 
@@ -35,15 +37,16 @@ class Outlook(NamedTuple):
 
 async def chapters(tx: Tx, business: Business, person: Person) -> list[Chapter]:
     """Everything that is known of a person, oldest first."""
+    texts = await _texts_in(tx, person)
     told = [
-        *await _texts_in(tx, person),
+        *texts,
         *await _texts_out(tx, business, person),
         *await _consent(tx, person),
         *await _votes(tx, business, person),
-        *await _coupons(tx, business, person),
+        *await _coupons(tx, business, person, texts),
         *await _refusals(tx, person),
     ]
-    return sorted(told)
+    return sorted(told, key=lambda chapter: (chapter.at, ORDER.index(chapter.kind)))
 
 
 async def _texts_in(tx: Tx, person: Person) -> list[Chapter]:
@@ -98,12 +101,14 @@ async def _votes(tx: Tx, business: Business, person: Person) -> list[Chapter]:
     return told
 
 
-async def _coupons(tx: Tx, business: Business, person: Person) -> list[Chapter]:
-    told = []
+async def _coupons(tx: Tx, business: Business, person: Person, texts: list[Chapter]) -> list[Chapter]:
+    """Codes given and redeemed; one that was given for a text stands with the text."""
+    told: list[Chapter] = []
     languages = business.config.brand.languages
     for code, coupon, _, given_at, expires_at, _, _, _ in await tx.rows("coupon_of_person", person=person.id):
         shown = coupons.shown(code)
-        told.append(Chapter(given_at, "coupon", f"{coupon} {shown} given"))
+        if not any(shown in text.words and abs(text.at - given_at) < SOON_MS for text in texts):
+            told.append(Chapter(given_at, "coupon", f"{coupon} {shown} given"))
         for change, at, place, till, door, reason in await tx.rows("redemption_of_code", code=code):
             where = business.config.places.get(place)
             name = where.name.say(languages[0], languages) if where else place

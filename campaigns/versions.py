@@ -67,9 +67,10 @@ def read(version: Version, environ: Mapping[str, str], home: Path) -> Config:
     It is not checked against today's date: what was right when it was applied stays so.
     """
     sources: dict[str, str] = orjson.loads(version.sources)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as top:
+        folder = Path(top, *["in"] * max(Path(name).parts.count("..") for name in sources))  # an include may lie above
         for name, text in sources.items():
-            path = Path(folder, name)
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return load(Path(folder, next(iter(sources))), Config, environ, home=home).value

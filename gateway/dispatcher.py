@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 500  # messages in one claim: about 10 ms of the writing thread
 RETRY_SETTLE_S = 1.0
+HOLD_S = 60.0  # how long everything is held back after the carrier refused our account or set-up
 FULL_S = 0.02  # a long message waits for the window to empty; claiming it again at once would only spin
 
 
@@ -48,7 +49,8 @@ class Flight:
     open: int  # a bit for each part without an answer
     again: int = 0  # a bit for each part to be sent again
     pause_s: float = 0.0
-    throttled: bool = False
+    tried: bool = False  # a refused part has cost an attempt; being throttled costs none
+    failed: bool = False  # a part is refused for good, so the others are not tried again
     doubted: bool = False  # no answer came, and it is to be sent again all the same
 
 
@@ -92,6 +94,7 @@ class Dispatcher:
         self._store, self._clock, self._brand = store, clock, brand
         self._journal, self._gate, self._chance, self._stopped = journal, gate, chance, stopped
         self._pace = Pace(rate, time.monotonic())
+        self._held_until = 0.0
         self._wake = asyncio.Event()
         self._flying: dict[int, Flight] = {}
         self._settlement = Settlement()
@@ -108,7 +111,6 @@ class Dispatcher:
 
     def ready(self) -> None:
         """The channel has room again."""
-        self.trouble = None
         self._wake.set()
 
     @property
@@ -145,6 +147,8 @@ class Dispatcher:
     async def _turn(self) -> float:
         """One claim and its sending; how long to rest before the next."""
         now = time.monotonic()
+        if self.trouble and now >= self._held_until:
+            self.trouble = None
         room = 0 if self._draining or self.trouble else self.channel.room()
         most = self._pace.room(now, min(room, BATCH))
         if most <= 0:
@@ -164,7 +168,7 @@ class Dispatcher:
                 gate=self._gate,
             )
             if claim is None:
-                log.warning("%s: queue %s has another owner now", self.name, queue.id)
+                log.info("%s: queue %s is gone, or another process owns it now", self.name, queue.id)
                 self.queues.remove(queue)
             elif claim.claimed and not self._hand_over(queue, claim.claimed):
                 return FULL_S
@@ -236,7 +240,7 @@ class Dispatcher:
                 self._not_taken(flight, answer, now)
             if not flight.open:
                 del flying[answer.message]
-                if flight.again:
+                if flight.again and not flight.failed:
                     self._try_again(flight, now)
                 else:
                     landed.append((flight.queue.id, answer.message))
@@ -255,25 +259,32 @@ class Dispatcher:
                 return
             self._event(claimed, part, State.IN_DOUBT, "no answer", now)
             return
-        if failure.retry is Retry.STOP_CHANNEL and self.trouble is None:
-            self.trouble = failure
-            self._stopped(self.name, failure)
+        if failure.retry is Retry.STOP_CHANNEL:
+            self._hold(failure)
         pause = outbox.pause_s(failure, claimed.outbound.attempt, self._chance)
         if pause is not None:
             flight.again |= 1 << part
             flight.pause_s = max(flight.pause_s, pause)
-            flight.throttled = failure.retry in {Retry.THROTTLED, Retry.STOP_CHANNEL}
+            flight.tried |= failure.retry not in {Retry.THROTTLED, Retry.STOP_CHANNEL}
             return
+        flight.failed = True
         self.counters.refused_parts += 1
         self._event(claimed, part, State.FAILED, failure.code, now)
         if claimed.parts == 1:
             self._uncharge(claimed)
 
+    def _hold(self, failure: Failure) -> None:
+        """Hold everything back for a while, and say so once; then see whether somebody has mended it."""
+        if self.trouble is None:
+            self._stopped(self.name, failure)
+        self.trouble = failure
+        self._held_until = time.monotonic() + HOLD_S
+
     def _try_again(self, flight: Flight, now: int) -> None:
         """Only the parts that were not taken go back, after a pause; being throttled costs no attempt."""
         self.counters.retried += 1
         outbound = flight.claimed.outbound
-        attempt = outbound.attempt if flight.throttled else outbound.attempt + 1
+        attempt = outbound.attempt + (flight.tried or flight.doubted)
         self._again(flight, now + int(flight.pause_s * 1000), attempt, flight.again)
         self._uncharge(flight.claimed)
 
@@ -287,8 +298,8 @@ class Dispatcher:
         )
 
     def _uncharge(self, claimed: Claimed) -> None:
-        if claimed.charged:
-            self._settlement.uncharge.append((claimed.person, claimed.program, self._brand))
+        if claimed.charged_at:
+            self._settlement.uncharge.append((claimed.person, claimed.program, self._brand, claimed.charged_at))
 
     def _event(self, claimed: Claimed, part: int, state: State, code: str, now: int) -> None:
         self._settlement.events.append(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway import messages, outbox
 from gateway.channels import KINDS
@@ -20,7 +20,7 @@ from gateway.journal import REF_MS, Journal
 from gateway.messages import Lane, State
 from gateway.outbox import Gate
 from gateway.pacing import Pace
-from gateway.settings import ChannelSettings
+from gateway.settings import ChannelSettings, SenderSettings
 from gateway.store import Store, Tx
 from gateway.values import HostPort
 
@@ -67,9 +67,18 @@ class Gateway:
 
     # --- start
 
-    async def open(self, settings: Mapping[str, ChannelSettings], simulator: HostPort, owner: str) -> None:
+    async def open(
+        self,
+        settings: Mapping[str, ChannelSettings],
+        senders: Iterable[SenderSettings],
+        simulator: HostPort,
+        owner: str,
+    ) -> None:
         """Make the channels, take over every queue, and decide about what a crash left in the air."""
         upward = Upward(answered=self._answered, arrived=self.inbox.arrived, ready=self._ready)
+        numbers: dict[str, list[str]] = {name: [] for name in settings}
+        for sender in senders:
+            numbers[sender.channel].append(sender.number)
         for name, each in settings.items():
             dispatcher = Dispatcher(
                 name=name,
@@ -82,7 +91,7 @@ class Gateway:
                 chance=self._chance,
                 stopped=self._stopped,
             )
-            dispatcher.channel = KINDS[each.kind](name, each, upward, self._clock.now_ms, simulator)
+            dispatcher.channel = KINDS[each.kind](name, each, numbers[name], upward, self._clock.now_ms, simulator)
             self.dispatchers[name] = dispatcher
             self.channels[name] = dispatcher.channel
         self.inbox.channels = self.channels

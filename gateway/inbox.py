@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 THINK_AT_ONCE = 50  # texts in one transaction
 REPEAT_MS = 60_000  # a repeat on a later line is one if the first came so shortly before its line fell
+RETURN_MS = 60 * 60_000  # how long after the fall, or on how young a line, a repeat may come; later it is a new text
+THINK_AGAIN_S = 1.0
 PIECES_MS = 10 * 60_000  # how long the missing piece of a long text is waited for
 WAITING, DONE, FAILED = 0, 1, 2
 
@@ -160,18 +163,25 @@ class Inbox:
 
         A carrier's own id settles it. SMPP has none: there an identical text is a repeat only on a later
         line, when the first came within a minute before its line fell, so that our thanks may have been
-        lost. On one line it is a new text: a second VOTE is a second VOTE.
+        lost, and comes back soon. On one line it is a new text: a second VOTE is a second VOTE. A repeat takes the
+        first one's place, so that of two equal texts each may come back once. Of a long text, the same piece within
+        ten minutes is no second text, for its number and its reference would be new.
         """
         mark = text.carrier_id or text.fingerprint
         if not mark:
             return False
-        for line, at, alive_at in await tx.rows("seen_get", channel=channel, mark=mark):
-            if text.carrier_id:
+        seen = await tx.rows("seen_get", channel=channel, mark=mark)
+        stamp = max([now, *(at + 1 for line, at, _ in seen if line == text.line)])
+        for line, at, alive_at in seen:
+            if text.carrier_id or (text.joint and now - at < PIECES_MS):
                 return True
-            has_fallen = line != text.line and line not in alive
-            if has_fallen and at >= (alive_at or at) - REPEAT_MS:
+            fell_at = alive_at or at
+            if line == text.line or line in alive or at < fell_at - REPEAT_MS:
+                continue
+            if now - max(fell_at, text.line) <= RETURN_MS:
+                await tx.run("seen_move", channel=channel, mark=mark, line=line, at=at, to_line=text.line, to_at=stamp)
                 return True
-        await tx.many("seen_insert", [(channel, mark, self._brand, text.line, now)])
+        await tx.many("seen_insert", [(channel, mark, self._brand, text.line, stamp)])
         return False
 
     async def _join(self, tx: Tx, channel: str, text: Inbound, now: int) -> Inbound | None:
@@ -207,7 +217,7 @@ class Inbox:
         return len(stale)
 
     def think(self) -> None:
-        """Answer what waits. Called after keeping, at start, and once a second in case."""
+        """Answer what waits. Called after keeping, at start, and again a second after a commit that failed."""
         if self._thinking:
             self._think_again = True
             return
@@ -232,7 +242,8 @@ class Inbox:
     def _thought(self, count: int | None, error: BaseException | None) -> None:
         self._thinking = False
         if error is not None:
-            log.error("thinking could not be committed", exc_info=error)
+            log.error("thinking could not be committed, trying again", exc_info=error)
+            asyncio.get_running_loop().call_later(THINK_AGAIN_S, self.think)
             return
         if count:
             self._replied()

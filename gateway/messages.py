@@ -122,7 +122,7 @@ class Inbound(NamedTuple):
 
     `carrier_id` is empty where the carrier gives none (SMPP). `fingerprint` is a hash of addresses, bytes
     and header, by which a repeat after a broken line is known; `line` is a number that rises with each
-    connection, also over restarts. `handle` is what `thank` needs.
+    connection, also over restarts: the time at which it was made, in milliseconds. `handle` is what `thank` needs.
     """
 
     sender: str

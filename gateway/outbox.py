@@ -99,7 +99,7 @@ class Claimed(NamedTuple):
     crashes: int
     repeat: int
     due: int
-    charged: bool  # whether the claim counts against the caps
+    charged_at: int  # when the claim was counted against the caps, 0 if it was not
 
 
 @dataclass(slots=True)
@@ -107,13 +107,13 @@ class Settlement:
     """What became of claimed messages, gathered for one transaction.
 
     `events`, `landed`, `again` and `uncharge` are rows in the order of event_insert, flight_delete,
-    outbox_insert, and (person, program, brand) of caps to be given back.
+    outbox_insert, and (person, program, brand, charged at) of caps to be given back.
     """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
     landed: list[tuple[int, int]] = field(default_factory=list)
     again: list[tuple[object, ...]] = field(default_factory=list)
-    uncharge: list[tuple[int, str, int]] = field(default_factory=list)
+    uncharge: list[tuple[int, str, int, int]] = field(default_factory=list)
 
 
 async def ensure_queue(tx: Tx, ids: Ids, brand: int, channel: str, lane: Lane, *, run: int = 0, rate: float = 0) -> int:
@@ -155,7 +155,9 @@ class Claim:
             id_, attempt, row.sender, row.address, row.text, missing, row.valid_until, crashes > 0
         )  # fmt: skip
         self.claimed.append(
-            Claimed(outbound, person, row.run, row.program, row.parts, crashes, row.repeat, row.due, bool(reached))
+            Claimed(
+                outbound, person, row.run, row.program, row.parts, crashes, row.repeat, row.due, now if reached else 0
+            )
         )
 
     async def write(self, tx: Tx) -> None:
@@ -218,10 +220,19 @@ async def settle(tx: Tx, settlement: Settlement) -> None:
         await tx.many("flight_delete", settlement.landed)
     if settlement.again:
         await tx.many("outbox_insert", settlement.again)
-    for person, program, brand in settlement.uncharge:
+    for person, program, brand, at in settlement.uncharge:
         times = await tx.value("reach_get", person=person, program=program)
         if times:
-            await tx.many("reach_put", [(person, program, brand, times[:-8])])
+            await tx.many("reach_put", [(person, program, brand, without(times, at))])
+
+
+def without(times: bytes, at: int) -> bytes:
+    """The times at which a person was reached, 8 octets each, less the one at `at`: others may stand behind it."""
+    mark = at.to_bytes(8, "little")
+    for start in range(len(times) - 8, -1, -8):
+        if times[start : start + 8] == mark:
+            return times[:start] + times[start + 8 :]
+    return times
 
 
 async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> int:

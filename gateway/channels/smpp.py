@@ -55,7 +55,8 @@ class SmppSettings:
     longest_pause_s: float = 60
     refused_pause_s: float = 300  # after a wrong password: a person has to mend that
     short_code: tuple[int, int] = (smpp.NETWORK, 0)  # type of number and numbering plan for our short codes
-    bare_is_international: bool = True  # numbers of 7 digits and more that come without a type get a plus
+    own: tuple[str, ...] = ()  # the numbers we send from, as people write them: they come back so, whatever their type
+    bare_is_international: bool = True  # other numbers of 7 digits and more that come without a type get a plus
     respell_receipts: bool = True  # also look for a receipt's id in decimal and hexadecimal
 
 
@@ -82,6 +83,7 @@ class SmppChannel:
         self._upward = upward
         self._now_ms = now_ms
         self._last_number = 0
+        self._own = {number.removeprefix("+"): number for number in settings.own}
         self._respell = smpp.spellings if settings.respell_receipts else None
         self._stirred = asyncio.Event()  # something came in, or a line ended
         self._leaving = asyncio.Event()
@@ -247,6 +249,8 @@ class SmppChannel:
         return self._as_people_write(message.recipient_ton, message.recipient)
 
     def _as_people_write(self, ton: int, who: str) -> str:
+        if who in self._own:
+            return self._own[who]
         if len(who) < SHORTEST_NUMBER or not who.isdecimal():
             return who
         is_international = ton == smpp.INTERNATIONAL or self._settings.bare_is_international

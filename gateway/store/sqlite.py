@@ -23,7 +23,7 @@ from gateway.store import conditions, queries
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SCHEMA = 1  # the newest migration that this code knows
+SCHEMA = 2  # the newest migration that this code knows
 READERS = 2
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 WAL_PAGES = 4_000  # about 16 MB between checkpoints; the limit below bounds the file
@@ -320,6 +320,7 @@ class Store:
 def connect(path: Path) -> sqlite3.Connection:
     """A connection set up as this house wants it."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.create_function("lower", 1, lower, deterministic=True)
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",  # a commit that was acknowledged survives the loss of power
@@ -331,6 +332,11 @@ def connect(path: Path) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def lower(text: str | None) -> str | None:
+    """Small letters of every alphabet, as other engines make them; SQLite's own knows only A to Z."""
+    return text.lower() if text else text
 
 
 def open_store(path: Path) -> Store:

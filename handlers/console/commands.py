@@ -29,7 +29,7 @@ class Words(click.Group):
         if args and self.get_command(ctx, name) is None and not name.startswith("-"):
             near = nearest(name, self.list_commands(ctx))
             hint = f"; did you mean {near}?" if near else "; run.py --help lists them all"
-            raise click.UsageError(f'no command "{name}"{hint}')
+            raise click.ClickException(f'no command "{name}"{hint}')
         return super().resolve_command(ctx, args)
 
 

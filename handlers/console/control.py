@@ -12,7 +12,7 @@ import inspect
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,19 +90,24 @@ async def _arguments(request: Request) -> dict[str, Any]:
     return arguments
 
 
-async def _lines(app: App, name: str, arguments: dict[str, Any]) -> Any:
+async def _lines(app: App, name: str, arguments: dict[str, Any]) -> AsyncIterator[bytes]:
     """The lines of an answer. Progress is told now and then, the newest only."""
     latest: list[Mapping[str, Any]] = []
 
     async def tell(progress: Mapping[str, Any]) -> None:
         latest[:] = [progress]
 
-    work = asyncio.ensure_future(_answer(app, name, arguments, tell))
+    work = asyncio.create_task(_answer(app, name, arguments, tell), name=f"control {name}")
+    _working.add(work)  # it goes on to its end, also when who asked has hung up
+    work.add_done_callback(_working.discard)
     while not work.done():
         await asyncio.wait([work], timeout=TELL_S)
         if latest and not work.done():
             yield _line({"progress": latest.pop()})
     yield _line(work.result())
+
+
+_working: set[asyncio.Task[dict[str, Any]]] = set()
 
 
 async def _answer(

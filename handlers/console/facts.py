@@ -47,6 +47,7 @@ def plan_of(made: Plan, config: Config) -> Facts:
         "both": [[one, other, n] for (one, other), n in made.both.items()],
         "stocks": [asdict(stock) | {"is_short": stock.is_short} for stock in made.stocks],
         "opening": {key: list(window) for key, window in made.opening.items()},
+        "changed": made.changed,
         "mistakes": made.mistakes,
         "questions": made.questions,
         "warnings": made.warnings,

@@ -19,8 +19,8 @@ from gateway.config import ConfigErrors, load
 from gateway.errors import CarillonError
 from gateway.store import open_store
 from handlers.app import App
-from handlers.console import operations, terminal
-from handlers.console.client import Parts, store_of
+from handlers.console import desk, operations, terminal
+from handlers.console.client import Answer, Parts, store_of
 from handlers.console.doors import Doors, doors
 
 BRAND = 1
@@ -121,21 +121,24 @@ async def _people(app: App, path: str) -> str:
     known = await operations.count_people(app)
     if known:
         return f"{known:,} known from before"
-    from handlers.console import desk  # noqa: PLC0415  imports this module
-
-    begun = await operations.import_begin(app, _hush, config=path, digest=desk.digest(SAMPLE), program=None)
-    rejects = app.store.path.parent / f"{SAMPLE.stem}.rejects.csv"
-    loop = asyncio.get_running_loop()
-
-    def ask(operation: str, **arguments: Any) -> Any:
-        work: Awaitable[Any] = operations.OPERATIONS[operation](app, _hush, **arguments)
-        return asyncio.run_coroutine_threadsafe(_await(work), loop).result()
-
-    counts = await asyncio.to_thread(desk.import_file, ask, path, SAMPLE, begun, rejects, lambda n: None)
+    counts = await import_sample(app, path)
     return terminal.imported(counts, SAMPLE.name, terminal.nearby(counts["rejects"]))
 
 
-async def _await(work: Awaitable[Any]) -> Any:
+async def import_sample(app: App, config: str) -> Answer:
+    """Read the sample's thousand people into the store, in a thread beside the loop."""
+    begun = await operations.import_begin(app, _hush, config=config, digest=desk.digest(SAMPLE), program=None)
+    rejects = app.store.path.parent / f"{SAMPLE.stem}.rejects.csv"
+    loop = asyncio.get_running_loop()
+
+    def ask(operation: str, **arguments: Any) -> Answer:
+        work = operations.OPERATIONS[operation](app, _hush, **arguments)
+        return asyncio.run_coroutine_threadsafe(_await(work), loop).result()
+
+    return await asyncio.to_thread(desk.import_file, ask, config, SAMPLE, begun, rejects, lambda n: None)
+
+
+async def _await(work: Awaitable[Answer]) -> Answer:
     return await work
 
 

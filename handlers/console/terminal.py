@@ -122,6 +122,8 @@ def plan(facts: Facts, zone: str) -> list[Text | str]:
     ]
     for key, (_, until) in facts["opening"].items():
         lines.append(labelled(key, f"opens, until {moment(until, zone, facts['at'])}", "bold green"))
+    if facts["changed"]:
+        lines.append(labelled("changed", ", ".join(facts["changed"]), "bold green"))
     lines += [labelled(stock["coupon"], stock_words(stock)) for stock in facts["stocks"]]
     lines += complaints(facts)
     return lines

@@ -68,9 +68,11 @@ class Board:
         if started >= self._good_until:
             app = self._app
             facts = await status(app)
-            campaigns = [each["campaign"] for each in facts["campaigns"]]
-            extra = await app.store.read(_extra, app.business, campaigns)
-            self._facts = {**facts, "now": app.clock.now_ms(), **extra}
+            names = [each["campaign"] for each in facts["campaigns"]]
+            extra = await app.store.read(_extra, app.business, names)
+            for each, replies in zip(facts["campaigns"], extra.pop("replies"), strict=True):
+                each["replies"] = replies
+            self._facts = {**facts, **extra, "now": app.clock.now_ms()}
             self._pace(started)
             took = time.monotonic() - started
             self._good_until = started + max(FRESH_S, 10 * took)
@@ -92,7 +94,7 @@ async def _extra(tx: Tx, business: Business, campaigns: Sequence[str]) -> Facts:
     news = await tx.rows("page_news", brand=brand, kinds=list(NEWS), limit=LATEST)
     unread = await tx.rows("page_unread", brand=brand, failed=FAILED, intent=str(Intent.ANGRY), limit=LATEST)
     return {
-        "replies": {key: await tx.value("replies_to_campaign", brand=brand, campaign=key) for key in campaigns},
+        "replies": [await tx.value("replies_to_campaign", brand=brand, campaign=key) for key in campaigns],
         "news": [
             {"at": at, "kind": kind, "subject": subject, "detail": detail, "phone": numbers.mask(phone)}
             for at, kind, subject, detail, phone in news

@@ -30,7 +30,9 @@ async def show(guest: Guest) -> web.Response:
     at_till = till.offer(guest, held)
     if at_till:
         return at_till
-    guest.remember_phone(held.person)
+    if guest.phone() is None:  # a friend's coupon does not make this browser the friend's phone
+        guest.remember_phone(held.person)
+    guest.remember_coupon(held.coupon, held.code)
     return guest.page("coupon.html", here=guest.path, votes=_votes(guest, held.person), **_context(guest, held, zone))
 
 

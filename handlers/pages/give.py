@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from campaigns import links
 from campaigns.settings import Page
 from gateway import web
 from handlers.keywords.turn import word
@@ -17,8 +18,10 @@ async def show(guest: Guest, page: Page) -> web.Response:
     joined = page.join or (keywords[keyword].join if keyword else None)
     program = business.config.programs[joined] if joined else None
     left = await guest.front.app.store.read(lambda tx: tx.value("pool_left", coupon=coupon))
+    code = guest.coupon(coupon)
     return guest.page(
         "give.html", here=guest.path, offer=guest.read(settings.offer), codes=settings.codes, until=None,
+        mine=links.coupon_link(business, code).removeprefix(business.config.brand.site) if code else "",
         program=guest.read(program.name) if program else "", consent=guest.read(program.consent) if program else "",
         keyword=word(business, keyword, guest.language) if keyword else "", number=guest.sender().number,
         state="ended" if not keyword else "open" if left else "gone",

@@ -104,6 +104,14 @@ class Guest(NamedTuple):
         kept = web.recall(self.request, PHONE, now_ms=self.now)
         return int(kept) if kept else None
 
+    def remember_coupon(self, coupon: str, code: str) -> None:
+        """This browser has held this code, so that a lost link is found again on the coupon's page."""
+        web.remember(self.request, f"coupon-{coupon}", code, seconds=PHONE_S, now_ms=self.now)
+
+    def coupon(self, coupon: str) -> str | None:
+        """The code of this coupon that was shown in this browser last, if any."""
+        return web.recall(self.request, f"coupon-{coupon}", now_ms=self.now)
+
     def sender(self, country: str = "") -> SenderSettings:
         """The number that somebody in `country` texts to; without one, by the reader's language."""
         return sender_for(self.business, country or country_of(self.business, self.language))

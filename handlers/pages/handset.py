@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_time
+from markupsafe import Markup, escape
 
 from campaigns.business import Business
 from gateway import numbers, web
@@ -23,6 +25,7 @@ OFFERED = 40  # numbers in the list to choose from
 LONGEST = 1_600  # characters of a text: ten parts and more
 ANSWER_S = 1.0  # how long the page after a text waits for its answer, for browsers without script
 TRIED = 3  # keywords that are offered as buttons
+LINK = re.compile(r"(https?://[!-~]+[0-9A-Za-z/])")  # in Chinese nothing stands between a link and the words about it
 WATCH_S, WATCH_EVERY_S = 10, 2  # how long and how often a page without script looks again after a text
 
 
@@ -142,15 +145,23 @@ def _bubble(
     message: HandsetMessage, before: HandsetMessage | None, number: int, zone: ZoneInfo, language: str
 ) -> dict[str, Any]:
     """One text. The wait is told only of what came right after a text of this phone's own."""
+    said = format_time(from_ms(message.at_ms).astimezone(zone), "short", locale=language.replace("-", "_"))
     is_answer = message.incoming and before is not None and not before.incoming and message.delay_ms is not None
     return {
         "id": number,
         "mine": not message.incoming,
-        "text": message.text,
-        "time": format_time(from_ms(message.at_ms).astimezone(zone), "short", locale=language.replace("-", "_")),
+        "text": linked(message.text),
+        "time": said.replace("\u202f", " ").lower(),
         "parts": message.parts,
         "delay": f"{(message.delay_ms or 0) / 1000:.2f} s" if is_answer else "",
     }
+
+
+def linked(text: str) -> Markup:
+    """A text as a phone shows it: what looks like a link can be tapped, everything else is what it says."""
+    pieces = [Markup('<a href="{0}" target="_blank" rel="noopener">{0}</a>').format(piece) if at % 2 else escape(piece)
+              for at, piece in enumerate(LINK.split(text))]  # fmt: skip
+    return Markup("").join(pieces)
 
 
 def _tries(business: Business, language: str, number: str) -> list[str]:

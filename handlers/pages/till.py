@@ -28,6 +28,7 @@ VERDICT = "verdict"  # the query that carries a verdict from the form to the pag
 REASONS = ("mistyped", "changed_mind", "not_served", "other")
 LONGEST_SHOWN = 20
 MINUTE_MS = 60_000
+MOMENT_MS = 20_000
 
 
 class Shift(NamedTuple):
@@ -78,7 +79,7 @@ async def redeem(guest: Guest, page: Page, shift: Shift) -> web.Response:
 
 
 async def _redeem(guest: Guest, page: Page, shift: Shift, typed: str) -> Verdict:
-    wait_s = guest.front.codes.wait_s(guest.request, known=True)
+    wait_s = guest.front.codes.wait_s(guest.request)
     if wait_s:
         words = guest.say("page_till_wait", minutes=str(ceil(wait_s / 60)))
         return Verdict("no", words, typed[:LONGEST_SHOWN], guest.now)
@@ -89,9 +90,17 @@ async def _redeem(guest: Guest, page: Page, shift: Shift, typed: str) -> Verdict
     except (coupons.NoSuchCode, coupons.NotHere, coupons.NoCoupon) as refusal:
         if isinstance(refusal, coupons.NoSuchCode) and not isinstance(refusal, coupons.Mistyped):
             guest.front.codes.wrong(guest.request)  # a slip of the thumb is no guess
-        return Verdict("no", _why_not(guest, refusal), _as_read(typed), guest.now)
-    offer = guest.read(guest.business.config.coupons[done.coupon].offer)
-    return Verdict("yes", offer, coupons.shown(done.code), guest.now, True)
+        words = _why_not(guest, refusal)
+        if _is_echo(refusal, shift, guest.now):
+            words = f"{words} {guest.say('page_till_moment')}"
+        return Verdict("no", words, _as_read(typed), guest.now)
+    good_for = guest.read(guest.business.config.coupons[done.coupon].offer)
+    return Verdict("yes", good_for, coupons.shown(done.code), guest.now, True)
+
+
+def _is_echo(refusal: Exception, shift: Shift, now: int) -> bool:
+    """Whether it was redeemed in this shop just now: a button tapped twice shows only the second answer."""
+    return isinstance(refusal, coupons.AlreadyUsed) and refusal.place == shift.place and now - refusal.at < MOMENT_MS
 
 
 def offer(guest: Guest, held: Held) -> web.Response | None:

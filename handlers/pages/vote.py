@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from campaigns import contests, links, people
 from campaigns.people import Person
 from campaigns.settings import Page
@@ -48,7 +50,7 @@ async def voted(guest: Guest) -> web.Response:
     contest, choice, left, again = sealed
     return guest.page(
         "voted.html", key=choice, label=_label(guest, contest, choice), left=left,
-        again=guest.moment(again) if again else "", results=paths.results_page(guest.business, contest),
+        again=guest.moment(again) if again else "", results=_results(guest, contest),
     )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def _already(guest: Guest, contest: str, refusal: contests.AlreadyVoted) -> web.
         "already.html", status=409, key=refusal.choice, label=_label(guest, contest, refusal.choice),
         today=guest.business.config.contests[contest].votes.period is Calendar.DAY,
         again=guest.moment(refusal.next) if refusal.next else "",
-        results=paths.results_page(guest.business, contest),
+        results=_results(guest, contest),
     )  # fmt: skip
 
 
@@ -104,9 +106,16 @@ async def _ballot(
         keyword=word(business, keyword, guest.language) if keyword else "",
         token=web.token(guest.request) if person else "",
         opens=from_ms(window.opens_at) if guest.now < window.opens_at else None,
+        zone=ZoneInfo(person.zone) if person else business.zone,
         leave=leave.path(business, person.id) if person else "", until=from_ms(window.closes_at),
-        results=paths.results_page(business, contest) if contests.shows_results(business, contest, guest.now) else "",
+        results=_results(guest, contest),
     )  # fmt: skip
+
+
+def _results(guest: Guest, contest: str) -> str:
+    """Where the figures are, once they may be seen; else an empty text."""
+    is_shown = contests.shows_results(guest.business, contest, guest.now)
+    return paths.results_page(guest.business, contest) if is_shown else ""
 
 
 async def _person(guest: Guest, person_id: int | None) -> Person | None:

@@ -165,14 +165,14 @@ async def test_a_cap_is_charged_at_the_claim_and_given_back_on_a_sure_failure(st
     queue, epoch = await filled(store, message(1, person=9))
     found = await claim(store, queue, epoch, gate=lambda waiting, now: Go(now.to_bytes(8, "little")))
     assert found is not None
-    assert found.claimed[0].charged
+    assert found.claimed[0].charged_at
 
     async def reached(tx: Tx) -> bytes:
         times: bytes = await tx.value("reach_get", person=9, program="club")
         return times
 
     assert await store.read(reached) == NOW.to_bytes(8, "little")
-    await store.write(outbox.settle, Settlement(landed=[(queue, 1)], uncharge=[(9, "club", 1)]))
+    await store.write(outbox.settle, Settlement(landed=[(queue, 1)], uncharge=[(9, "club", 1, found.claimed[0].charged_at)]))
     assert await store.read(reached) == b""
 
 

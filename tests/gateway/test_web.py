@@ -464,6 +464,14 @@ def test_a_limiter_remembers_no_more_than_it_may_and_forgets_the_quietest() -> N
     assert limiter.wait("b", 0) == 0
 
 
+def test_looking_at_a_limiter_counts_nothing() -> None:
+    limiter = web.Limiter(rate=1, burst=2)
+    assert [limiter.look("a", 0) for _ in range(5)] == [0] * 5
+    limiter.wait("a", 0)
+    limiter.wait("a", 0)
+    assert limiter.look("a", 0) == limiter.wait("a", 0) == pytest.approx(1)
+
+
 async def test_a_taken_port_is_told_with_the_cure(shop: Shop, guest: Guest) -> None:
     second = web.Listener(shop.application(SITE), "127.0.0.1", guest.port, setting="listen.public")
     with pytest.raises(PortTaken) as caught:

@@ -131,8 +131,9 @@ def contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]
     yield "coupon-ended", "coupon.html", coupon | {"state": "ended"}
     yield "coupon-withdrawn", "coupon.html", coupon | {"state": "withdrawn", "until": None}
     give = {"offer": offer, "program": words["program"], "consent": words["consent"], "keyword": latte,
-            "number": "20655", "codes": 5000, "until": EVENING}  # fmt: skip
+            "number": "20655", "codes": 5000, "until": EVENING, "mine": ""}  # fmt: skip
     yield "give", "give.html", give | {"state": "open"}
+    yield "give-again", "give.html", give | {"state": "open", "mine": "/c/k7qm2x9fk7qm2x9f"}
     yield "give-gone", "give.html", give | {"state": "gone"}
     yield "give-ended", "give.html", give | {"state": "ended", "until": None}
     yield from staff(words)

@@ -35,6 +35,21 @@ VALUES (:code, :brand, :coupon, :person, :run, :given_at, :expires_at)
 DELETE FROM coupon WHERE person IN (SELECT value FROM json_each(:people)) AND coupon = :coupon AND run = :run
   AND redeemed_at IS NULL RETURNING person, code
 
+-- name: coupon_again
+UPDATE coupon SET again = 1 WHERE code IN (SELECT value FROM json_each(:codes)) AND again = 0
+
+-- name: coupon_unsent
+-- Codes in campaign texts that ended in this stretch of the journal (states 40 to 43), no part taken by the carrier.
+SELECT c.coupon, c.code, c.person
+FROM (SELECT DISTINCT message FROM event WHERE n > :after AND n <= :until AND run <> 0 AND state BETWEEN 40 AND 43) e
+CROSS JOIN state s ON s.message = e.message AND s.sent = 0 AND s.state BETWEEN 40 AND 43
+CROSS JOIN message m ON m.id = e.message
+CROSS JOIN coupon c ON c.person = m.person AND c.run = m.run
+WHERE c.redeemed_at IS NULL AND c.again = 0
+
+-- name: coupon_delete
+DELETE FROM coupon WHERE code IN (SELECT value FROM json_each(:codes))
+
 -- name: coupon_find
 SELECT code, coupon, person, given_at, expires_at, redeemed_at, place, till FROM coupon
 WHERE code = :code AND brand_id = :brand

@@ -24,6 +24,9 @@ WHERE s.channel = :channel AND s.mark = :mark
 INSERT INTO seen (channel, mark, brand_id, line, at) VALUES (:channel, :mark, :brand, :line, :at)
 ON CONFLICT DO NOTHING
 
+-- name: seen_move
+UPDATE seen SET line = :to_line, at = :to_at WHERE channel = :channel AND mark = :mark AND line = :line AND at = :at
+
 -- name: seen_expire
 DELETE FROM seen WHERE at < :before
 

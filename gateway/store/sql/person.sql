@@ -59,3 +59,6 @@ SELECT line, counts FROM import WHERE brand_id = :brand AND digest = :digest
 INSERT INTO import (brand_id, digest, name, line, counts, at) VALUES (:brand, :digest, :name, :line, :counts, :at)
 ON CONFLICT (brand_id, digest) DO UPDATE SET name = excluded.name, line = excluded.line, counts = excluded.counts,
     at = excluded.at
+
+-- name: person_all
+SELECT id FROM person ORDER BY id

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,10 +16,13 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import ClientSession, CookieJar
 
-from campaigns import coupons, links, people
+import run
+from campaigns import coupons, importing, links, people
 from campaigns.business import Business
+from campaigns.settings import Config
 from gateway import web
 from gateway.clock import StoppedClock
+from gateway.config import load
 from gateway.ids import Ids
 from gateway.rendering import Pages, Texts
 from gateway.store import Store
@@ -51,7 +56,10 @@ class Browser:
         return await self._ask("GET", path, None, headers)
 
     async def send(self, path: str, token: str | None = None, /, *, follow: bool = True, **fields: str) -> Seen:
-        body = urlencode({"token": self.token if token is None else token, **fields})
+        return await self.post(path, {"token": self.token if token is None else token, **fields}, follow)
+
+    async def post(self, path: str, fields: dict[str, str], follow: bool = True) -> Seen:
+        body = urlencode({"token": self.token, **fields})
         return await self._ask("POST", path, body, {"Content-Type": web.FORM_TYPE}, follow)
 
     async def _ask(
@@ -146,3 +154,53 @@ async def shop(store: Store, business: Business, clock: StoppedClock, texts: Tex
     yield Shop(app, business, store, clock, public, private)
     for door in doors:
         await door.stop()
+
+
+@dataclass(slots=True)
+class Theatre:
+    """A whole server on the simulator: its app, and where its private pages are."""
+
+    app: App
+    private: str
+    public: str
+
+    @asynccontextmanager
+    async def browser(self, language: str = "en") -> AsyncIterator[Browser]:
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+            yield Browser(session, self.private, language)
+
+
+@pytest.fixture
+async def theatre(tmp_path: Path) -> AsyncIterator[Theatre]:
+    """Everything runs over a real socket; Maya, Shihan and forty more of the sample are in the club."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = (ROOT / "config.yaml").read_text("utf-8").replace("127.0.0.1:2775", f"127.0.0.1:{port}")
+    (tmp_path / "config.yaml").write_text(text.replace("people: lively", "people: quiet"), "utf-8")
+    config = load(tmp_path / "config.yaml", Config, {}).value
+    async with run.opened(config, tmp_path / "config.yaml", {}) as app:
+        app.take(await run.business_of(app, config, 1))
+        await _import_sample(app, config)
+        async with run.serving(app, {}):
+            inner = web.Listener(
+                web.application(pages.private_site(app), pages=pages.private_routes(app)), "127.0.0.1", 0, setting="x"
+            )
+            outer = web.Listener(
+                web.application(pages.public_site(app), pages=pages.routes(app)), "127.0.0.1", 0, setting="x"
+            )
+            await inner.start()
+            await outer.start()
+            yield Theatre(app, f"http://127.0.0.1:{inner.port}", f"http://127.0.0.1:{outer.port}")
+            await inner.stop()
+            await outer.stop()
+
+
+async def _import_sample(app: App, config: Config) -> None:
+    with (ROOT / "campaigns" / "sample.csv").open("rb") as file:
+        lines = io.BytesIO(b"".join(file.readlines()[:43]))
+    attributes = {key: one.values for key, one in config.attributes.items()}
+    now = app.clock.now_ms()
+    for batch in importing.read(
+        lines, country="US", languages=config.brand.languages, attributes=attributes, now_ms=now
+    ):  # fmt: skip
+        await app.store.write(people.import_rows, app.business, batch.rows, "lantern_club", now)

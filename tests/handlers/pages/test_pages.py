@@ -11,7 +11,7 @@ from campaigns.business import Business
 from handlers import pages
 from handlers.pages import leave
 from tests.conftest import Apply
-from tests.handlers.pages.conftest import MAYA, Shop
+from tests.handlers.pages.conftest import MAYA, SHIHAN, Shop
 
 LIGHT = 14 * 1024
 
@@ -75,8 +75,8 @@ async def test_a_page_travels_in_one_flight_without_script_and_with_its_guards(s
                 assert f'lang="{"zh-Hans" if language == "zh" else "en"}"' in seen.text
 
 
-HOSTILE = ["'\"><script>alert(1)</script>", "%00", "%F0%9F%A6%89", "%ff%fe", "..%2f..%2fetc%2fpasswd", "{{7*7}}", "%0d%0aX:1",
-           "a" * 4000, "%ED%A0%80", "-1", "%E2%80%AE"]  # fmt: skip
+HOSTILE = ["'\"><script>alert(1)</script>", "%00", "%F0%9F%A6%89", "%ff%fe", "..%2f..%2fetc%2fpasswd", "{{7*7}}",
+           "%0d%0aX:1", "a" * 4000, "%ED%A0%80", "-1", "%E2%80%AE"]  # fmt: skip
 
 
 async def test_hostile_addresses_find_nothing_and_break_nothing(shop: Shop) -> None:
@@ -120,6 +120,21 @@ async def test_when_all_codes_are_taken_the_page_says_so(shop: Shop, apply: Appl
     await shop.give()
     async with shop.browser() as guest:
         assert "All 1 are taken." in (await guest.open("/latte")).text
+
+
+async def test_a_lost_coupon_is_found_again_on_its_page_in_the_same_browser(shop: Shop) -> None:
+    path = shop.coupon_path(await shop.give())
+    async with shop.browser() as guest, shop.browser() as stranger:
+        await guest.open(path)
+        assert f'href="{path}">Show the coupon again' in (await guest.open("/latte")).text
+        assert "again" not in (await stranger.open("/latte")).text
+
+
+async def test_a_friends_coupon_does_not_make_a_browser_the_friends_phone(shop: Shop) -> None:
+    async with shop.browser() as guest:
+        await guest.open(await shop.vote_path())
+        await guest.open(shop.coupon_path(await shop.give(SHIHAN)))
+        assert "as the phone ending 42" in (await guest.open("/cup")).text
 
 
 async def test_leaving_takes_one_tap_and_opening_the_page_none(shop: Shop) -> None:

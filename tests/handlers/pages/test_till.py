@@ -9,6 +9,7 @@ import pytest
 
 from campaigns import contests, coupons
 from gateway.store import Tx
+from tests.conftest import Apply
 from tests.handlers.pages.conftest import SHIHAN, Shop
 
 TEN_HOURS_MS = 10 * 3_600_000
@@ -30,6 +31,17 @@ async def test_a_coupon_is_redeemed_once_and_then_the_till_says_when_and_where(s
     held = await shop.store.read(coupons.find, shop.business, code)
     assert held is not None
     assert (held.place, held.till) == ("pike_place", "till 1")
+
+
+async def test_a_button_tapped_twice_says_that_it_was_redeemed_a_moment_ago(shop: Shop) -> None:
+    code = await shop.give()
+    echo = "That was a moment ago, in this shop."
+    async with shop.till() as here, shop.till("nanjing_road", "1357") as there:
+        await here.send("/till", code=code)
+        assert echo in (await here.send("/till", code=code)).text
+        assert echo not in (await there.send("/till", code=code)).text
+        shop.clock.advance(seconds=21)
+        assert echo not in (await here.send("/till", code=code)).text
 
 
 async def test_in_chinese_too(shop: Shop) -> None:
@@ -111,15 +123,35 @@ async def test_what_is_no_code_is_told_so(shop: Shop, typed: str, reason: str) -
     assert "<b>" not in no.text.partition("<main>")[2].replace("<b>·</b>", "")
 
 
-async def test_a_coupon_that_is_over_or_for_another_shop(shop: Shop) -> None:
+async def test_a_coupon_for_another_shop_is_told_so_and_stays_good(shop: Shop, apply: Apply) -> None:
+    config = shop.business.config
+    there = config.coupons["latte"].model_copy(update={"places": ("nanjing_road",)})
+    shop.app.take(await apply(config.model_copy(update={"coupons": {"latte": there}})))
+    code = await shop.give()
+    async with shop.till() as here, shop.till("nanjing_road", "1357") as right:
+        assert "This coupon is good at Nanjing Road, not here." in (await here.send("/till", code=code)).text
+        assert "YES ✓" in (await right.send("/till", code=code)).text
+
+
+async def test_a_new_pin_signs_every_device_of_the_shop_out(shop: Shop, apply: Apply) -> None:
+    config = shop.business.config
+    changed = config.places["pike_place"].model_copy(update={"till_pin": "8642"})
+    async with shop.till() as here, shop.till("nanjing_road", "1357") as there:
+        shop.app.take(await apply(config.model_copy(update={"places": {**config.places, "pike_place": changed}})))
+        assert "PIN of the shop" in (await here.open("/till")).text
+        assert "Ready for the next coupon" in (await there.open("/till")).text
+
+
+async def test_a_coupon_that_is_over_says_since_when(shop: Shop) -> None:
     code = await shop.give()
     async with shop.till() as device, shop.browser() as guest:
         shop.clock.advance(seconds=timedelta(days=15).total_seconds())
         await device.open("/till")
-        assert "Till" in (await device.open("/till")).text
         await device.send("/till/sign-in", shop="pike_place", pin="2468")
         assert "This offer ended on 15 Dec." in (await device.send("/till", code=code)).text
         assert "This offer ended on 15 Dec." in (await guest.open(shop.coupon_path(code))).text
+        at_till = await device.open(shop.coupon_path(code))
+    assert ("NO ✗" in at_till.text, "This offer ended on 15 Dec." in at_till.text) == (True, True)
 
 
 async def test_two_hundred_redemptions_of_one_code_at_once_by_text_and_page_have_one_winner(shop: Shop) -> None:
@@ -137,12 +169,12 @@ async def test_two_hundred_redemptions_of_one_code_at_once_by_text_and_page_have
 
     async with shop.till() as device:
         await device.open("/till")
-        pages = [device.send("/till", follow=False, code=code) for _ in range(100)]
-        done = await asyncio.gather(*pages, *map(by_text, range(100)))
-        verdicts = [seen for seen in done if not isinstance(seen, bool)]
+        pages = asyncio.gather(*(device.send("/till", follow=False, code=code) for _ in range(100)))
+        texts = asyncio.gather(*map(by_text, range(100)))
+        verdicts, won_by_text = await pages, await texts
         yes = ["YES ✓" in (await device.open(seen.headers["Location"])).text for seen in verdicts]
     assert all(seen.status == 303 for seen in verdicts)
-    assert sum(yes) + sum(seen for seen in done if isinstance(seen, bool)) == 1
+    assert sum(yes) + sum(won_by_text) == 1
 
 
 async def test_a_wrong_pin_locks_the_device_and_not_the_shop(shop: Shop) -> None:
@@ -204,9 +236,9 @@ async def test_signing_out_ends_the_shift(shop: Shop) -> None:
 async def test_codes_that_nobody_was_given_are_slowed_down_and_slips_are_not(shop: Shop) -> None:
     code = await shop.give()
     async with shop.till() as device:
-        for _ in range(12):
-            slip = await device.send("/till", code=code[:-1] + ("A" if code[-1] != "A" else "B"))
-        assert "We cannot find this code." in slip.text
+        slip = code[:-1] + ("A" if code[-1] != "A" else "B")
+        slips = [await device.send("/till", code=slip) for _ in range(12)]
+        assert "We cannot find this code." in slips[-1].text
         answers = [await device.send("/till", code=coupons.new_code()) for _ in range(11)]
         assert "We cannot find this code." in answers[9].text
         assert "Too many unknown codes. Please wait 1 min." in answers[10].text

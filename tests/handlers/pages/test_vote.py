@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from campaigns import contests
+from tests.conftest import Apply
 from tests.handlers.pages.conftest import MAYA, SHIHAN, Shop
 
 OWL = "3, The owl"
@@ -143,7 +144,7 @@ async def test_before_it_opens_and_after_it_ends(shop: Shop) -> None:
         late = await phone.open("/cup")
     assert "Ended" in late.text
     assert "Closed" in late.text
-    assert "100%" in late.text
+    assert "<b>100%</b>" in late.text
 
 
 async def test_results_stand_beside_the_vote_and_lead_back_to_it(shop: Shop) -> None:
@@ -153,8 +154,21 @@ async def test_results_stand_beside_the_vote_and_lead_back_to_it(shop: Shop) -> 
         await phone.send(path, choice="3")
         seen = await phone.open("/cup/results")
     assert "Votes: 1." in seen.text
-    assert "100%" in seen.text
+    assert "<b>100%</b>" in seen.text
     assert 'href="/cup"' in seen.text
+
+
+async def test_figures_that_wait_for_the_end_are_not_even_linked(shop: Shop, apply: Apply) -> None:
+    config = shop.business.config
+    secret = config.contests["cup"].model_copy(update={"results": "when closed"})
+    shop.app.take(await apply(config.model_copy(update={"contests": {"cup": secret}})))
+    async with shop.browser() as phone:
+        path = await shop.vote_path()
+        seen = [await phone.open(path), await phone.send(path, choice="3"), await phone.send(path, choice="3")]
+        assert ["/cup/results" in each.text for each in seen] == [False] * 3
+        told = await phone.open("/cup/results")
+    assert "The results are told when the vote closes." in told.text
+    assert "<b>100%</b>" not in told.text
 
 
 async def test_ten_thousand_votes_of_a_thousand_people_at_once_count_a_thousand(shop: Shop) -> None:

@@ -1,0 +1,101 @@
+"""A report counts everybody, and says in plain words what a carrier says in numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaigns import people, reports, runs, stories
+from campaigns.business import Business
+from campaigns.reports import words_of
+from campaigns.settings import Config
+from gateway import outbox
+from gateway.codecs.smpp import failure
+from gateway.journal import Journal
+from gateway.messages import Lane, Purpose, State
+from gateway.outbox import Message
+from gateway.store import Store, Tx
+from tests.conftest import People
+
+BRAND = 1
+
+
+def test_every_status_of_the_standard_has_words() -> None:
+    refused = failure(0x0B)
+    assert words_of(refused.code) == "the carrier does not accept the recipient's number"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        pytest.param("left", "have left", id="one of ours"),
+        pytest.param("0x400 ", "the carrier's code 0x400 ", id="a carrier's own status"),
+        pytest.param("034", "the carrier's code 034", id="a code of a receipt"),
+        pytest.param("", "", id="nothing to say"),
+    ],
+)
+def test_a_reason_is_told_in_words(code: str, words: str) -> None:
+    assert words_of(code) == words
+
+
+async def sent(store: Store, business: Business, shipped_config: Config, ids: list[int]) -> runs.Run:
+    """A run that matched everybody of `ids`: the first has left, the second was delivered, the third failed."""
+    now = business.clock.now_ms()
+    journal = Journal(BRAND)
+
+    async def write(tx: Tx) -> runs.Run:
+        run = await runs.launch(tx, business, shipped_config.campaigns["spring"], now)
+        await tx.run("run_begin", id=run.id, now=now)
+        queue = await outbox.ensure_queue(tx, business.ids, BRAND, "us_sms", Lane.BULK, run=run.id)
+        messages = [
+            Message(business.ids.next(), BRAND, run.id, person, Purpose.MARKETING, "lantern_club", "us_sms", "20655",
+                    f"+1206555{person % 10_000:04}", "UTC", "x", 2, 15_800, run.until)
+            for person in ids[1:]
+        ]  # fmt: skip
+        await outbox.put(tx, messages, queue, now)
+        await tx.many("refusal_insert", [(run.id, ids[0], BRAND, "left")])
+        await tx.run("run_advance", id=run.id, was=0, checkpoint=ids[-1], matched=len(ids), spent=31_600)
+        ends = [(State.SENT, ""), (State.DELIVERED, "")], [(State.FAILED, failure(0x0B).code)]
+        events = [
+            (BRAND, run.id, message.id, part, 2, state, now, code, "")
+            for message, states in zip(messages, ends, strict=True)
+            for state, code in states
+            for part in range(2)
+        ]
+        await tx.many("event_insert", events)
+        await journal.fold(tx, now)
+        return run
+
+    return await store.write(write)
+
+
+async def test_a_report_adds_up_and_counts_what_was_taken(
+    store: Store, business: Business, shipped_config: Config, make_people: People
+) -> None:
+    run = await sent(store, business, shipped_config, await make_people(3))
+    made = await reports.report(store, business, run, business.clock.now_ms())
+    assert made.waterfall.adds_up
+    assert sum(line.n for line in made.lines()) == 3
+    assert [(line.state, line.words) for line in made.lines()] == [
+        ("refused", "have left"),
+        ("failed", "the carrier does not accept the recipient's number"),
+        ("delivered", ""),
+    ]
+    assert (made.sums.messages, made.sums.parts, made.sums.cost) == (2, 4, 31_600)
+    assert (made.sums.taken_parts, made.sums.taken_cost) == (2, 15_800)
+    assert not made.is_complete  # it was never said to be planned to its end
+
+
+async def test_a_story_tells_the_carriers_words_and_the_refusal(
+    store: Store, business: Business, shipped_config: Config, make_people: People
+) -> None:
+    people_ids = await make_people(3)
+    await sent(store, business, shipped_config, people_ids)
+
+    async def read(tx: Tx, person_id: int) -> list[str]:
+        person = await people.find(tx, business, person_id)
+        assert person is not None
+        return [chapter.words for chapter in await stories.chapters(tx, business, person)]
+
+    refused, _, failed = [await store.read(read, person_id) for person_id in people_ids]
+    assert refused == ['spring not sent, "left": have left']
+    assert any("failed, the carrier does not accept the recipient's number" in words for words in failed)

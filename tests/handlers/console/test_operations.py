@@ -1,0 +1,236 @@
+"""What a marketer asks for, against the real store and the shipped config."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaigns import consent, contests, people
+from gateway.errors import CarillonError
+from gateway.store import Tx
+from handlers.app import App
+from handlers.console import operations
+from tests.handlers.console.conftest import LIVE, Edit, hush, opened
+
+MAYA = "+12065550142"
+
+
+async def plan(app: App, path: str) -> dict[str, Any]:
+    return await operations.plan(app, hush, config=path)
+
+
+async def apply(app: App, path: str, **wants: Any) -> dict[str, Any]:
+    return await operations.apply(app, hush, config=path, **wants)
+
+
+# --- plan and apply
+
+
+async def test_nothing_runs_before_the_first_apply(app: App) -> None:
+    assert (await operations.show_status(app, hush))["version"] is None
+    with pytest.raises(CarillonError, match="nothing has been applied yet"):
+        await operations.explain(app, hush, number=MAYA)
+
+
+async def test_a_mistake_is_told_with_its_place_and_nothing_changes(peopled: App, edit: Edit) -> None:
+    path = edit("segment: spring_crowd", "segment: spring_crwd")
+    with pytest.raises(CarillonError) as caught:
+        await plan(peopled, path)
+    assert str(caught.value).startswith("config.yaml:")
+    assert 'no segment "spring_crwd"; did you mean spring_crowd (line ' in str(caught.value)
+    assert str(caught.value).endswith("Nothing changed.")
+
+
+async def test_apply_launches_what_plan_showed(peopled: App, edit: Edit) -> None:
+    shown = (await plan(peopled, edit()))["new"][0]
+    done = await apply(peopled, edit())
+    assert done["launched"] == ["spring"]
+    assert done["plan"]["new"][0] == shown
+    assert done["is_served"] is False
+
+
+async def test_apply_refuses_what_grew_and_names_the_way_on(peopled: App, edit: Edit) -> None:
+    path = edit()
+
+    async def leave(tx: Tx) -> None:
+        for row in await tx.rows("person_export", brand=1, after=0, limit=500):
+            await consent.leave(tx, peopled.business, row[0], at=0, source="text")
+
+    async def return_(tx: Tx) -> None:
+        for row in await tx.rows("person_export", brand=1, after=0, limit=500):
+            await consent.come_back(tx, peopled.business, row[0], language="en", at=1, source="text")
+
+    await peopled.store.write(leave)
+    await plan(peopled, path)
+    await peopled.store.write(return_)
+    with pytest.raises(CarillonError, match=r"people grew since plan \w+ \(\+\d+%\)(.|\n)*run.py apply --accept"):
+        await apply(peopled, path)
+    assert (await apply(peopled, path, accept=True))["launched"] == ["spring"]
+
+
+async def test_apply_by_the_id_of_a_plan_wants_the_same_file(peopled: App, edit: Edit) -> None:
+    shown = await plan(peopled, edit())
+    path = edit("budget: 40 USD", "budget: 41 USD")
+    with pytest.raises(CarillonError, match=f"the file has changed since plan {shown['id']}"):
+        await apply(peopled, path, plan=shown["id"])
+    with pytest.raises(CarillonError, match="no plan nope"):
+        await apply(peopled, path, plan="nope")
+
+
+async def test_a_past_date_is_a_mistake_until_it_was_sent_in_time(peopled: App, edit: Edit) -> None:
+    path = edit("at: apply, rate", "at: 2001-01-01 10:00, rate")
+    with pytest.raises(CarillonError, match="2001-01-01 10:00 is past"):
+        await plan(peopled, path)
+
+
+# --- live
+
+
+@pytest.fixture
+def live_file(config_file: Path, monkeypatch: pytest.MonkeyPatch, edit: Edit) -> str:
+    """The shipped file with real carriers, a password, the machine's clock and PINs of one's own."""
+    secret = config_file.parent / "secret"
+    secret.write_text("s3cret")
+    secret.chmod(0o600)
+    for name, value in {**LIVE, "US_PASSWORD_FILE": "secret", "CN_PASSWORD_FILE": "secret"}.items():
+        monkeypatch.setenv(name, value)
+    edit("clock: 18:30, ", "")
+    edit("till_pin: 2468", "till_pin: 8642")
+    edit("hours: 9:00-20:00", "hours: 0:00-24:00")
+    return edit("till_pin: 1357", "till_pin: 7531")
+
+
+async def test_a_live_campaign_goes_to_testers_first_and_waits_for_go(live_file: str, config_file: Path) -> None:
+    async with opened(config_file, os.environ) as app:
+        with pytest.raises(CarillonError, match="no tester has seen spring yet"):
+            await apply(app, live_file, go=True)
+        first = await apply(app, live_file)
+        assert (first["waiting"], first["launched"], first["to_testers"]) == (["spring"], [], {"spring": 1})
+        again = await apply(app, live_file)
+        assert (again["waiting"], again["to_testers"]) == (["spring"], {})
+        gone = await apply(app, live_file, go=True)
+        assert (gone["waiting"], gone["launched"], gone["to_testers"]) == ([], ["spring"], {})
+
+
+async def test_a_script_launches_live_at_once(live_file: str, config_file: Path) -> None:
+    async with opened(config_file, os.environ) as app:
+        assert (await apply(app, live_file, yes=True))["launched"] == ["spring"]
+        assert operations.hello(app)["mode"] == "LIVE"
+
+
+async def test_without_testers_a_live_launch_wants_a_yes(live_file: str, config_file: Path, edit: Edit) -> None:
+    edit("testers: [+1 206 555 0142]", "testers: []")
+    async with opened(config_file, os.environ) as app:
+        with pytest.raises(CarillonError, match=r"name some under brand\.testers"):
+            await apply(app, live_file)
+
+
+async def test_the_shipped_pins_never_go_live(live_file: str, edit: Edit, app: App) -> None:
+    path = edit("till_pin: 8642", "till_pin: 2468")
+    with pytest.raises(CarillonError, match="the PIN 2468 came with Carillon"):
+        await plan(app, path)
+
+
+# --- runs
+
+
+async def test_a_wrong_name_is_answered_with_the_nearest(peopled: App, edit: Edit) -> None:
+    with pytest.raises(CarillonError, match='no campaign "sprng"; there are none yet'):
+        await operations.pause(peopled, hush, campaign="sprng")
+    await apply(peopled, edit())
+    with pytest.raises(CarillonError, match=r'no campaign "sprng"; did you mean spring\?'):
+        await operations.pause(peopled, hush, campaign="sprng")
+
+
+async def test_pause_resume_and_stop_change_the_run_once(peopled: App, edit: Edit) -> None:
+    await apply(peopled, edit())
+    held = await operations.pause(peopled, hush, campaign="spring", why="typo")
+    assert (held["state"], held["why"], held["changed"]) == ("paused", "typo", True)
+    assert (await operations.pause(peopled, hush, campaign="spring"))["changed"] is False
+    assert (await operations.resume(peopled, hush, campaign="spring"))["state"] == "waiting"
+    assert (await operations.stop(peopled, hush, campaign="spring"))["state"] == "stopping"
+    with pytest.raises(CarillonError, match="spring is stopping, so it cannot resume"):
+        await operations.resume(peopled, hush, campaign="spring")
+
+
+# --- people
+
+
+async def test_an_import_before_the_first_apply_opens_no_contest(peopled: App) -> None:
+    assert not peopled.business.windows
+    assert await operations.count_people(peopled) == 992
+
+
+async def test_a_broken_off_import_goes_on_and_counts_nobody_twice(app: App, edit: Edit) -> None:
+    path = edit()
+    known = await operations.import_begin(app, hush, config=path, digest="abc", program=None)
+    batch = {
+        "config": path, "digest": known["digest"], "name": "x.csv", "program": "lantern_club", "merged": 0,
+        "rejected": 1, "rows": [a_row("+12065550199")],
+    }  # fmt: skip
+    counts = await operations.import_batch(app, hush, was=0, line=2, **batch)
+    assert (counts["new"], counts["rejected"], counts["joined"]) == (1, 1, 1)
+    with pytest.raises(CarillonError, match="another import of this file"):
+        await operations.import_batch(app, hush, was=0, line=2, **batch)
+    again = await operations.import_begin(app, hush, config=path, digest="abc", program=None)
+    assert (again["line"], again["counts"]) == (2, counts)
+
+
+def a_row(number: str) -> dict[str, Any]:
+    return {"line": 2, "e164": number, "country": "US", "zone": "America/Los_Angeles",
+            "zones": ["America/Los_Angeles"], "region": "WA", "tags": ["vip"], "consent": True}  # fmt: skip
+
+
+async def test_an_import_to_an_unknown_programme_names_the_nearest(app: App, edit: Edit) -> None:
+    with pytest.raises(CarillonError, match=r'no program "latern_club"; did you mean lantern_club\?'):
+        await operations.import_begin(app, hush, config=edit(), digest="x", program="latern_club")
+
+
+async def test_an_export_gives_every_person_once(peopled: App) -> None:
+    seen: list[str] = []
+    page = await operations.export_page(peopled, hush, after=0)
+    while page["rows"]:
+        seen += [row["phone"] for row in page["rows"]]
+        page = await operations.export_page(peopled, hush, after=page["after"])
+    assert len(seen) == len(set(seen)) == 992
+
+
+# --- preview, explain
+
+
+async def test_a_preview_is_exact_about_parts_and_what_made_them_dear(peopled: App, edit: Edit) -> None:
+    shown = await operations.preview(peopled, hush, config=edit(), campaign="spring")
+    by = {(each["sender"], each["language"]): each for each in shown["texts"]}
+    assert (by["20655", "en"]["parts"], by["20655", "en"]["dear"]) == (1, "")
+    assert by["10690555", "zh"]["text"].startswith("【灯笼咖啡】")
+    assert by["10690555", "zh"]["text"].endswith("拒收请回复R")
+    assert by["10690555", "zh"]["alphabet"] == "UCS-2"
+
+
+async def test_a_preview_for_one_person_bears_their_name(peopled: App, edit: Edit) -> None:
+    shown = await operations.preview(peopled, hush, config=edit(), campaign="spring", number="206 555 0142")
+    assert "2 lattes for 1, Maya." in shown["texts"][0]["text"]
+
+
+async def test_a_story_holds_the_consent_with_its_wording_the_votes_and_the_leaving(peopled: App, edit: Edit) -> None:
+    await apply(peopled, edit())
+    business, now = peopled.business, peopled.clock.now_ms()
+
+    async def live(tx: Tx) -> None:
+        maya = await people.find_by_address(tx, business, MAYA)
+        assert maya is not None
+        await contests.vote(tx, business, "cup", maya.id, "3", "page", now)
+        await consent.leave(tx, business, maya.id, at=now + 1, source="text", said="Stop")
+
+    await peopled.store.write(live)
+    told = await operations.explain(peopled, hush, number=MAYA)
+    words = [each["words"] for each in told["story"]]
+    times = [each["at"] for each in told["story"]]
+    assert times == sorted(times)
+    assert any(each.startswith('joined lantern_club by import: form (was shown: "Offers by text') for each in words)
+    assert "voted 3, The owl in cup by page" in words
+    assert 'left everything by text "Stop"' in words
+    assert told["now"] == [{"program": "lantern_club", "verdict": "left", "due": 0}]
