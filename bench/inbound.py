@@ -25,7 +25,9 @@ from bench.stage import Stage, installed_loop, say
 CONFIG = """
 brand: {{name: Bench, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
 channels:
-  carrier: {{kind: smpp, carrier: "{smsc}", account: bench, password_file: bench.password, rate: 1000000/s, price: 0.0079 USD per part, window: 2000}}
+  carrier:
+    {{kind: smpp, carrier: "{smsc}", account: bench, password_file: bench.password, rate: 1000000/s, window: 2000,
+     price: 0.0079 USD per part}}
 senders: {{shop: {{number: "20655", channel: carrier, countries: [US]}}}}
 programs: {{club: {{name: Club, consent: Yes please}}}}
 keywords: {{HOURS: {{say: "Pike Place: 7am-7pm every day."}}}}
@@ -40,9 +42,11 @@ async def main() -> None:
     parser.add_argument("--smsc", help="HOST:PORT that sends the texts once it is bound to")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="carillon-bench-") as folder:
-        async with senders(options.smsc, options.messages) as smsc:
-            async with Stage.open(Path(folder), CONFIG.format(smsc=smsc)) as stage:
-                figures = await measure(stage, options.messages)
+        async with (
+            senders(options.smsc, options.messages) as smsc,
+            Stage.open(Path(folder), CONFIG.format(smsc=smsc)) as stage,
+        ):
+            figures = await measure(stage, options.messages)
     print(json.dumps(figures))
 
 

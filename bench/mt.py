@@ -24,9 +24,12 @@ from bench.stage import Stage, add_people, installed_loop, say
 CONFIG = """
 brand: {{name: Bench, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
 channels:
-  carrier: {{kind: smpp, carrier: "{smsc}", account: bench, password_file: bench.password, rate: 1000000/s, price: 0.0079 USD per part, window: {window}}}
+  carrier:
+    {{kind: smpp, carrier: "{smsc}", account: bench, password_file: bench.password, rate: 1000000/s,
+     window: {window}, price: 0.0079 USD per part}}
 senders: {{shop: {{number: "20655", channel: carrier, countries: [US]}}}}
-programs: {{club: {{name: Club, consent: Yes please, at_most: [4 per 30 d, 2 per 24 h], hours: 0:00-24:00}}}}
+programs:
+  club: {{name: Club, consent: Yes please, at_most: [4 per 30 d, 2 per 24 h], hours: 0:00-24:00}}
 segments: {{everyone: {{age: 10-150}}}}
 campaigns:
   big:
@@ -34,7 +37,7 @@ campaigns:
     audience: {{segment: everyone}}
     senders: [shop]
     send: {{at: apply, within: 20 h}}
-    text: "Lantern Coffee: 2 lattes for 1 this week, {{{{ first_name or 'friend' }}}}. Show this text. Reply STOP to end"
+    text: "Lantern Coffee: 2 lattes for 1, {{{{ first_name or 'friend' }}}}. Show this text. Reply STOP to end"
 store: "sqlite:bench.db"
 """
 
@@ -45,7 +48,6 @@ async def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--smsc", default="127.0.0.1:2790", help="HOST:PORT that takes any bind and sends receipts")
     parser.add_argument("--window", type=int, default=2000)
-    parser.add_argument("--keep", action="store_true", help="plan everything first, then send")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="carillon-bench-") as folder:
         text = CONFIG.format(smsc=options.smsc, window=options.window)

@@ -31,7 +31,9 @@ channels: {carrier: {kind: smpp, carrier: simulator, rate: 100/s, price: 0.0079 
 senders: {shop: {number: "20655", channel: carrier, countries: [US]}}
 programs: {club: {name: Club, consent: Yes please}}
 contests:
-  cup: {kind: vote, question: "Which drawing?", options: {1: The fox, 2: The crane, 3: The owl}, open: {from: apply, for: 30 d}, votes: 1 per day}
+  cup:
+    {kind: vote, question: "Which drawing?", options: {1: The fox, 2: The crane, 3: The owl}, votes: 1 per day,
+     open: {from: apply, for: 30 d}}
 keywords: {VOTE: {vote: cup}}
 pages: {cup: {vote: cup}}
 store: "sqlite:bench.db"
@@ -64,7 +66,7 @@ async def measure(stage: Stage, links_file: Path, votes: int, connections: int) 
     await listener.start()
     people = [row[0] for row in await app.store.read(_people)]
     paths = [urlsplit(links.vote_link(app.business, "cup", person)).path for person in people]
-    links_file.write_text("\n".join([str(listener.port), *paths]))
+    write_links(links_file, listener.port, paths)
     say(f"{votes:,} phones vote over {connections} connections")
     cpu = time.process_time()
     phones = await asyncio.create_subprocess_exec(
@@ -87,13 +89,23 @@ async def measure(stage: Stage, links_file: Path, votes: int, connections: int) 
     }
 
 
+def write_links(path: Path, port: int, paths: list[str]) -> None:
+    """What the phones have to know: the port, then a link a line."""
+    path.write_text("\n".join([str(port), *paths]), encoding="utf-8")
+
+
+def read_links(path: Path) -> list[str]:
+    """The same, read by the process that plays the phones."""
+    return path.read_text(encoding="utf-8").splitlines()
+
+
 async def _people(tx: Tx) -> list[tuple[int]]:
     return await tx.rows("person_all")
 
 
 async def vote_all(links_file: Path, connections: int) -> None:
     """The phones: one form from a page, then a post for each link."""
-    port, *paths = links_file.read_text().splitlines()
+    port, *paths = read_links(links_file)
     token, cookie = await open_page(int(port), paths[0])
     left, took, counted = iter(paths), [], 0
 
@@ -109,8 +121,8 @@ async def vote_all(links_file: Path, connections: int) -> None:
                 + body
             )
             head = await reader.readuntil(b"\r\n\r\n")
-            length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-            await reader.readexactly(length)
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
             counted += head.startswith(b"HTTP/1.1 303") and b"/voted?" in head
             took.append(time.perf_counter() - started)
         writer.close()

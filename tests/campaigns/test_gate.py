@@ -94,7 +94,7 @@ def test_a_new_config_holds_from_the_next_text(shipped_config: Config) -> None:
     assert gate(waiting(named="lantern_club"), NOON) == Never(NO_PROGRAM)
 
 
-SPANS = {"1 h": HOUR, "24 h": DAY, "7 d": 7 * DAY, "1 per day": DAY}
+SPANS = {"1 h": HOUR, "24 h": DAY, "7 d": 7 * DAY}
 CAPS = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["1 h", "24 h", "7 d"])), min_size=1, max_size=3)
 
 

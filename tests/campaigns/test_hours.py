@@ -22,9 +22,8 @@ ZONES = [
 HOURS = st.tuples(st.integers(0, 24 * 60 - 1), st.integers(1, 24 * 60)).filter(lambda both: both[0] < both[1])
 
 
-def at(zone: str, *wall: int, fold: int = 0) -> int:
-    year, month, day, hour, minute, *second = wall
-    return to_ms(datetime(year, month, day, hour, minute, *second, fold=fold, tzinfo=ZoneInfo(zone)))
+def at(zone: str, year: int, month: int, day: int, hour: int, minute: int, second: int = 0, *, fold: int = 0) -> int:
+    return to_ms(datetime(year, month, day, hour, minute, second, fold=fold, tzinfo=ZoneInfo(zone)))
 
 
 def minute_of(zone: str, ms: int) -> int:

@@ -29,15 +29,24 @@ ROOT = Path(__file__).parents[2]
 CONFIG = """
 brand: {{name: Faults, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
 channels:
-  us: {{kind: smpp, carrier: "127.0.0.1:{port}", account: us, password_file: password, rate: {rate}/s, price: 0.01 USD per part, window: 200}}
+  us:
+    {{kind: smpp, carrier: "127.0.0.1:{port}", account: us, password_file: password, rate: {rate}/s, window: 200,
+     price: 0.01 USD per part}}
 senders: {{shop: {{number: "20655", channel: us, countries: [US]}}}}
 programs: {{club: {{name: Club, consent: Yes please, at_most: [4 per 30 d, 2 per 24 h], hours: 0:00-24:00}}}}
 segments: {{everyone: {{age: 10-150}}}}
 contests:
-  cup: {{kind: vote, question: "Which?", options: {{1: fox, 2: crane, 3: owl}}, open: {{from: apply, for: 30 d}}, votes: 1 per day}}
+  cup:
+    {{kind: vote, question: "Which?", options: {{1: fox, 2: crane, 3: owl}}, open: {{from: apply, for: 30 d}},
+     votes: 1 per day}}
 keywords: {{VOTE: {{vote: cup}}}}
 campaigns:
-  big: {{program: club, audience: {{segment: everyone}}, senders: [shop], send: {{at: apply, within: 20 h}}, text: "Hello {{{{ first_name or 'friend' }}}}. Reply STOP to end"}}
+  big:
+    program: club
+    audience: {{segment: everyone}}
+    senders: [shop]
+    send: {{at: apply, within: 20 h}}
+    text: "Hello {{{{ first_name or 'friend' }}}}. Reply STOP to end"
 store: "sqlite:faults.db"
 """
 

@@ -20,7 +20,12 @@ senders: {{shop: {{number: "20655", channel: us, countries: [US]}}}}
 programs: {{club: {{name: Club, consent: Yes please, hours: 0:00-24:00}}}}
 segments: {{everyone: {{age: 10-150}}}}
 campaigns:
-  big: {{program: club, audience: {{segment: everyone}}, senders: [shop], send: {{at: apply, within: 20 h}}, text: "Hello. Reply STOP to end"}}
+  big:
+    program: club
+    audience: {{segment: everyone}}
+    senders: [shop]
+    send: {{at: apply, within: 20 h}}
+    text: "Hello. Reply STOP to end"
 store: "sqlite:race.db"
 listen: {{smsc: "127.0.0.1:{port}"}}
 """
@@ -59,11 +64,10 @@ async def test_no_message_is_claimed_after_its_recipients_stop_was_committed(tmp
                 simulator.post(f"+1206{2_000_000 + number}", "20655", chance.choice(["STOP", "stop please", "Quit."]))
                 if place % 5 == 0:
                     await asyncio.sleep(0.012)
-            for _ in range(300):
+            standing = await stage.standing("big")
+            while not standing.is_planned or standing.waterfall.in_state(State.QUEUED):
                 await asyncio.sleep(0.1)
                 standing = await stage.standing("big")
-                if standing.is_planned and not standing.waterfall.in_state(State.QUEUED):
-                    break
             found = await stage.app.store.read(look)
 
         refused = standing.waterfall.states

@@ -94,8 +94,8 @@ class House:
         texts = [text.format(n=n) for n in range(count)]
         messages = [
             Message(
-                self.ids.next(), 1, run, n + 1, Purpose.MARKETING, "club", "us", "20655", number.format(n=n + 11_000), "UTC",
-                said, 1 + (len(said) - 1) // 153 if len(said) > 160 else 1, 100,
+                self.ids.next(), 1, run, n + 1, Purpose.MARKETING, "club", "us", "20655",
+                number.format(n=n + 11_000), "UTC", said, 1 + (len(said) - 1) // 153 if len(said) > 160 else 1, 100,
             )
             for n, said in enumerate(texts)
         ]  # fmt: skip
@@ -109,6 +109,16 @@ class House:
             return {(State(state), reason): n for state, reason, n in await tx.rows("tally_of_run", run=run)}
 
         return await self.store.read(read)
+
+    async def settled(self, *, step_s: float = 0) -> dict[tuple[State, str], int]:
+        """Where everything stands once nothing waits for the carrier any more; the clock moves by `step_s` a look."""
+        found = await self.tally()
+        async with asyncio.timeout(30):
+            while {state for state, _ in found} & {State.QUEUED, State.SENT}:
+                await asyncio.sleep(0.02)
+                self.clock.advance(seconds=step_s)
+                found = await self.tally()
+        return found
 
     async def until(self, wanted: dict[tuple[State, str], int], run: int = RUN) -> None:
         found: dict[tuple[State, str], int] = {}
@@ -154,24 +164,16 @@ async def test_what_the_receipt_calls_undeliverable_fails(store: Store) -> None:
     house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), fail=1.0))
     async with house.open():
         await house.put(5)
-        for _ in range(300):
-            found = await house.tally()
-            if sum(n for (state, _), n in found.items() if state is State.FAILED) == 5:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(found)
+        found = await house.settled()
+
+        assert {state for state, _ in found} == {State.FAILED}
 
 
 async def test_a_throttling_carrier_gets_everything_a_little_later_and_nothing_twice(store: Store) -> None:
     house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), throttle=40))
     async with house.open(window=30):
         await house.put(60)
-        for _ in range(1_000):
-            house.clock.advance(seconds=1)  # retries wait on the business clock
-            found = await house.tally()
-            if found == {(State.DELIVERED, ""): 60}:
-                break
-            await asyncio.sleep(0.02)
+        found = await house.settled(step_s=1)  # retries wait on the business clock
 
         assert found == {(State.DELIVERED, ""): 60}
         assert house.simulator.counters.throttled > 0
@@ -182,11 +184,7 @@ async def test_when_the_line_falls_what_was_on_the_way_is_in_doubt_and_the_rest_
     house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), drop_every=40, answer_ms=5))
     async with house.open(window=10):
         await house.put(100)
-        for _ in range(600):
-            found = await house.tally()
-            if not found.get((State.QUEUED, "")) and not found.get((State.SENT, "")):
-                break
-            await asyncio.sleep(0.02)
+        found = await house.settled()
 
         assert sum(found.values()) == 100
         assert house.simulator.counters.duplicates == 0
@@ -216,7 +214,8 @@ async def test_a_text_is_kept_thought_about_once_and_answered(house: House) -> N
     async def reply(tx: Tx, kept: Kept) -> None:
         queue = await outbox.ensure_queue(tx, house.ids, 1, "us", Lane.URGENT)
         message = Message(
-            house.ids.next(), 1, 0, 1, Purpose.REPLY, "", "us", "20655", kept.sender, "UTC", "hi", 1, 100, answers=kept.id
+            house.ids.next(), 1, 0, 1, Purpose.REPLY, "", "us", "20655", kept.sender, "UTC", "hi", 1, 100,
+            answers=kept.id,
         )  # fmt: skip
         await outbox.put(tx, [message], queue, house.clock.now_ms())
 

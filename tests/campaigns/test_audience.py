@@ -1,0 +1,152 @@
+"""Each member of an audience gets the right sender, the right words and the right hour, or one plain reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+
+from campaigns.audience import NO_CONSENT, NO_SENDER, Casting, Invitation, Member, due_at, lasts_ms
+from campaigns.business import Business
+from campaigns.gate import CAPPED, LEFT, Rule
+from campaigns.runs import ends_at
+from campaigns.settings import Campaign, Config, Send
+from gateway.clock import to_ms
+from gateway.values import LocalText
+from tests.conftest import Apply
+
+SEATTLE, SHANGHAI = "America/Los_Angeles", "Asia/Shanghai"
+HOUR = 3_600_000
+LINK = {"coupon.link": "LINK", "coupon.code": "CODE"}
+SPRING_DAY = to_ms(datetime(2027, 3, 20, 17, 0, tzinfo=UTC))  # 10:00 in Seattle
+
+
+def member(**values: object) -> Member:
+    known: dict[str, object] = {
+        "id": 1, "address": "+12065550199", "country": "US", "zone": SEATTLE, "language": "en", "first_name": "Maya",
+        "last_name": "Okafor", "city": "Seattle", "attributes": "{}", "stopped_at": None, "joined_at": 5,
+        "reached": None,
+    }  # fmt: skip
+    return Member(**(known | values))  # type: ignore[arg-type]
+
+
+def changed(business: Business, **changes: object) -> Campaign:
+    return business.config.campaigns["spring"].model_copy(update=changes)
+
+
+def invited(casting: Casting, who: Member, now: int) -> Invitation:
+    verdict = casting.decide(who, now)
+    assert isinstance(verdict, Invitation)
+    return verdict
+
+
+def said(business: Business, text: dict[str, str] | str, who: Member) -> tuple[str, int]:
+    words = LocalText({"": text} if isinstance(text, str) else text)
+    casting = Casting(business, changed(business, text=words))
+    return casting.words(invited(casting, who, business.clock.now_ms()), LINK)
+
+
+def test_who_has_left_gets_that_reason_before_any_other(business: Business) -> None:
+    casting = Casting(business, changed(business))
+    now = business.clock.now_ms()
+    full = Rule(business.config.programs["lantern_club"]).charge(None, now) * 2
+
+    assert casting.decide(member(stopped_at=1, joined_at=None, reached=full, country="FR"), now) == LEFT
+    assert casting.decide(member(joined_at=None, reached=full, country="FR"), now) == NO_CONSENT
+    assert casting.decide(member(reached=full, country="FR"), now) == CAPPED
+    assert casting.decide(member(country="FR"), now) == NO_SENDER
+
+
+def test_each_country_has_its_sender_with_its_price_and_words_around_the_text(business: Business) -> None:
+    casting = Casting(business, changed(business))
+    now = business.clock.now_ms()
+
+    here = invited(casting, member(), now)
+    there = invited(casting, member(country="CN", zone=SHANGHAI, language="zh"), now)
+
+    assert (here.sender.number, here.price) == ("20655", 7_900)
+    assert (there.sender.number, there.price) == ("10690555", 6_500)
+    assert casting.words(there, LINK)[0].startswith("【灯笼咖啡】")
+    assert casting.words(there, LINK)[0].endswith("拒收请回复R")
+
+
+def test_words_that_a_sender_adds_stand_once_when_the_text_has_them_already(business: Business) -> None:
+    text, _ = said(business, "【灯笼咖啡】你好，拒收请回复R", member(country="CN", zone=SHANGHAI, language="zh"))
+
+    assert text == "【灯笼咖啡】你好，拒收请回复R"
+
+
+async def test_of_two_senders_for_a_country_the_first_named_serves(apply: Apply, shipped_config: Config) -> None:
+    second = shipped_config.senders["shanghai"].model_copy(update={"countries": ("CN", "US")})
+    business = await apply(
+        shipped_config.model_copy(update={"senders": {**shipped_config.senders, "shanghai": second}})
+    )
+    now = business.clock.now_ms()
+
+    for order, number in ((("seattle", "shanghai"), "20655"), (("shanghai", "seattle"), "10690555")):
+        casting = Casting(business, changed(business, senders=order))
+        assert invited(casting, member(), now).sender.number == number
+
+
+@pytest.mark.parametrize(("language", "got"), [("zh", "您好"), ("en", "Hello"), ("fr", "Hello"), ("", "Hello")])
+def test_a_reader_of_another_language_gets_our_first(business: Business, language: str, got: str) -> None:
+    assert said(business, {"en": "Hello", "zh": "您好"}, member(language=language))[0] == got
+
+
+def test_what_is_not_known_of_a_person_is_left_empty_and_parts_are_those_of_their_own_text(business: Business) -> None:
+    template = "{{ first_name or 'friend' }} {{ city }} {{ favourite }}!"
+    known = member(attributes=orjson.dumps({"favourite": "latte"}).decode())
+
+    assert said(business, template, known) == ("Maya Seattle latte!", 1)
+    assert said(business, template, member(first_name="", city="")) == ("friend  !", 1)
+    assert said(business, "{{ first_name }}" + "x" * 155, member(first_name="Maya!"))[1] == 1
+    assert said(business, "{{ first_name }}" + "x" * 155, member(first_name="Maya!!"))[1] == 2
+    assert said(business, "{{ first_name }}" + "x" * 66, member(first_name="诗涵"))[1] == 1
+    assert said(business, "{{ first_name }}" + "x" * 66, member(first_name="诗涵马马马"))[1] == 2
+
+
+def test_at_once_is_now_within_the_hours_and_the_next_morning_outside_them(business: Business) -> None:
+    casting = Casting(business, changed(business))
+    now = business.clock.now_ms()  # 18:30 in Seattle, 2:30 in London
+
+    assert invited(casting, member(), now).due == now
+    assert invited(casting, member(zone="Europe/London"), now).due == now + int(6.5 * HOUR)
+
+
+def at(business: Business, timezone: str | None, within: timedelta | None = None) -> Campaign:
+    send = Send.model_validate({"at": "2027-03-20 10:00"}).model_copy(update={"timezone": timezone, "within": within})
+    return changed(business, send=send)
+
+
+def test_a_time_is_on_the_brands_clock_unless_it_says_otherwise(business: Business) -> None:
+    now = business.clock.now_ms()
+    for timezone, due in ((None, SPRING_DAY), (SHANGHAI, SPRING_DAY - 15 * HOUR)):
+        campaign = at(business, timezone)
+        casting = Casting(business, campaign)
+
+        assert due_at(campaign, SEATTLE, now) == due
+        assert ends_at(business, campaign, now) == due + 24 * HOUR
+        assert casting.ends_at(SHANGHAI, due + 24 * HOUR) == due + 24 * HOUR
+        assert invited(casting, member(), now).due == due  # 19:00 the day before is within Seattle's hours too
+
+
+def test_on_the_subscribers_clock_each_zone_has_its_own_ten_oclock_and_its_own_end(business: Business) -> None:
+    now = business.clock.now_ms()
+    campaign = at(business, "subscriber", timedelta(hours=6))
+    casting = Casting(business, campaign)
+    until = ends_at(business, campaign, now)
+    tens = {SEATTLE: SPRING_DAY, SHANGHAI: SPRING_DAY - 15 * HOUR, "Pacific/Honolulu": SPRING_DAY + 3 * HOUR}
+
+    for zone, ten in tens.items():
+        assert invited(casting, member(zone=zone), now).due == ten
+        assert casting.ends_at(zone, until) == ten + 6 * HOUR  # nobody's time is over before it has come
+    assert due_at(campaign, SEATTLE, now) <= min(tens.values())
+    assert until >= max(tens.values()) + 6 * HOUR
+
+
+def test_a_campaign_lasts_as_long_as_it_says_or_a_day(business: Business) -> None:
+    assert lasts_ms(at(business, None)) == 24 * HOUR
+    assert lasts_ms(at(business, None, timedelta(hours=6))) == 6 * HOUR
+    now = business.clock.now_ms()
+    assert ends_at(business, business.config.campaigns["spring"], now) == now + 6 * HOUR
