@@ -25,6 +25,7 @@ from gateway.messages import State
 from gateway.store import Tx
 
 ROOT = Path(__file__).parents[2]
+SEEDS = range(1, 21) if os.environ.get("CARILLON_TORTURE") else range(1, 2)  # make torture tries twenty
 
 CONFIG = """
 brand: {{name: Faults, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}

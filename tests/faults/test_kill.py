@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.messages import State
-from tests.faults.conftest import Gateway, Smsc
+from tests.faults.conftest import SEEDS, Gateway, Smsc
 
 Make = Callable[[int, int], Awaitable[Gateway]]
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_a_server_killed_twenty_times_skips_nobody_and_texts_nobody_twice(
     make_gateway: Make, smsc: Smsc, seed: int
 ) -> None:
@@ -52,7 +52,7 @@ async def moved(smsc: Smsc) -> bool:
     return len(smsc.submits()) > before
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_texts_that_come_in_while_the_server_dies_are_counted_once_and_answered_at_most_once(
     make_gateway: Make, smsc: Smsc, seed: int
 ) -> None:

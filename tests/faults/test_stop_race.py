@@ -7,10 +7,12 @@ import random
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from bench.stage import Stage, add_people
 from gateway.messages import State
 from gateway.store import Tx
-from tests.faults.conftest import free_port
+from tests.faults.conftest import SEEDS, free_port
 
 PEOPLE, STOPS = 10_000, 1_000
 CONFIG = """
@@ -44,8 +46,9 @@ async def watch(tx: Tx) -> None:
         tx._execute(statement)
 
 
-async def test_no_message_is_claimed_after_its_recipients_stop_was_committed(tmp_path: Path) -> None:
-    chance = random.Random(5)
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_no_message_is_claimed_after_its_recipients_stop_was_committed(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
     stopping = chance.sample(range(PEOPLE), STOPS)
     async with Stage.open(tmp_path, CONFIG.format(port=free_port())) as stage:
         await add_people(stage, PEOPLE)
