@@ -10,7 +10,7 @@ from typing import NamedTuple
 from campaigns import runs
 from campaigns.business import Business
 from campaigns.runs import Run, Waterfall
-from gateway.codecs.smpp import STATUSES
+from gateway.codecs.smpp import RECEIPT_WORDS, STATUSES
 from gateway.ids import first_at
 from gateway.messages import State
 from gateway.store import Store, Tx
@@ -45,6 +45,9 @@ def words_of(code: str) -> str:
     known = STATUSES.get(int(status[1], 16)) if status else None
     if known is not None:
         return known.words
+    word, _, network = code.partition(" ")
+    if word in RECEIPT_WORDS:
+        return RECEIPT_WORDS[word] + (f" (the network's code {network})" if network else "")
     return f"the carrier's code {code}" if code else ""
 
 

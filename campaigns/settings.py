@@ -190,7 +190,7 @@ class Campaign(Named):
         description="The senders; each person gets it from the one that serves their country.", min_length=1
     )
     send: Send = Field(Send(), description="When and how fast it leaves.")
-    budget: Money | None = Field(None, description="The campaign stops before it is passed, replies included.")
+    budget: Money | None = Field(None, description="What its texts may cost; whoever would exceed it is not texted, with that reason.")
     coupon: CouponName | None = Field(None, description="The coupon that {{ coupon.link }} and {{ coupon.code }} show.")
     text: LocalText = Field(description="What people read; {{ first_name or 'friend' }} puts in a field.")
     was: str | None = Field(None, description="The key that this campaign had before it was renamed.")

@@ -404,7 +404,14 @@ _WORDS: Final = {  # appendix B
     b"UNKNOWN": State.UNKNOWN,
     b"REJECTD": State.FAILED,
 }
-_NUMBERS: Final = dict(enumerate(_WORDS.values(), start=1))  # message_state counts the same words from 1 (5.2.28)
+_NUMBERS: Final = dict(enumerate(_WORDS, start=1))  # message_state counts the same words from 1 (5.2.28)
+RECEIPT_WORDS: Final = {  # what they mean to people
+    "EXPIRED": "the phone could not be reached in time",
+    "DELETED": "the carrier deleted it",
+    "UNDELIV": "it could not be delivered to the phone",
+    "UNKNOWN": "the carrier does not know what became of it",
+    "REJECTD": "the carrier rejected it after taking it",
+}
 _USUAL: Final = re.compile(  # most carriers write just this; one match takes half a microsecond
     rb"id:([^\s:]+) sub:\d+ dlvrd:\d+ submit date:\d+ done date:\d+ stat:([A-Z]+) err:([^\s:]+)"
 )
@@ -413,7 +420,10 @@ _LETTERS: Final = re.compile("[0-9A-Fa-f]{1,16}")
 
 
 class Reading(NamedTuple):
-    """What a receipt says: the message by all spellings of its id, what became of it, the network's code."""
+    """What a receipt says: the message's ids, what became of it, the network's code.
+
+    Where it was not delivered the code begins with the receipt's own word: `UNDELIV 001`.
+    """
 
     ids: tuple[str, ...]
     state: State
@@ -433,14 +443,16 @@ def read_receipt(message: ShortMessage) -> Reading:
     stands; see `spellings` for how else the answer may have written it.
     """
     ident, word, code = _receipt_text(message)
-    state = _WORDS.get(word, State.SENT)
     ids = [ident] if ident else []
     if message.options:
-        state, code = _receipt_options(message.options, state, code)
+        word, code = _receipt_options(message.options, word, code)
         told = message.options.get(RECEIPTED_MESSAGE_ID, b"").partition(b"\0")[0].decode("latin-1")
         ids = list(dict.fromkeys((told, *ids))) if told else ids
+    state = _WORDS.get(word, State.SENT)
     if message.esm_class & _KIND == _NOT_YET:
         state = State.SENT
+    if state is not State.DELIVERED and state is not State.SENT:
+        code = f"{word.decode('latin-1')} {code}".rstrip()
     return Reading(tuple(ids), state, code)
 
 
@@ -460,14 +472,14 @@ def _receipt_text(message: ShortMessage) -> tuple[str, bytes, str]:
     return ident.decode("latin-1"), word.upper(), code.decode("latin-1")
 
 
-def _receipt_options(found: Mapping[int, bytes], state: State, code: str) -> tuple[State, str]:
+def _receipt_options(found: Mapping[int, bytes], word: bytes, code: str) -> tuple[bytes, str]:
     number = found.get(MESSAGE_STATE, b"")
     network = found.get(NETWORK_ERROR_CODE, b"")
     if len(number) == 1:
-        state = _NUMBERS.get(number[0], State.SENT)
+        word = _NUMBERS.get(number[0], b"")
     if len(network) == 3:  # one octet for the kind of network, two for its error (5.3.2.31)
         code = f"{int.from_bytes(network[1:], 'big'):03d}"
-    return state, code
+    return word, code
 
 
 def spellings(ident: str) -> tuple[str, ...]:

@@ -29,7 +29,10 @@ def test_every_status_of_the_standard_has_words() -> None:
     [
         pytest.param("left", "have left", id="one of ours"),
         pytest.param("0x400 ", "the carrier's code 0x400 ", id="a carrier's own status"),
-        pytest.param("034", "the carrier's code 034", id="a code of a receipt"),
+        pytest.param("034", "the carrier's code 034", id="a bare code"),
+        pytest.param(
+            "UNDELIV 034", "it could not be delivered to the phone (the network's code 034)", id="a receipt's word"
+        ),
         pytest.param("", "", id="nothing to say"),
     ],
 )

@@ -397,10 +397,10 @@ RECEIPTS = {
         "id:2E179B310EDE971B2760C72B7F026E1B submit date:20110314181534 done date:20110314181741 stat:DELIVRD err:0",
         ("2E179B310EDE971B2760C72B7F026E1B", State.DELIVERED, "0"),
     ),
-    "lower case and a space": ("id: 77 stat:undeliv err:5", ("77", State.FAILED, "5")),
+    "lower case and a space": ("id: 77 stat:undeliv err:5", ("77", State.FAILED, "UNDELIV 5")),
     "words of the subscriber": (
         "id:9 stat:REJECTD err:7 text:id:1 stat:DELIVRD err:0",
-        ("9", State.FAILED, "7"),
+        ("9", State.FAILED, "REJECTD 7"),
     ),
 }
 
@@ -455,7 +455,7 @@ def test_an_id_that_is_hex_in_one_place_and_decimal_in_another_is_offered_in_bot
 def test_an_unreadable_option_leaves_the_text_alone() -> None:
     message = receipt("id:5 stat:UNDELIV err:001", ident=b"\0", state=b"\x02\x02", code=b"\x2a")
 
-    assert smpp.read_receipt(message) == (("5",), State.FAILED, "001")
+    assert smpp.read_receipt(message) == (("5",), State.FAILED, "UNDELIV 001")
 
 
 def test_a_notice_on_the_way_ends_nothing() -> None:

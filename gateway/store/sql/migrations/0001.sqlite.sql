@@ -51,16 +51,16 @@ CREATE TABLE person (
 CREATE UNIQUE INDEX person_by_address ON person (brand_id, address);
 
 CREATE TABLE person_tag (
-  brand_id INTEGER NOT NULL,
   person   INTEGER NOT NULL,
   tag      TEXT    NOT NULL,
+  brand_id INTEGER NOT NULL,
   PRIMARY KEY (person, tag)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE consent (                   -- who says yes to what at this moment; the ledger says how it came
-  brand_id INTEGER NOT NULL,
   person   INTEGER NOT NULL,
   program  TEXT    NOT NULL,
+  brand_id INTEGER NOT NULL,
   since    INTEGER NOT NULL,
   PRIMARY KEY (person, program)
 ) STRICT, WITHOUT ROWID;
@@ -321,9 +321,9 @@ CREATE TABLE piece (                     -- pieces of a long text that is not co
 CREATE TABLE seen (                      -- what the carrier has brought, so that a repeat has one effect
   channel  TEXT    NOT NULL,
   mark     TEXT    NOT NULL,             -- the carrier's id, or a fingerprint where it gives none
-  brand_id INTEGER NOT NULL,
   line     INTEGER NOT NULL,             -- the connection that brought it
   at       INTEGER NOT NULL,
+  brand_id INTEGER NOT NULL,
   PRIMARY KEY (channel, mark, line, at)
 ) STRICT, WITHOUT ROWID;
 
