@@ -13,9 +13,9 @@ HERE = Path(__file__).parent
 PYTHON = HERE / ".venv" / "bin" / "python"
 
 if __name__ == "__main__":
-    if None in map(importlib.util.find_spec, ("click", "pydantic", "aiohttp")):
-        if not PYTHON.exists() or Path(sys.prefix) == PYTHON.parents[1]:
-            sys.exit("the libraries are not installed: make setup")
+    if not PYTHON.exists() and importlib.util.find_spec("click") is None:
+        sys.exit("the libraries are not installed: make setup")
+    if PYTHON.exists() and Path(sys.prefix) != PYTHON.parents[1]:
         os.execv(PYTHON, [str(PYTHON), *sys.argv])  # noqa: S606  the same command with the project's own Python
     from handlers.console.commands import main
 
@@ -173,7 +173,10 @@ DRAIN_S = 2.0
 async def _write_clock(app: App) -> None:
     while True:
         await asyncio.sleep(CLOCK_S)
-        await app.store.write_bulk(keep_clock, app.clock)
+        try:
+            await app.store.write_bulk(keep_clock, app.clock)
+        except Exception:  # a full disk, say: the whole house must not fall for it
+            log.exception("the time could not be written down")
 
 
 def simulator_of(config: Config, clock: Clock) -> Simulator:
@@ -186,6 +189,7 @@ def simulator_of(config: Config, clock: Clock) -> Simulator:
         lose=settings.lose,
         reject=settings.reject,
         throttle=int(settings.throttle.per_s) if settings.throttle else 0,
+        drop_every=settings.drop_every,
     )
     numbers = {sender.number: sender.channel[:15] for sender in config.senders.values()}
     return Simulator(rules, numbers=numbers, now_ms=clock.now_ms, seed=settings.seed)

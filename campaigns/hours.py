@@ -13,19 +13,20 @@ from gateway.values import Hours
 class OpenHours:
     """The window that is open now or opens next, remembered per zone until it closes.
 
-    Asked for every message at the claim, so an answer from memory costs one look-up.
+    Asked for every message at the claim, so an answer from memory costs one look-up. It is looked up anew when the
+    clock has been put back, or a window of some far day would stand in the way.
     """
 
     def __init__(self, hours: Hours) -> None:
         self.hours = hours
-        self._windows: dict[str, tuple[int, int]] = {}
+        self._windows: dict[str, tuple[int, int, int]] = {}  # when it was asked for, its begin, its end
 
     def opens(self, zone: str, now: int) -> int:
         """When a text may leave to this zone: `now` itself, or the next opening. Milliseconds since 1970."""
         window = self._windows.get(zone)
-        if window is None or now >= window[1]:
-            window = self._windows[zone] = next_window(self.hours, zone, now)
-        return max(now, window[0])
+        if window is None or not window[0] <= now < window[2]:
+            window = self._windows[zone] = (now, *next_window(self.hours, zone, now))
+        return max(now, window[1])
 
 
 def next_window(hours: Hours, zone: str, now: int) -> tuple[int, int]:

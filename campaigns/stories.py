@@ -15,7 +15,7 @@ from gateway.store import Tx
 from gateway.store.conditions import All
 
 ORDER = ("text", "consent", "vote", "coupon", "refusal", "message", "receipt")  # of what happened at one moment
-SOON_MS = 60_000  # a code that was given so shortly after a text was given for it
+SOON_MS = 60_000  # what a text brought about stands so shortly after it
 MOST_WORDS = 80  # characters of a text of ours that a line of the story quotes
 
 
@@ -41,7 +41,7 @@ async def chapters(tx: Tx, business: Business, person: Person) -> list[Chapter]:
     told = [
         *texts,
         *await _texts_out(tx, business, person),
-        *await _consent(tx, person),
+        *await _consent(tx, person, texts),
         *await _votes(tx, business, person),
         *await _coupons(tx, business, person, texts),
         *await _refusals(tx, person),
@@ -64,7 +64,8 @@ async def _texts_out(tx: Tx, business: Business, person: Person) -> list[Chapter
     for id_, run, _, _, sender, text, parts, state, code, settled_at, answers in await tx.rows(
         "messages_to_person", person=person.id
     ):
-        what = names.get(run) or ("reply" if answers else "text")
+        # What belongs to no campaign's run and answers nothing is what our own phones get first.
+        what = names.get(run) or ("reply" if answers else "test copy")
         short = text if len(text) <= MOST_WORDS else f"{text[: MOST_WORDS - 1]}…"
         said = f'{what} from {sender}, {parts} {"part" if parts == 1 else "parts"}: "{short}": {_fate(state, code)}'
         told.append(Chapter(moment(id_), "message", said))
@@ -78,10 +79,17 @@ def _fate(state: int, code: str) -> str:
     return f"{word}, {why}" if why and state != State.DELIVERED else word
 
 
-async def _consent(tx: Tx, person: Person) -> list[Chapter]:
-    """Changes of consent. What was shown is kept by version; here its first words suffice."""
+def _is_told(texts: list[Chapter], words: str, at: int) -> bool:
+    """Whether a text of theirs just then tells these words already."""
+    return any(words in text.words and abs(text.at - at) < SOON_MS for text in texts)
+
+
+async def _consent(tx: Tx, person: Person, texts: list[Chapter]) -> list[Chapter]:
+    """Changes of consent with what was shown; a STOP stands with its text."""
     told = []
     for program, change, at, source, words, wording, _ in await tx.rows("ledger_of_person", person=person.id):
+        if change == "left" and _is_told(texts, f'left by {source} "{words}"', at):
+            continue
         said = f"{change} {program or 'everything'} by {source}"
         said += f' "{words}"' if words else ""
         said += f' (was shown: "{wording}")' if wording and change == "joined" else ""
@@ -107,7 +115,7 @@ async def _coupons(tx: Tx, business: Business, person: Person, texts: list[Chapt
     languages = business.config.brand.languages
     for code, coupon, _, given_at, expires_at, _, _, _ in await tx.rows("coupon_of_person", person=person.id):
         shown = coupons.shown(code)
-        if not any(shown in text.words and abs(text.at - given_at) < SOON_MS for text in texts):
+        if not _is_told(texts, f"{coupon} {shown} given", given_at):
             told.append(Chapter(given_at, "coupon", f"{coupon} {shown} given"))
         for change, at, place, till, door, reason in await tx.rows("redemption_of_code", code=code):
             where = business.config.places.get(place)

@@ -191,7 +191,8 @@ class Dispatcher:
             flying[claimed.outbound.id] = Flight(
                 queue, claimed, (1 << claimed.parts) - 1 if missing == ALL_PARTS else missing
             )
-        untouched = self.channel.send([claimed.outbound for claimed in batch])
+        outbounds = [claimed.outbound for claimed in batch]
+        untouched = outbounds if self.trouble else self.channel.send(outbounds)  # trouble came during the claim
         released = [flying.pop(outbound.id) for outbound in untouched]
         gone = {id(flight.claimed) for flight in released}
         parts = sum(
@@ -224,13 +225,13 @@ class Dispatcher:
         """Take the carrier's answers. Called by the channel; returns at once."""
         now = self._clock.now_ms()
         flying, events, brand, name = self._flying, self._settlement.events, self._brand, self.name
-        learn, landed = self._journal.learn, self._settlement.landed
+        learn, landed, epochs = self._journal.learn, self._settlement.landed, self._settlement.epochs
         for answer in answers:
             flight = flying.get(answer.message)
             if flight is None or flight.claimed.outbound.attempt != answer.attempt:
                 continue
             claimed, part = flight.claimed, answer.part
-            flight.open &= ~(1 << part)
+            flight.open = flight.open & ~(1 << part) if part >= 0 else 0
             if answer.failure is None and not answer.in_doubt:
                 ref = ref_of(name, answer.carrier_id)
                 learn(ref, Leg(claimed.run, answer.message, part, claimed.parts))
@@ -244,6 +245,7 @@ class Dispatcher:
                     self._try_again(flight, now)
                 else:
                     landed.append((flight.queue.id, answer.message))
+                    epochs[flight.queue.id] = flight.queue.epoch
         self._settle()
         self._wake.set()
 
@@ -270,7 +272,7 @@ class Dispatcher:
         flight.failed = True
         self.counters.refused_parts += 1
         self._event(claimed, part, State.FAILED, failure.code, now)
-        if claimed.parts == 1:
+        if claimed.parts == 1 or part < 0:
             self._uncharge(claimed)
 
     def _hold(self, failure: Failure) -> None:
@@ -293,6 +295,7 @@ class Dispatcher:
         id_ = claimed.outbound.id
         crashes = claimed.crashes + flight.doubted
         self._settlement.landed.append((flight.queue.id, id_))
+        self._settlement.epochs[flight.queue.id] = flight.queue.epoch
         self._settlement.again.append(
             (flight.queue.id, due, id_, self._brand, claimed.person, attempt, missing, crashes)
         )

@@ -14,7 +14,7 @@ from gateway.channels.base import Channel, Upward
 from gateway.clock import Clock
 from gateway.dispatcher import Dispatcher, Queue
 from gateway.errors import Failure
-from gateway.ids import Ids
+from gateway.ids import Ids, first_at
 from gateway.inbox import Answer, Inbox, Recognise
 from gateway.journal import REF_MS, Journal
 from gateway.messages import Lane, State
@@ -31,6 +31,7 @@ ALIVE_S = 5.0
 SEEN_MS = 7 * 86_400_000
 GRACE_MS = 6 * 3_600_000  # how long after a message's life its receipt is waited for
 OVERDUE = 1_000  # messages whose fate is given up on in one transaction
+OLD = 2_000  # what is forgotten in one transaction
 
 
 class Gateway:
@@ -100,18 +101,20 @@ class Gateway:
 
     async def adopt(self, owner: str) -> None:
         """Own every queue that is there and not ours yet."""
-        for queue in await self._store.write(self._adopt, owner):
+        # Looked up here and not in the writing thread: meanwhile dispatchers move their queues about.
+        owned = {queue.id for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
+        for queue in await self._store.write(self._adopt, owner, owned):
             dispatcher = self.dispatchers.get(queue[0])
             if dispatcher is not None:
                 dispatcher.queues.append(queue[1])
         self.wake()
 
-    async def _adopt(self, tx: Tx, owner: str) -> list[tuple[str, Queue]]:
-        owned = {queue.id for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
+    async def _adopt(self, tx: Tx, owner: str, owned: set[int]) -> list[tuple[str, Queue]]:
+        """Also of channels that are no longer in the file: what a crash left there in the air ends as a doubt."""
         now = self._clock.now_ms()
         adopted = []
         for id_, channel, lane, run, _, rate, _ in await tx.rows("queue_list", brand=self._brand):
-            if id_ in owned or channel not in self.dispatchers:
+            if id_ in owned:
                 continue
             epoch = await outbox.take_over(tx, brand=self._brand, queue=id_, owner=owner, now=now)
             adopted.append((channel, Queue(id_, Lane(lane), run, epoch, Pace(rate, time.monotonic()))))
@@ -173,12 +176,12 @@ class Gateway:
         """Note which lines live, so that a repeat after a crash can be told from a new text."""
         while True:
             await asyncio.sleep(ALIVE_S)
-            await self._store.write_bulk(self._note_lines)
-
-    async def _note_lines(self, tx: Tx) -> None:
-        now = self._clock.now_ms()
-        rows = [(name, line, self._brand, now) for name, each in self.channels.items() for line in each.alive()]
-        await tx.many("line_alive", rows)
+            now = self._clock.now_ms()
+            rows = [(name, line, self._brand, now) for name, each in self.channels.items() for line in each.alive()]
+            try:
+                await self._store.write_bulk(_note_lines, rows)
+            except Exception:  # a full disk, say: nothing may end for want of a note
+                log.exception("the lines that live could not be noted")
 
     # --- housekeeping, now and then
 
@@ -191,7 +194,8 @@ class Gateway:
             await self.fold()  # or the same messages would be found again
         if await self._store.write_bulk(self.inbox.complete_stale, now):
             self.inbox.think()
-        await self._store.write_bulk(self._forget_old, now)
+        while await self._store.write_bulk(self._forget_old, now) >= OLD:
+            pass
 
     async def _give_up(self, tx: Tx, now: int) -> int:
         """Messages without a receipt by the end of their life and the grace are unknown for good."""
@@ -199,7 +203,9 @@ class Gateway:
         before = now - GRACE_MS
         for state in (State.SENT, State.IN_DOUBT):
             room = OVERDUE - len(events)
-            rows = await tx.rows("state_overdue", state=int(state), before=before, limit=room)
+            rows = await tx.rows(
+                "state_overdue", state=int(state), made_before=first_at(before), before=before, limit=room
+            )
             events += [
                 (self._brand, run, message, -1, parts, State.UNKNOWN, now, "no receipt", "")
                 for message, run, parts in rows
@@ -207,7 +213,12 @@ class Gateway:
         await tx.many("event_insert", events)
         return len(events)
 
-    async def _forget_old(self, tx: Tx, now: int) -> None:
-        await tx.run("seen_expire", before=now - SEEN_MS)
+    async def _forget_old(self, tx: Tx, now: int) -> int:
+        """A bounded number of each; the greatest number of any."""
         await tx.run("line_expire", before=now - SEEN_MS)
-        await tx.run("ref_expire", before=now - REF_MS)
+        seen = await tx.run("seen_expire", before=now - SEEN_MS, limit=OLD)
+        return max(seen, await tx.run("ref_expire", before=now - REF_MS, limit=OLD))
+
+
+async def _note_lines(tx: Tx, rows: Iterable[tuple[object, ...]]) -> None:
+    await tx.many("line_alive", rows)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from gateway.channels.base import Channel
 from gateway.clock import Clock
 from gateway.codecs import parts
+from gateway.errors import StoreError
 from gateway.ids import Ids
 from gateway.journal import Arrived, Journal
 from gateway.messages import Inbound, Receipt
@@ -147,6 +148,8 @@ class Inbox:
         try:
             person, intent = await tx.attempt(self._recognise, channel, text, now)
             thought, outcome = WAITING, ""
+        except StoreError:  # no fault of the text: the carrier is told to bring it again
+            raise
         except Exception as error:  # one text must not keep the others from being kept
             log.exception("a text could not be recognised")
             person, intent, thought, outcome = 0, "", FAILED, f"not understood by the program: {error!r}"
@@ -232,6 +235,8 @@ class Inbox:
             try:
                 outcome = await tx.attempt(self._answer, kept)
                 mark = DONE
+            except StoreError:  # no fault of the text: it is thought about again
+                raise
             except Exception as error:
                 log.exception("a text could not be answered", extra={"inbound": kept.id})
                 outcome, mark = f"the program failed: {error!r}", FAILED

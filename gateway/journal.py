@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.ids import moment
 from gateway.messages import Receipt, State
 from gateway.store import Tx
 
 FOLD_EVENTS = 2_000  # in one transaction: about 10 ms
 KEEP_LEGS = 50_000  # parts that wait for a receipt in memory before their carrier id is written to `ref`
+KEEP_EVENTS = 200_000  # how far back the oldest of them may stand: a start reads no more than that again
 DOUBT_REST_MS = 10_000  # how long a receipt waits for its answer before it may settle a doubt
+DOUBT_LOOK_MS = 2_000  # how often receipts are held against the doubts
 PARKED_MS = 72 * 3_600_000
+PARKED_MOST = 100_000  # a carrier that sends us another's receipts must not fill our memory: the oldest go
 REF_MS = 8 * 86_400_000
 
 
@@ -65,8 +69,8 @@ class Merged:
 
 
 def ref_of(channel: str, carrier_id: str) -> str:
-    """How a carrier's id is kept: two carriers may use the same one."""
-    return f"{channel}:{carrier_id}"
+    """How a carrier's id is kept: two carriers may use the same one. Empty where it gave none, which names nothing."""
+    return f"{channel}:{carrier_id}" if carrier_id else ""
 
 
 def fit_of(channel: str, sender: str, recipient: str) -> str:
@@ -97,7 +101,8 @@ class Journal:
 
     def learn(self, ref: str, leg: Leg) -> None:
         """Remember which part a carrier's id names, at once when the answer comes."""
-        self._recent[ref] = leg
+        if ref:
+            self._recent[ref] = leg
 
     def release(self, refs: list[str]) -> None:
         """Forget ids that the fold has settled or written to the table."""
@@ -130,7 +135,7 @@ class Journal:
             refs = [ref_of(each.channel, id_) for each in arrived.unmatched for id_ in each.receipt.spellings]
             known = {ref: Leg(*leg) for ref, *leg in await tx.rows("ref_get", refs=refs)}
             for channel, receipt, at, guess in arrived.unmatched:
-                first, *others = (ref_of(channel, id_) for id_ in receipt.spellings or ("",))
+                first, *others = [ref_of(channel, id_) for id_ in receipt.spellings] or [""]
                 fit = fit_of(channel, receipt.sender, receipt.recipient)
                 leg = known.get(first)
                 if leg is None:
@@ -205,14 +210,61 @@ class Waiting(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A receipt that fits no message yet."""
+    """A receipt that fits no message yet; `refs` are its ids in every spelling, the surest first."""
 
     n: int
-    refs: str  # JSON
+    refs: list[str]
     fit: str
     state: int
     code: str
     at: int
+
+    @classmethod
+    def read(cls, n: int, refs: str, fit: str, state: int, code: str, at: int) -> Parked:
+        """One row; `refs` is JSON."""
+        return cls(n, orjson.loads(refs), fit, state, code, at)
+
+
+class Shelf:
+    """The parked receipts, oldest first, found by any of their ids and by what they fit.
+
+    So a fold costs by what is new and not by how many wait.
+    """
+
+    def __init__(self) -> None:
+        self.receipts: dict[int, Parked] = {}
+        self.by_ref: dict[str, list[int]] = {}
+        self.by_fit: dict[str, list[int]] = {}
+
+    @property
+    def last(self) -> int:
+        """The greatest number here. Numbers of receipts that were taken away may be used again, always above this."""
+        return next(reversed(self.receipts), 0)
+
+    def put(self, parked: Parked) -> None:
+        """Add a receipt."""
+        self.receipts[parked.n] = parked
+        for ref in filter(None, parked.refs):
+            self.by_ref.setdefault(ref, []).append(parked.n)
+        self.by_fit.setdefault(parked.fit, []).append(parked.n)
+
+    def take(self, n: int) -> None:
+        """Remove a receipt."""
+        parked = self.receipts.pop(n)
+        for index, keys in ((self.by_ref, filter(None, parked.refs)), (self.by_fit, [parked.fit])):
+            for key in keys:
+                index[key].remove(n)
+                if not index[key]:
+                    del index[key]
+
+    def outworn(self, now: int) -> list[int]:
+        """Those that have waited for too long, or are too many."""
+        found: list[int] = []
+        for n, parked in self.receipts.items():
+            if parked.at >= now - PARKED_MS and len(self.receipts) - len(found) <= PARKED_MOST:
+                break
+            found.append(n)
+        return found
 
 
 class Fold:
@@ -223,8 +275,9 @@ class Fold:
         self.cursor = cursor
         self.legs: dict[str, Waiting] = {}  # by ref, oldest first
         self._ref_of: dict[tuple[int, int], str] = {}  # by message and part
-        self._parked: dict[int, Parked] = {}
-        self._parked_seen = 0
+        self._parked = Shelf()
+        self._named: list[str] = []  # ids of parked receipts that the last batch of events has named
+        self._doubts_at = 0  # when receipts were last held against doubts
 
     @classmethod
     async def load(cls, tx: Tx, brand: int) -> Fold:
@@ -237,11 +290,16 @@ class Fold:
     def _follow(self, events: list[tuple[Any, ...]]) -> list[str]:
         """Keep track of which carrier ids still matter; returns those that do not. After delivered nothing changes."""
         released: list[str] = []
-        legs, ref_of_part = self.legs, self._ref_of
+        legs, ref_of_part, parked = self.legs, self._ref_of, self._parked.by_ref
         for n, run, message, part, parts, state, at, _, ref in events:
             if ref:
+                before = legs.pop(ref, None)
+                if before is not None:  # a carrier that gives one id to two parts: the later one has it
+                    ref_of_part.pop((before.leg.message, before.leg.part), None)
                 legs[ref] = Waiting(n, Leg(run, message, part, parts), at)
                 ref_of_part[message, part] = ref
+                if ref in parked:
+                    self._named.append(ref)
             elif state == State.DELIVERED and (message, part) in ref_of_part:
                 gone = ref_of_part.pop((message, part))
                 legs.pop(gone, None)
@@ -293,10 +351,16 @@ class Fold:
         await tx.many("tally_add", [(run, state, why, brand, n) for (run, state, why), n in moved.items() if n])
 
     async def _write_refs(self, tx: Tx, released: list[str]) -> None:
-        """When memory is full, the older half goes to the table, in the order of the key."""
-        if len(self.legs) <= KEEP_LEGS:
+        """When memory is full or reaches too far back, the older half goes to the table, in the order of the key."""
+        first = next(iter(self.legs.values()), None)
+        if first is None or (len(self.legs) <= KEEP_LEGS and first.n > self.cursor - KEEP_EVENTS):
             return
-        oldest = list(self.legs.items())[: len(self.legs) - KEEP_LEGS // 2]
+        spare = len(self.legs) - KEEP_LEGS // 2
+        oldest = [
+            (ref, waiting)
+            for place, (ref, waiting) in enumerate(self.legs.items())
+            if place < spare or waiting.n <= self.cursor - KEEP_EVENTS // 2
+        ]
         await tx.many("ref_put", sorted((ref, self.brand, *waiting.leg, waiting.at) for ref, waiting in oldest))
         for ref, waiting in oldest:
             del self.legs[ref]
@@ -305,42 +369,49 @@ class Fold:
 
     async def _unpark(self, tx: Tx, now: int) -> None:
         """Give parked receipts their message: the answer has come by now, or exactly one doubt fits."""
-        for parked in await tx.all(Parked, "parked_after", n=self._parked_seen):
-            self._parked[parked.n] = parked
-            self._parked_seen = parked.n
-        if not self._parked:
+        shelf = self._parked
+        tried = {n for ref in self._named for n in shelf.by_ref.get(ref, ())}
+        self._named.clear()
+        for parked in await tx.all(Parked.read, "parked_after", n=shelf.last):
+            shelf.put(parked)
+            tried.add(parked.n)
+        if not shelf.receipts:
             return
         found: dict[int, Leg] = {}
-        for n, parked in self._parked.items():
-            first, *others = orjson.loads(parked.refs)
-            if first in self.legs:
-                found[n] = self.legs[first].leg
-                continue
-            guess = next((self.legs[ref].leg for ref in others if ref in self.legs), None)
-            if guess is not None and await fits(tx, guess, parked.fit):
-                found[n] = guess
-        rested = [p for n, p in self._parked.items() if n not in found and p.at < now - DOUBT_REST_MS]
-        if rested:
-            found |= await self._settle_doubts(tx, rested)
-        for n, leg in found.items():
-            parked = self._parked[n]
-            await tx.many("event_insert", [(self.brand, *leg, parked.state, parked.at, parked.code, "")])
-        gone = [*found, *(n for n, parked in self._parked.items() if parked.at < now - PARKED_MS)]
+        for n in sorted(tried):
+            leg = await self._leg_of(tx, shelf.receipts[n])
+            if leg is not None:
+                found[n] = leg
+        if not self._doubts_at <= now < self._doubts_at + DOUBT_LOOK_MS:
+            self._doubts_at = now
+            await self._settle_doubts(tx, now, found)
+        events = [(shelf.receipts[n], leg) for n, leg in found.items()]
+        await tx.many("event_insert", [(self.brand, *leg, one.state, one.at, one.code, "") for one, leg in events])
+        gone = found.keys() | shelf.outworn(now)
         await tx.many("parked_delete", [(n,) for n in gone])
         for n in gone:
-            self._parked.pop(n, None)
+            shelf.take(n)
 
-    async def _settle_doubts(self, tx: Tx, rested: list[Parked]) -> dict[int, Leg]:
-        """An unknown receipt settles a doubt only if exactly one doubtful message fits it."""
-        doubts: dict[str, list[Leg]] = {}
-        for message, run, parts, channel, sender, address in await tx.rows("doubts_fitting"):
-            doubts.setdefault(fit_of(channel, sender, address), []).append(Leg(run, message, 0, parts))
-        found: dict[int, Leg] = {}
-        used: Counter[int] = Counter()
-        for parked in rested:
-            fitting = doubts.get(parked.fit, [])
-            if len(fitting) == 1 and used[fitting[0].message] < fitting[0].parts:
-                leg = fitting[0]
-                found[parked.n] = leg._replace(part=used[leg.message])
-                used[leg.message] += 1
-        return found
+    async def _leg_of(self, tx: Tx, parked: Parked) -> Leg | None:
+        """The part that a parked receipt names."""
+        first, *others = parked.refs
+        if first in self.legs:
+            return self.legs[first].leg
+        guess = next((self.legs[ref].leg for ref in others if ref in self.legs), None)
+        return guess if guess is not None and await fits(tx, guess, parked.fit) else None
+
+    async def _settle_doubts(self, tx: Tx, now: int, found: dict[int, Leg]) -> None:
+        """An unknown receipt settles a doubt only if exactly one doubtful message fits it, and no later one."""
+        doubts: dict[str, list[tuple[Leg, int]]] = {}
+        for message, run, parts, delivered, *route in await tx.rows("doubts_fitting"):
+            doubts.setdefault(fit_of(*route), []).append((Leg(run, message, 0, parts), delivered))
+        for fit, fitting in doubts.items():
+            if len(fitting) > 1:
+                continue
+            leg, delivered = fitting[0]
+            open_parts = (part for part in range(leg.parts) if not delivered >> part & 1)
+            for n in self._parked.by_fit.get(fit, ()):
+                parked = self._parked.receipts[n]
+                is_about = moment(leg.message) <= parked.at < now - DOUBT_REST_MS and parked.state != State.SENT
+                if n not in found and is_about and (part := next(open_parts, None)) is not None:
+                    found[n] = leg._replace(part=part)

@@ -17,9 +17,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 
 
 def set_up(stream: TextIO, level: int = logging.INFO) -> None:
-    """Send every log record to `stream`: in lines for a person where that is a terminal, else as JSON."""
+    """Send log records to `stream`: to a terminal what a person should know, in lines; else every one, as JSON."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Lines() if stream.isatty() else Json())
+    if stream.isatty():
+        handler.addFilter(Calm())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("apscheduler", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -35,6 +37,23 @@ def safe(value: object) -> Any:
     if isinstance(value, bool | int | float) or value is None:
         return value
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", masked(str(value)))
+
+
+class Calm(logging.Filter):
+    """Lets ordinary life pass in silence: warnings, and then the next word of whoever warned, which may be all clear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._warned: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        if record.levelno >= logging.WARNING:
+            self._warned.add(record.name)
+            return True
+        was_troubled = record.name in self._warned
+        self._warned.discard(record.name)
+        return was_troubled
 
 
 class Json(logging.Formatter):
@@ -57,7 +76,10 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line, what failed below it."""
         at = datetime.fromtimestamp(record.created).astimezone()
-        line = f"  {at:%H:%M:%S} {record.levelname.lower():<8} {safe(record.getMessage())}"
+        more = ", ".join(f"{name} {safe(value)}" for name, value in vars(record).items() if name not in PLAIN and value)
+        line = (
+            f"  {at:%H:%M:%S} {record.levelname.lower():<8} {safe(record.getMessage())}{f' ({more})' if more else ''}"
+        )
         if record.exc_info:
             line += "\n" + masked("".join(traceback.format_exception(*record.exc_info))).rstrip()
         return line

@@ -76,7 +76,7 @@ class Answer(NamedTuple):
 
     message: int
     attempt: int
-    part: int  # counted from 0
+    part: int  # counted from 0; -1 = the whole message, of which nothing was written
     parts: int
     carrier_id: str = ""
     failure: Failure | None = None

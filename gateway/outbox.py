@@ -107,13 +107,20 @@ class Settlement:
     """What became of claimed messages, gathered for one transaction.
 
     `events`, `landed`, `again` and `uncharge` are rows in the order of event_insert, flight_delete,
-    outbox_insert, and (person, program, brand, charged at) of caps to be given back.
+    outbox_insert, and (person, program, brand, charged at) of caps to be given back. `epochs` are those at which
+    the queues were claimed from.
     """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
     landed: list[tuple[int, int]] = field(default_factory=list)
     again: list[tuple[object, ...]] = field(default_factory=list)
     uncharge: list[tuple[int, str, int, int]] = field(default_factory=list)
+    epochs: dict[int, int] = field(default_factory=dict)
+
+    def leave_out(self, queues: set[int]) -> Settlement:
+        """Without what only the owner of these queues may do. What the carrier said is true whoever owns them."""
+        landed = [row for row in self.landed if row[0] not in queues]
+        return Settlement(self.events, landed, [row for row in self.again if row[0] not in queues])
 
 
 async def ensure_queue(tx: Tx, ids: Ids, brand: int, channel: str, lane: Lane, *, run: int = 0, rate: float = 0) -> int:
@@ -213,7 +220,13 @@ EXPIRED = "expired"  # the gate's reason for what waited too long
 
 
 async def settle(tx: Tx, settlement: Settlement) -> None:
-    """Record what became of claimed messages."""
+    """Record what became of claimed messages.
+
+    Another owner of a queue has decided about its flights: only the answers to them are recorded then.
+    """
+    lost = {queue for queue, epoch in settlement.epochs.items() if await tx.value("queue_state", queue=queue) != epoch}
+    if lost:
+        settlement = settlement.leave_out(lost)
     if settlement.events:
         await tx.many("event_insert", settlement.events)
     if settlement.landed:

@@ -103,7 +103,7 @@ class Crowd:
     async def _do(self, intention: Intention) -> bool:
         business, number = self._app.business, intention.number
         person = await self._app.store.read(_still_ours, business, number, self._texted[number])
-        if person is None or person.stopped_at is not None or self._is_in_hand(number):
+        if person is None or person.stopped_at is not None:
             return False
         if intention.deed is Deed.REDEEM:
             return await self._app.store.write(redeem, business, person, business.clock.now_ms())
@@ -113,11 +113,6 @@ class Crowd:
         self._texted[number] += 1
         self._simulator.post(number, intention.to, words)
         return True
-
-    def _is_in_hand(self, number: str) -> bool:
-        """Whether somebody has texted from this phone by hand."""
-        sent = sum(not message.incoming for message in self._simulator.handset(number).messages)
-        return sent > self._texted[number]
 
 
 def intentions(chance: random.Random) -> list[tuple[float, Deed]]:

@@ -32,7 +32,8 @@ class Channel(Protocol):
     3. `send` MUST write every missing part of a message contiguously on one line, or nothing of it, and
        MUST return the messages that it did not touch. It MUST NOT wait.
     4. For every part written, exactly one Answer MUST come through `answered`: the carrier's, or one that
-       is in doubt when the line fell or the answer did not come in time.
+       is in doubt when the line fell or the answer did not come in time. A message that can never be written
+       counts as touched, and one Answer for the whole of it (part -1) MUST come.
     5. A receipt or a text MUST NOT be acknowledged before `thank` is called with its handle; a handle of
        a line that is gone MUST be ignored.
     6. A part's failure MUST carry the carrier's own code, plain words and a Retry.

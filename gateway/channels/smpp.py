@@ -536,7 +536,7 @@ _sender_octets = lru_cache(maxsize=1024)(_octets)  # senders are few, recipients
 
 
 def _unwritable(message: Outbound, words: str) -> Answer:
-    return Answer(message.id, message.attempt, 0, 1, failure=Failure("unwritable", words, Retry.NEVER))
+    return Answer(message.id, message.attempt, -1, 1, failure=Failure("unwritable", words, Retry.NEVER))
 
 
 def _header_of(options: Mapping[int, bytes]) -> bytes:

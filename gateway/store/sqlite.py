@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
+import logging
 import os
 import re
 import sqlite3
@@ -23,7 +25,9 @@ from gateway.store import conditions, queries
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SCHEMA = 2  # the newest migration that this code knows
+log = logging.getLogger(__name__)
+
+SCHEMA = 3  # the newest migration that this code knows
 READERS = 2
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 WAL_PAGES = 4_000  # about 16 MB between checkpoints; the limit below bounds the file
@@ -74,11 +78,16 @@ class Tx:
         return self._executemany(self._queries[query].sql, rows).rowcount
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
-        """Run a part of the transaction that may fail alone: what it wrote is undone, its error is raised."""
+        """Run a part of the transaction that may fail alone: what it wrote is undone, its error is raised.
+
+        Trouble of the store itself (a full disk, say) is nobody's own: it comes as StoreError, which ends the whole.
+        """
         self._execute("SAVEPOINT attempt")
         try:
             result = await function(self, *args)
-        except BaseException:
+        except BaseException as error:
+            if is_trouble(error):  # the transaction may be gone, and each statement now a commit of its own
+                raise StoreError(f"the store could not write: {error}") from error
             self._execute("ROLLBACK TO attempt")
             self._execute("RELEASE attempt")
             raise
@@ -94,6 +103,13 @@ class Tx:
         text = re.sub(rf"\?{at}\b", lambda _: sql, found.sql)
         given = [plain(values[name]) if name in names else None for name in found.names]
         return self._execute(text, [*given, *map(plain, inner)]).fetchall()
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether the store itself failed (a full disk, a lock), rather than one statement on its values."""
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF != sqlite3.SQLITE_ERROR
+    return isinstance(error, StoreError)
 
 
 def plain(value: object) -> Any:
@@ -195,21 +211,23 @@ class Worker(threading.Thread):
         done: list[Job] = []
         try:
             execute(self._begin)
-            for at, job in enumerate(jobs):
-                if at and time.perf_counter() - started > BATCH_S:
-                    self._line.give_back(jobs[at:])
+            for job in jobs:
+                if done and time.perf_counter() - started > BATCH_S:
                     break
                 done.append(job)
                 self._attempt(job)
             execute("COMMIT")
         except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # the next BEGIN is refused then, and this is tried again
+                if self._connection.in_transaction:
+                    execute("ROLLBACK")
             refused = StoreError(f"the store could not commit: {error}")
             refused.__cause__ = error
-            for job in done or jobs:
-                job.result, job.error = None, job.error or refused
             done = done or jobs
+            for job in done:
+                job.result, job.error = None, job.error or refused
+        if len(done) < len(jobs):  # no time for these, or the engine gave up before their turn
+            self._line.give_back(jobs[len(done) :])
         return done
 
     def _attempt(self, job: Job) -> None:
@@ -227,9 +245,12 @@ class Worker(threading.Thread):
 
 
 def deliver(jobs: list[Job]) -> None:
-    """Hand results to those who wait, in the event loop."""
+    """Hand results to those who wait, in the event loop. What is committed stays so, whoever stumbles over it."""
     for job in jobs:
-        job.done(job)
+        try:
+            job.done(job)
+        except Exception:  # the others of the batch must hear all the same
+            log.exception("a waiter failed at the result of its transaction")
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -126,9 +126,9 @@ class Opened:
 def store_of(config_path: Path, environ: Mapping[str, str]) -> Path:
     """The store that a file names, read with as little as possible: `stop` must work while the file is being edited."""
     try:
-        text = config_path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CarillonError(f"{config_path}: cannot read this file: {getattr(error, 'strerror', error)}") from None
+        text = config_path.read_bytes().decode("utf-8", "replace")  # what else is wrong with it is told with its place
+    except OSError as error:
+        raise CarillonError(f"{config_path}: cannot read this file: {error.strerror}") from None
     mistakes: list[Mistake] = []
     entry = read_yaml(text, str(config_path), environ, mistakes).entries.get("store")
     named = entry.node.text if entry and isinstance(entry.node, Scalar) and entry.node.text else STORE

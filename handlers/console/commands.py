@@ -17,7 +17,11 @@ campaign = click.argument("campaign")
 
 
 class Words(click.Group):
-    """A group that knows the nearest right command."""
+    """A group that knows the nearest right command, and lists them in the order in which they are wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of this file."""
+        return [*self.commands]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -68,7 +72,7 @@ def check(as_json: bool) -> None:
 @cli.command()
 @as_json
 def plan(as_json: bool) -> None:
-    """Show what apply would do: who would get what, what it costs, how long it takes."""
+    """Show who would get what, and what it would cost."""
     desk(as_json=as_json).plan()
 
 
@@ -79,7 +83,10 @@ def plan(as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Launch without waiting for --go: for scripts.")
 @as_json
 def apply(plan: str, accept: bool, go: bool, yes: bool, as_json: bool) -> None:
-    """Do what the PLAN (or the latest) says: launch what is new, stop what is gone."""
+    """Launch what is new in the file, stop what is gone.
+
+    With the id of a PLAN only if nothing has changed since it was shown.
+    """
     desk(as_json=as_json).apply(plan, accept=accept, go=go, yes=yes)
 
 
@@ -88,7 +95,7 @@ def apply(plan: str, accept: bool, go: bool, yes: bool, as_json: bool) -> None:
 @click.argument("number", default="")
 @as_json
 def preview(campaign: str, number: str, as_json: bool) -> None:
-    """Show a campaign's text as phones will, with parts and price."""
+    """Show a campaign's text as phones will, parts and price."""
     desk(as_json=as_json).preview(campaign, number)
 
 
@@ -129,7 +136,7 @@ def stop(campaign: str, why: str, as_json: bool) -> None:
 @campaign
 @as_json
 def report(campaign: str, as_json: bool) -> None:
-    """Show what a campaign came to: who got it, who did not and why, the cost, the answers."""
+    """Show who got a campaign, who did not and why, and the answers."""
     desk(as_json=as_json).report(campaign)
 
 
@@ -146,20 +153,23 @@ def explain(number: str, as_json: bool) -> None:
 @click.option("--program", default=None, help="What a yes in the file's consent column joins.")
 @as_json
 def import_(file: Path, program: str | None, as_json: bool) -> None:
-    """Read people from a CSV FILE; safe to repeat, goes on where it was broken off."""
+    """Read people from a CSV FILE; safe to repeat.
+
+    A file that was broken off goes on where it was left.
+    """
     desk(as_json=as_json).import_file(file, program)
 
 
 @cli.command()
 @as_json
 def export(as_json: bool) -> None:
-    """Write everybody to standard output as CSV, or as JSON lines with --json."""
+    """Write everybody to standard output as CSV or JSON lines."""
     desk(as_json=as_json).export()
 
 
 @cli.command()
 def schema() -> None:
-    """Write the JSON Schema of the config file for editors, with the file's own names."""
+    """Write the JSON Schema of the config file, for editors."""
     desk().schema()
 
 
@@ -169,7 +179,7 @@ def schema() -> None:
 @click.option("--to", default="", help="The number that is texted; else the one that serves the phone's country.")
 @as_json
 def text(number: str, words: tuple[str, ...], to: str, as_json: bool) -> None:
-    """Let the virtual phone NUMBER text us WORDS, and show what it gets back."""
+    """Let a virtual phone text us, and show what it gets back."""
     desk(as_json=as_json).text(number, " ".join(words), to)
 
 

@@ -100,9 +100,10 @@ class Desk:
 
     def change(self, verb: str, campaign: str, **why: str) -> None:
         """Pause, resume or stop."""
-        with self._business() as (business, _):
+        with self._business() as (business, head):
             answer = business.ask(verb, campaign=campaign, **why)
-            self._tell(answer, lambda: [terminal.labelled(campaign, terminal.audience_line(answer))])
+            line = terminal.audience_line(answer, head["zones"][0], head["now"])
+            self._tell(answer, lambda: [terminal.labelled(campaign, line)])
 
     def report(self, campaign: str) -> None:
         """What a campaign came to."""

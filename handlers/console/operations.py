@@ -38,8 +38,8 @@ class Unknown(CarillonError):
 
     def __init__(self, noun: str, name: str, known: list[str]) -> None:
         near = nearest(name, known)
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}" if known else "there are none yet"
-        super().__init__(f'no {noun} "{name}"; {hint}')
+        there = f"there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none yet'}"
+        super().__init__(f'no {noun} "{name}"; {f"did you mean {near}?" if near else there}')
 
 
 # --- the file and the business ---------------------------------------------------------------------------------------
@@ -279,9 +279,10 @@ async def explain(app: App, tell: Tell, *, number: str) -> Answer:
     """One person's whole story, and what a campaign would do about them now."""
     business = applied(app)
     now = app.clock.now_ms()
+    address = _spelled(app, number)
 
     async def read(tx: Tx) -> Answer | None:
-        person = await people.find_by_address(tx, business, number)
+        person = await people.find_by_address(tx, business, address)
         if person is None:
             return None
         told = await stories.chapters(tx, business, person)
@@ -299,7 +300,7 @@ async def explain(app: App, tell: Tell, *, number: str) -> Answer:
 
     found = await app.store.read(read)
     if found is None:
-        raise CarillonError(f"nobody with the number {number} is known")
+        raise CarillonError(f"nobody with the number {address} is known")
     return found
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
@@ -113,7 +114,8 @@ def plan(facts: Facts, zone: str) -> list[Text | str]:
         lines.append(labelled(each["campaign"], f"new: {estimate(each, currency)}", "bold green"))
         if each["later"]:
             opens = moment(each["opens_at"], zone, facts["at"])
-            lines.append(labelled("", f"{each['later']:,} of them wait for their hours, the first until {opens}"))
+            waits = f"{each['later']:,} of them wait for their hours, the first until {opens}"
+            lines.append(labelled("", f"begins {opens}" if each["later"] == each["sending"] else waits))
     lines += [labelled(key, "runs already, nothing changes", "dim") for key in facts["same"]]
     lines += [labelled(name, f"was {was}, and keeps its run", "bold green") for was, name in facts["renamed"]]
     lines += [
@@ -124,21 +126,23 @@ def plan(facts: Facts, zone: str) -> list[Text | str]:
         lines.append(labelled(key, f"opens, until {moment(until, zone, facts['at'])}", "bold green"))
     if facts["changed"]:
         lines.append(labelled("changed", ", ".join(facts["changed"]), "bold green"))
-    lines += [labelled(stock["coupon"], stock_words(stock)) for stock in facts["stocks"]]
+    lines += [labelled(stock["coupon"], stock_words(stock)) for stock in facts["stocks"] if stock["needed"]]
     lines += complaints(facts)
     return lines
 
 
 def estimate(each: Facts, currency: str) -> str:
-    """A campaign's audience, what it costs and how long it takes."""
+    """A campaign's audience, what it costs, and how long it takes if any of it may leave at once."""
     cost = money(each["cost"], currency, "en")
-    return f"{waterfall(each)}; {several(each['parts'], 'part')}, {cost}, about {span(each['seconds'])}"
+    takes = f", about {span(each['seconds'])}" if each["later"] < each["sending"] else ""
+    return f"{waterfall(each)}; {several(each['parts'], 'part')}, {cost}{takes}"
 
 
 def stock_words(stock: Facts) -> str:
     """`5,000 codes, at most 510 needed`."""
     left = "" if stock["left"] == stock["codes"] else f" ({stock['left']:,} left)"
-    return f"{stock['codes']:,} codes{left}, at most {stock['needed']:,} needed"
+    needed = f", at most {stock['needed']:,} needed" if stock["needed"] else ""
+    return f"{stock['codes']:,} codes{left}{needed}"
 
 
 def complaints(facts: Facts) -> list[Text | str]:
@@ -180,8 +184,10 @@ def applied(facts: Facts) -> list[Text | str]:
 # --- status, report, explain, preview --------------------------------------------------------------------------------
 
 
-def audience_line(each: Facts) -> str:
-    """A run in one line: its state, its audience, and what became of the messages."""
+def audience_line(each: Facts, zone: str, now: int) -> str:
+    """A run in one line: its state, its audience, and what became of the messages; when it begins, if it has not."""
+    if each["state"] == "waiting":
+        return f"waiting, begins {moment(each['due'], zone, now)}" if each["due"] > now else "waiting to be sent"
     states = ", ".join(f"{word} {n:,}" for word, n in each["states"].items() if n)
     so_far = " so far" if each["planned_at"] is None and each["ended_at"] is None else ""
     why = f" ({each['why']})" if each["why"] else ""
@@ -193,7 +199,7 @@ def status(facts: Facts, zone: str, now: int) -> list[Text | str]:
     if facts["version"] is None:
         return ["Nothing has been applied yet: look with run.py plan, then run.py apply."]
     lines: list[Text | str] = [labelled("people", f"{facts['people']:,}; version {facts['version']} of the file")]
-    lines += [labelled(each["campaign"], audience_line(each)) for each in facts["campaigns"]]
+    lines += [labelled(each["campaign"], audience_line(each, zone, now)) for each in facts["campaigns"]]
     for each in facts["contests"]:
         until = moment(each["closes_at"], zone, now)
         votes = ", ".join(f"{option}: {n:,}" for option, n in each["votes"].items())
@@ -214,10 +220,11 @@ def status(facts: Facts, zone: str, now: int) -> list[Text | str]:
 def report(facts: Facts, zone: str, now: int) -> list[Text | str]:
     """What a campaign came to."""
     currency = facts["currency"]
+    why = f" ({facts['why']})" if facts["why"] else ""
     begun = f"began {moment(facts['started_at'], zone, now)}" if facts["started_at"] else "has not begun"
     ended = f", ended {moment(facts['ended_at'], zone, now)}" if facts["ended_at"] else ""
     speed = f", {facts['per_second']:,} a second" if facts["per_second"] else ""
-    lines: list[Text | str] = [labelled(facts["campaign"], f"{facts['state']}, {begun}{ended}{speed}")]
+    lines: list[Text | str] = [labelled(facts["campaign"], f"{facts['state']}{why}, {begun}{ended}{speed}")]
     so_far = "" if facts["is_complete"] else "  so far"
     lines.append(f"  {'audience':<14}{facts['matched']:>9,}{so_far}")
     for line in facts["lines"]:
@@ -236,7 +243,7 @@ def report(facts: Facts, zone: str, now: int) -> list[Text | str]:
     if facts["given"]:
         answers += f"; {several(facts['given'], 'code')} given, {facts['redeemed']:,} redeemed"
     for contest, votes in facts["votes"].items():
-        answers += f"; {several(votes, 'vote')} in {contest}"
+        answers += f"; {several(votes, 'vote')} in {contest} by everybody"
     lines.append(labelled("answers", answers))
     return lines
 
@@ -250,13 +257,19 @@ def explain(facts: Facts, zone: str, now: int) -> list[Text | str]:
     for each in facts["story"]:
         lines.append(labelled(moment(each["at"], zone, now), each["words"], "dim"))
     for each in facts["now"]:
-        verdict = f'refused, "{each["verdict"]}"'
-        if each["verdict"] == "sent":
-            verdict = "would be sent"
-        elif each["verdict"] == "later":
-            verdict = f"would wait for their hours until {moment(each['due'], facts['zone'], now)} there"
-        lines.append(labelled("now", f"a text of {each['program']} {verdict}"))
+        until = f" until {moment(each['due'], facts['zone'], now)} there" if each["due"] else ""
+        lines.append(labelled("now", f"a text of {each['program']} {outlook(each['verdict'], until)}"))
     return lines
+
+
+def outlook(verdict: str, until: str = "") -> str:
+    """What would happen to a text now."""
+    if verdict in OUTLOOKS:
+        return OUTLOOKS[verdict] + until
+    return f'would be refused, "{verdict}"'
+
+
+OUTLOOKS = {"sent": "would be sent", "later": "would wait for their hours"}
 
 
 def preview(facts: Facts) -> list[Text | str]:
@@ -267,7 +280,7 @@ def preview(facts: Facts) -> list[Text | str]:
         dear = f"; {each['dear']!r} makes it {each['alphabet']}" if each["dear"] else ""
         lines.append(Text(f"  {each['language']} from {each['sender']}", "bold"))
         lines.append(Text(f"  {each['text']}"))
-        verdict = f"; now: {each['verdict']}" if "verdict" in each else ""
+        verdict = f"; now it {outlook(each['verdict'])}" if "verdict" in each else ""
         lines.append(
             Text(f"  {several(each['parts'], 'part')}, {price}, {each['units']} {each['alphabet']} characters"
                  f"{dear}{verdict}", "dim")
@@ -280,8 +293,10 @@ def reply(facts: Facts) -> list[Text | str]:
     got = facts["reply"]
     if got is None:
         return [Text("  < (no answer)", "dim")]
-    tail = f"({got['seconds']:.2f} s, {several(got['parts'], 'part')})"
-    return [Text.assemble("  < ", got["text"], ("  " + tail.rjust(max(0, 88 - len(got["text"]))), "dim"))]
+    took = f"{got['seconds']:.2f} s" if got["seconds"] >= 0.01 else "under 0.01 s"
+    tail = f"({took}, {several(got['parts'], 'part')})"
+    gap = max(2, 90 - cell_len(got["text"]) - len(tail))  # Chinese letters are two columns wide
+    return [Text.assemble("  < ", got["text"], (" " * gap + tail, "dim"))]
 
 
 def imported(counts: Facts, name: str, rejects: str) -> str:

@@ -43,7 +43,14 @@ def ask(one: Program, what: Waiting, now: int = NOON) -> Go | Later | Never:
 
 def test_marketing_never_reaches_who_has_left_and_a_reply_does() -> None:
     assert ask(program(), waiting(stopped_at=NOON)) == Never(LEFT)
-    assert ask(program(), waiting(stopped_at=NOON, purpose=Purpose.REPLY)) == Go()
+    assert ask(program(), waiting(stopped_at=NOON, purpose=Purpose.REPLY, named="")) == Go()
+
+
+def test_a_campaigns_text_to_a_tester_obeys_a_stop_that_came_while_it_waited() -> None:
+    trial = waiting(purpose=Purpose.REPLY, stopped_at=NOON)
+
+    assert ask(program(), trial) == Never(LEFT)
+    assert ask(program(), trial._replace(stopped_at=None)) == Go()
 
 
 def test_what_waited_too_long_expires_whatever_it_is() -> None:

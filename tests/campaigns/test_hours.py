@@ -46,6 +46,14 @@ def test_the_last_second_sends_and_the_next_waits_for_the_morning(hours: str, zo
     assert open_hours.opens(zone, last + 1) == at(zone, 2026, 3, 11, 8, 0)
 
 
+def test_a_clock_that_is_put_back_finds_the_hours_of_its_own_day() -> None:
+    open_hours = OpenHours(Hours.parse("9:00-20:00"))
+    open_hours.opens(SEATTLE, at(SEATTLE, 2036, 1, 1, 22, 0))  # a wrong year, before the clock was set
+
+    noon = at(SEATTLE, 2026, 12, 1, 12, 0)
+    assert open_hours.opens(SEATTLE, noon) == noon
+
+
 def test_before_the_morning_one_waits_for_the_same_days_opening() -> None:
     assert OpenHours(Hours.parse("9:00-20:00")).opens(SEATTLE, at(SEATTLE, 2026, 12, 1, 3, 0)) == at(
         SEATTLE, 2026, 12, 1, 9, 0

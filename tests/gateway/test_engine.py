@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ import pytest
 from gateway import outbox
 from gateway.channels.simulator import Rules, Simulator
 from gateway.clock import StoppedClock
-from gateway.engine import Gateway
+from gateway.engine import GRACE_MS, Gateway
+from gateway.errors import StoreError
 from gateway.ids import Ids
 from gateway.inbox import Kept
+from gateway.journal import REF_MS
 from gateway.messages import Inbound, Lane, Purpose, State
 from gateway.outbox import Go, Message
 from gateway.settings import ChannelSettings
@@ -87,7 +90,13 @@ class House:
             await asyncio.gather(task, return_exceptions=True)
 
     async def put(
-        self, count: int, *, text: str = "hello {n}", lane: Lane = Lane.BULK, number: str = "+120655{n:05}"
+        self,
+        count: int,
+        *,
+        text: str = "hello {n}",
+        lane: Lane = Lane.BULK,
+        number: str = "+120655{n:05}",
+        valid_until: int = 0,
     ) -> None:
         run = RUN if lane is Lane.BULK else 0
         queue = await self.store.write(outbox.ensure_queue, self.ids, 1, "us", lane, run=run)
@@ -96,6 +105,7 @@ class House:
             Message(
                 self.ids.next(), 1, run, n + 1, Purpose.MARKETING, "club", "us", "20655",
                 number.format(n=n + 11_000), "UTC", said, 1 + (len(said) - 1) // 153 if len(said) > 160 else 1, 100,
+                valid_until,
             )
             for n, said in enumerate(texts)
         ]  # fmt: skip
@@ -287,3 +297,165 @@ async def test_draining_leaves_nothing_in_the_air(house: House) -> None:
         assert house.gateway.dispatchers["us"].in_flight == 0
         assert sum(found.values()) == 300
         assert not [state for state, _ in found if state is State.IN_DOUBT]
+
+
+# --- tidying ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_without_a_receipt_is_unknown_after_its_life_and_the_grace_and_no_sooner(store: Store) -> None:
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), lose=1.0))
+    life_ms = 10 * 3_600_000
+    async with house.open():
+        await house.put(5, valid_until=house.clock.now_ms() + life_ms)
+        await house.until({(State.SENT, ""): 5})
+        house.clock.advance(ms=life_ms + GRACE_MS)
+        await house.gateway.tidy()
+        assert await house.tally() == {(State.SENT, ""): 5}
+        house.clock.advance(ms=1)
+        await house.gateway.tidy()
+
+        assert await house.tally() == {(State.UNKNOWN, "no receipt"): 5}
+
+
+async def test_a_doubt_ends_as_delivered_by_its_receipt_or_as_unknown_and_what_was_delivered_stays_so(
+    store: Store,
+) -> None:
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), drop_every=20))
+    async with house.open(window=3):
+        await house.put(25)
+        found: dict[tuple[State, str], int] = {}
+        for _ in range(500):
+            found = await house.tally()
+            if not found.get((State.QUEUED, "")) and not found.get((State.SENT, "")):
+                break
+            await asyncio.sleep(0.02)
+        doubtful, delivered = found[State.IN_DOUBT, "no answer"], found[State.DELIVERED, ""]
+        house.clock.advance(ms=GRACE_MS + 1)
+        await house.gateway.tidy()
+        ended = await house.tally()
+
+        assert doubtful + delivered == 25
+        assert set(ended) <= {(State.UNKNOWN, "no receipt"), (State.DELIVERED, "")}
+        assert ended[State.DELIVERED, ""] >= delivered
+        assert sum(ended.values()) == 25
+
+
+async def test_more_than_one_transaction_can_hold_are_given_up_in_several_each_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.engine.OVERDUE", 10)
+    house = House(store, StoppedClock(NOW), Rules(delay_ms=(1, 5), lose=1.0))
+    async with house.open():
+        await house.put(35)
+        await house.until({(State.SENT, ""): 35})
+        house.clock.advance(ms=GRACE_MS + 1)
+        await house.gateway.tidy()
+        await house.gateway.tidy()
+
+        assert await house.tally() == {(State.UNKNOWN, "no receipt"): 35}
+        events = await house.store.read(lambda tx: tx.rows("event_after", n=0, limit=1_000))
+        assert sum(row[5] == State.UNKNOWN for row in events) == 35
+
+
+async def test_what_there_is_of_a_long_text_is_answered_when_its_last_piece_has_not_come(house: House) -> None:
+    async def piece(tx: Tx) -> None:
+        await tx.run(
+            "piece_insert", channel="us", sender="+12065550142", recipient="20655", reference=1, total=2, number=1,
+            brand=1, text="half a", at=house.clock.now_ms(),
+        )  # fmt: skip
+
+    async with house.open():
+        await house.store.write(piece)
+        await house.gateway.tidy()
+        assert house.thought == []
+        house.clock.advance(seconds=601)
+        await house.gateway.tidy()
+        await asyncio.sleep(0.1)
+
+        assert house.thought == ["half a"]
+
+
+# --- trouble ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_ends_nothing_that_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*arguments: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr("gateway.engine.ALIVE_S", 0.01)
+    house = House(store, StoppedClock(NOW), QUICK)
+    async with house.open():
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "write_bulk", full)
+            await asyncio.sleep(0.1)
+        await house.put(5)
+        await house.until({(State.DELIVERED, ""): 5})
+
+
+async def test_a_queue_that_its_dispatcher_moves_about_while_others_are_adopted_stays_its_own(house: House) -> None:
+    go_on = threading.Event()
+
+    async def hold(tx: Tx) -> None:
+        go_on.wait(5)
+
+    async def epochs(tx: Tx) -> list[int]:
+        return [row[6] for row in await tx.rows("queue_list", brand=1)]
+
+    async with house.open():
+        await house.put(1)
+        await house.until({(State.DELIVERED, ""): 1})
+        queues = house.gateway.dispatchers["us"].queues
+        holding = asyncio.ensure_future(house.store.write(hold))
+        adopting = asyncio.ensure_future(house.gateway.adopt("me"))
+        await asyncio.sleep(0.01)
+        queue = queues.pop()  # as between the two halves of its move to the end of the line
+        go_on.set()
+        await asyncio.gather(holding, adopting)
+        queues.append(queue)
+
+        assert queues == [queue]
+        assert await house.store.read(epochs) == [queue.epoch]
+
+
+async def test_what_a_crash_left_in_the_air_on_a_channel_that_is_gone_is_in_doubt_and_holds_up_no_run(
+    house: House,
+) -> None:
+    text = Message(1, 1, RUN, 9, Purpose.MARKETING, "club", "gone", "20655", "+12065550142", "UTC", "hello", 1, 100)
+    now = house.clock.now_ms()
+    queue = await house.store.write(outbox.ensure_queue, house.ids, 1, "gone", Lane.BULK, run=RUN)
+    await house.store.write(outbox.put, [text], queue, now)
+    epoch = await house.store.write(outbox.take_over, brand=1, queue=queue, owner="dead", now=now)
+    await house.store.write(
+        outbox.claim, brand=1, queue=queue, epoch=epoch, now=now, messages=1, parts=1, gate=lambda waiting, now: Go()
+    )
+
+    async with house.open():
+        assert await house.tally() == {(State.IN_DOUBT, "interrupted"): 1}
+    assert not await house.store.read(lambda tx: tx.value("run_is_waiting", queue=queue))
+
+
+async def test_a_long_text_to_an_address_that_cannot_be_written_fails_and_does_not_fly_for_ever(house: House) -> None:
+    async with house.open():
+        await house.put(1, text="x" * 400, number="+1206€{n:04}")
+        await house.until({(State.FAILED, "unwritable"): 1})
+
+        assert house.gateway.dispatchers["us"].in_flight == 0
+
+
+async def test_what_is_old_is_forgotten_however_much_there_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.engine.OLD", 2)
+
+    async def remember(tx: Tx) -> None:
+        now = house.clock.now_ms()
+        await tx.many("seen_insert", [("us", f"mark {n}", 1, 1, now) for n in range(7)])
+        await tx.many("ref_put", [(f"us:{n}", 1, RUN, n, 0, 1, now) for n in range(3)])
+
+    async def left(tx: Tx) -> list[int]:
+        return [tx._execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("seen", "ref")]  # noqa: S608
+
+    async with house.open():
+        await house.store.write(remember)
+        house.clock.advance(ms=REF_MS + 1)
+        await house.gateway.tidy()
+
+    assert await house.store.read(left) == [0, 0]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import journal as journals
+from gateway.ids import Ids
 from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Merged, ref_of
 from gateway.messages import Purpose, Receipt, State
 from gateway.outbox import Message, put
@@ -232,3 +233,94 @@ def test_matching_needs_no_store_when_the_answer_was_just_seen() -> None:
     assert isinstance(arrived, Arrived)
     assert [row[2] for row in arrived.events] == [1]
     assert len(arrived.unmatched) == 1
+
+
+async def test_every_receipt_before_its_answer_waits_for_it_though_earlier_ones_have_been_matched(store: Store) -> None:
+    journal = await waiting(store, *(message(n) for n in range(1, 6)))
+    for n in range(1, 6):
+        await record(store, journal, [receipt(f"c{n}")])
+        await fold(store, journal)
+        await store.write(append, answered(n, f"c{n}"))
+        await fold(store, journal)
+        await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 5}
+
+
+async def test_a_receipt_never_settles_the_doubt_of_a_message_that_was_made_after_it(store: Store) -> None:
+    later = message(Ids(lambda: NOW + 1).next())
+    journal = await waiting(store, later)
+    await store.write(append, (1, RUN, later.id, 0, 1, State.IN_DOUBT, NOW + 1, "no answer", ""))
+    await record(store, journal, [receipt("of an earlier message")])
+    for _ in range(2):
+        await fold(store, journal, NOW + DOUBT_REST_MS + 1)
+
+    assert await store.read(tally) == {State.IN_DOUBT: 1}
+
+
+async def test_receipts_of_a_long_doubtful_text_settle_its_parts_one_by_one_and_a_note_on_the_way_none(
+    store: Store,
+) -> None:
+    journal = await waiting(store, message(1, parts=2))
+    await store.write(append, *((1, RUN, 1, part, 2, State.IN_DOUBT, NOW, "no answer", "") for part in (0, 1)))
+    await fold(store, journal)
+    now = NOW
+    for state in (State.SENT, State.DELIVERED, State.DELIVERED):
+        await record(store, journal, [receipt(f"x{now}", state=state)], now)
+        now += DOUBT_REST_MS + 1
+        await fold(store, journal, now)
+        await fold(store, journal, now)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+async def test_where_a_carrier_gives_no_id_no_receipt_is_taken_for_another_messages(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2, address="+12065550143"))
+    await store.write(append, answered(1, ""), answered(2, ""))
+    await record(store, journal, [receipt()])
+    for _ in range(2):
+        await fold(store, journal, NOW + DOUBT_REST_MS + 1)
+
+    assert await store.read(tally) == {State.SENT: 2}
+
+
+async def test_a_carrier_that_gives_every_part_one_id_does_not_fill_the_memory(store: Store) -> None:
+    journal = await waiting(store)
+    await store.write(append, *(answered(n, "same") for n in range(1, 1_001)))
+    await fold(store, journal)
+
+    assert journal._fold is not None
+    assert (len(journal._fold.legs), len(journal._fold._ref_of)) == (1, 1)
+
+
+async def test_one_receipt_that_never_comes_does_not_make_a_start_read_everything_since(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_EVENTS", 20)
+    journal = await waiting(store, message(1))
+    await store.write(append, answered(1, "lost"))
+    for n in range(2, 102):
+        await store.write(append, answered(n, f"c{n}"), (1, RUN, n, 0, 1, State.DELIVERED, NOW, "", ""))
+        await fold(store, journal)
+
+    behind = await store.read(lambda tx: tx.value("cursor_get", name="ref"))
+    assert 201 - behind <= 21
+    await record(store, journal, [receipt("lost")])
+    await fold(store, journal)
+    assert (await store.read(tally))[State.DELIVERED] == 101
+
+
+async def test_another_clients_receipts_are_kept_within_bounds_the_latest_last(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "PARKED_MOST", 10)
+    journal = await waiting(store)
+    for n in range(30):
+        await record(store, journal, [receipt(f"not ours {n}")])
+        await fold(store, journal)
+
+    kept = await store.read(lambda tx: tx.rows("parked_after", n=0))
+    assert [row[1] for row in kept] == [f'["us:not ours {n}"]' for n in range(20, 30)]
+    assert journal._fold is not None
+    shelf = journal._fold._parked
+    assert (len(shelf.receipts), len(shelf.by_ref), len(next(iter(shelf.by_fit.values())))) == (10, 10, 10)

@@ -172,7 +172,9 @@ async def test_a_cap_is_charged_at_the_claim_and_given_back_on_a_sure_failure(st
         return times
 
     assert await store.read(reached) == NOW.to_bytes(8, "little")
-    await store.write(outbox.settle, Settlement(landed=[(queue, 1)], uncharge=[(9, "club", 1, found.claimed[0].charged_at)]))
+    await store.write(
+        outbox.settle, Settlement(landed=[(queue, 1)], uncharge=[(9, "club", 1, found.claimed[0].charged_at)])
+    )
     assert await store.read(reached) == b""
 
 

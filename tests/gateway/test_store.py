@@ -7,13 +7,17 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import StoreError
 from gateway.store import Store, Tx, open_store
-from gateway.store.conditions import All, Any, Condition, Not, Trait, render
+from gateway.store.conditions import All, Condition, Not, Trait, render
+from gateway.store.conditions import Any as AnyOf
 from gateway.store.queries import compile_query, load
 
 
@@ -95,15 +99,78 @@ async def test_urgent_writes_do_not_wait_behind_bulk_ones(store: Store) -> None:
     assert order.index("urgent") < 10
 
 
+async def nearly_full(tx: Tx) -> None:
+    """From now on the file may grow by five pages."""
+    (pages,) = tx._execute("PRAGMA page_count").fetchone()
+    tx._execute(f"PRAGMA max_page_count = {pages + 5}")
+
+
+async def together(store: Store, *works: Coroutine[Any, Any, None]) -> list[BaseException | None]:
+    """Run these in one batch of the writing thread; what each of them raised."""
+    go_on = threading.Event()
+
+    async def hold(tx: Tx) -> None:
+        go_on.wait(5)
+
+    holding = asyncio.ensure_future(store.write(hold))
+    await asyncio.sleep(0.05)
+    waiting = [asyncio.ensure_future(work) for work in works]
+    await asyncio.sleep(0)
+    go_on.set()
+    await holding
+    async with asyncio.timeout(5):
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_full_disk_in_the_middle_of_a_batch_leaves_nobody_waiting(store: Store) -> None:
+    await store.write(nearly_full)
+
+    before, big, after = await together(
+        store, store.write(set_fact, "a", "1"), store.write(set_fact, "big", "x" * 1_000_000),
+        store.write(set_fact, "b", "2"),
+    )  # fmt: skip
+
+    assert "full" in str(big)
+    assert isinstance(before, StoreError)  # the engine had undone it with the big one, and it is told so
+    assert after is None
+    assert [await store.read(get_fact, name) for name in ("a", "big", "b")] == [None, None, "2"]
+
+
+async def test_a_waiter_that_stumbles_over_its_result_takes_no_other_with_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(result: None, error: BaseException | None) -> None:
+        raise ValueError("mine alone")
+
+    async def submit() -> None:
+        store.submit(set_fact, "a", "1", done=stumble)
+
+    assert await together(store, submit(), store.write(set_fact, "b", "2")) == [None, None]
+    assert [await store.read(get_fact, name) for name in ("a", "b")] == ["1", "2"]
+    assert "mine alone" in caplog.text
+
+
+async def test_a_full_disk_is_no_fault_of_the_part_that_met_it_and_ends_the_whole(store: Store) -> None:
+    async def forgiving(tx: Tx) -> None:
+        await set_fact(tx, "before", "1")
+        try:
+            await tx.attempt(set_fact, "big", "x" * 1_000_000)
+        except StoreError:
+            raise
+        except Exception:
+            await set_fact(tx, "failed", "for its own fault")
+
+    await store.write(nearly_full)
+    with pytest.raises(StoreError, match="full"):
+        await store.write(forgiving)
+
+    assert [await store.read(get_fact, name) for name in ("before", "big", "failed")] == [None] * 3
+
+
 async def test_a_full_disk_refuses_with_a_clear_error_and_the_store_goes_on(tmp_path: Path) -> None:
     store = open_store(tmp_path / "small.db")
     try:
-
-        async def bound(tx: Tx) -> None:
-            (pages,) = tx._execute("PRAGMA page_count").fetchone()
-            tx._execute(f"PRAGMA max_page_count = {pages + 5}")
-
-        await store.write(bound)
+        await store.write(nearly_full)
         with pytest.raises((StoreError, sqlite3.OperationalError), match="full"):
             await store.write(set_fact, "big", "x" * 1_000_000)
 
@@ -166,6 +233,29 @@ def test_every_query_of_every_file_is_valid_sql_for_the_schema(tmp_path: Path) -
     connection.close()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "outbox_due", "outbox_delete_through", "flight_left", "event_after", "state_overdue", "parked_after", "ref_get",
+        "seen_get", "seen_expire", "ref_expire", "inbound_waiting", "audience_page", "person_export", "stop_follows",
+        "coupon_redeem", "redemption_of_code", "replies_to_campaign", "coupons_of_run", "left_count",
+    ],
+)  # fmt: skip
+def test_what_is_asked_all_the_time_reads_no_whole_table_and_sorts_nothing(tmp_path: Path, name: str) -> None:
+    open_store(tmp_path / "empty.db").close()
+    connection = sqlite3.connect(tmp_path / "empty.db")
+    query = load("sqlite")[name]
+    sql, values = query.sql, [20 if name == "state" else 1 for name in query.names]
+    if "condition" in query.names:
+        sql = sql.replace(f"?{query.names.index('condition') + 1}", "TRUE")
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    connection.close()
+
+    whole = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "CONSTANT ROW" not in step]
+    assert [step for step in whole if "json_each" not in step] == []
+    assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
 def test_parameters_are_numbered_in_the_order_of_their_first_appearance() -> None:
     query = compile_query("x", "SELECT ':no', a::text -- :neither\nFROM t WHERE b = :b AND c = :c OR d = :b;")
 
@@ -175,7 +265,7 @@ def test_parameters_are_numbered_in_the_order_of_their_first_appearance() -> Non
 
 def test_conditions_number_their_values_behind_those_of_the_query() -> None:
     fragments = load("sqlite")
-    tree: Condition = All((Trait("tagged", {"tags": ["vip"]}), Not(Any((Trait("lives_in", {"cities": ["x"]}),)))))
+    tree: Condition = All((Trait("tagged", {"tags": ["vip"]}), Not(AnyOf((Trait("lives_in", {"cities": ["x"]}),)))))
 
     sql, values = render(tree, fragments, 5)
 
@@ -185,5 +275,5 @@ def test_conditions_number_their_values_behind_those_of_the_query() -> None:
 
 
 def test_an_empty_any_holds_for_no_one_and_an_empty_all_for_everyone() -> None:
-    assert render(Any(()), {}, 1)[0] == "FALSE"
+    assert render(AnyOf(()), {}, 1)[0] == "FALSE"
     assert render(All(()), {}, 1)[0] == "TRUE"

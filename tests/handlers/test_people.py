@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,16 +15,19 @@ from pathlib import Path
 import pytest
 
 import run
-from campaigns import people, runs, versions
+from campaigns import consent, coupons, people, runs, versions
+from campaigns.business import Business
+from campaigns.people import Person
 from campaigns.runs import Waterfall
 from campaigns.settings import Config
 from gateway.channels.simulator import HandsetMessage
 from gateway.config import load
 from gateway.messages import State
-from gateway.store import Tx
+from gateway.store import Store, Tx
 from handlers.app import App
 from handlers.console.serving import import_sample
-from handlers.people import ANSWER, MOST_WAITING, NEWCOMERS, REDEEM, STOP, Crowd, Deed, intentions
+from handlers.people import ANSWER, MOST_WAITING, NEWCOMERS, REDEEM, STOP, Crowd, Deed, intentions, redeem, words_for
+from tests.conftest import Apply
 
 ROOT = Path(__file__).parents[2]
 MAYA = "+12065550142"
@@ -153,10 +157,30 @@ async def test_nobody_acts_twice_for_one_text_nor_on_our_answers(demo: Demo) -> 
     assert await demo.act() == 0
 
 
-async def test_the_newcomers_phone_and_our_own_do_nothing_by_themselves(demo: Demo) -> None:
-    for number in NEWCOMERS | demo.app.business.testers:
-        for attempt in range(100):
-            demo.crowd.heard(HandsetMessage(attempt, True, "20655", "an offer", 1, None), number)
+async def test_the_newcomers_phone_and_our_own_do_nothing_by_themselves(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.people.intentions", lambda chance: [(1.0, Deed.STOP)])  # everybody else would
+    await demo.app.store.write(people.find_or_create, demo.app.business, "+12065550177", 0)
+    for number in ["+12065550177", *NEWCOMERS, *demo.app.business.testers]:
+        await demo.app.store.write(people.find_or_create, demo.app.business, number, 0)
+        demo.crowd.heard(HandsetMessage(0, True, "20655", "an offer", 1, None), number)
+
+    assert await demo.act() == 1
+    assert await demo.texts_from("+12065550177") == 1
+
+
+async def test_an_answer_of_ours_moves_nobody_and_who_has_left_does_nothing_more(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.people.intentions", lambda chance: [(1.0, Deed.VOTE)])
+    answered, left = "+12065550177", "+12065550178"
+    await demo.app.store.write(people.find_or_create, demo.app.business, answered, 0)
+    gone = await demo.app.store.write(people.find_or_create, demo.app.business, left, 0)
+    assert gone is not None
+    await demo.app.store.write(consent.leave, demo.app.business, gone.id, at=1, source="page")
+    demo.crowd.heard(HandsetMessage(0, True, "20655", "Got it: 3, The owl.", 1, 40), answered)
+    demo.crowd.heard(HandsetMessage(0, True, "20655", "an offer", 1, None), left)
 
     assert await demo.act() == 0
 
@@ -203,6 +227,63 @@ def test_the_shares_are_those_that_are_promised_and_a_seed_plays_alike() -> None
     assert counts[Deed.REDEEM] / 20_000 == pytest.approx(REDEEM, rel=0.1)
     assert meant == [intended(f"+1206{n:07}") for n in range(20_000)]
     assert meant != [intended(f"+1206{n:07}", seed=8) for n in range(20_000)]
+
+
+# --- what they say, and where they go --------------------------------------------------------------------------------
+
+
+def somebody(business: Business, *, zone: str = "America/Los_Angeles", language: str = "en") -> Person:
+    return Person(business.ids.next(), "+12065550177", "US", zone, language, "", None)
+
+
+def test_each_says_it_in_their_own_language_to_the_number_that_wrote(business: Business) -> None:
+    english, chinese = somebody(business), somebody(business, language="zh")
+
+    assert words_for(Deed.ASK, business, english, "20655") == "LATTE"
+    assert words_for(Deed.ASK, business, chinese, "10690555") == "拿铁"
+    assert re.fullmatch("VOTE [123]", words_for(Deed.VOTE, business, english, "20655"))
+    assert re.fullmatch("投票 [123]", words_for(Deed.VOTE, business, chinese, "10690555"))
+    assert words_for(Deed.STOP, business, english, "20655") == "STOP"
+    assert words_for(Deed.STOP, business, chinese, "10690555") == "R"
+    assert words_for(Deed.ASK, business, english, "99999") == ""
+
+
+async def test_a_file_without_keywords_leaves_them_silent(apply: Apply, shipped_config: Config) -> None:
+    business = await apply(shipped_config.model_copy(update={"keywords": {}}))
+
+    assert {words_for(deed, business, somebody(business), "20655") for deed in (Deed.ASK, Deed.VOTE)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("zone", "after_h", "place"),
+    [
+        ("America/Los_Angeles", 0, "pike_place"),  # 18:30
+        ("America/Los_Angeles", 0.5, None),  # 19:00, closed
+        ("Asia/Shanghai", 0, "nanjing_road"),  # 10:30
+        ("Europe/London", 8, None),  # no shop there
+    ],
+)
+async def test_they_redeem_once_in_an_open_shop_of_their_own_town(
+    store: Store, business: Business, zone: str, after_h: float, place: str | None
+) -> None:
+    person, now = somebody(business, zone=zone), business.clock.now_ms()
+
+    async def keep(tx: Tx) -> None:
+        await tx.run(
+            "person_insert", id=person.id, brand=1, address=person.address, country="US", zone=zone, language="en",
+            created_at=now,
+        )  # fmt: skip
+
+    await store.write(keep)
+    later = now + int(after_h * 3_600_000)
+    assert not await store.write(redeem, business, person, later)  # nothing in hand yet
+    given = await store.write(coupons.give, business, "latte", person.id, 0, now)
+
+    assert await store.write(redeem, business, person, later) is (place is not None)
+    assert not await store.write(redeem, business, person, later)
+    held = await store.read(coupons.find, business, given.code)
+    assert held is not None
+    assert (held.place, held.till) == (place, "demo" if place else None)
 
 
 async def test_they_live_while_a_lively_demo_is_served(tmp_path: Path) -> None:

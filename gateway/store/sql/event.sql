@@ -32,10 +32,11 @@ ON CONFLICT (message) DO UPDATE SET sent = excluded.sent, delivered = excluded.d
 -- name: state_overdue
 -- Taken by the carrier, or in doubt, and no receipt although the message's life and the grace are over.
 SELECT s.message, s.run, s.parts FROM state s CROSS JOIN message m ON m.id = s.message
-WHERE s.state = :state AND s.at < :before AND m.valid_until < :before ORDER BY s.message LIMIT :limit
+WHERE s.state = :state AND s.message < :made_before AND s.at < :before AND m.valid_until < :before
+ORDER BY s.message LIMIT :limit
 
 -- name: doubts_fitting
-SELECT m.id, m.run, m.parts, m.channel, m.sender, m.address
+SELECT m.id, m.run, m.parts, s.delivered, m.channel, m.sender, m.address
 FROM state s CROSS JOIN message m ON m.id = s.message WHERE s.state = 10
 
 -- name: ref_put
@@ -47,7 +48,7 @@ ON CONFLICT (ref) DO UPDATE SET run = excluded.run, message = excluded.message, 
 SELECT ref, run, message, part, parts FROM ref WHERE ref IN (SELECT value FROM json_each(:refs))
 
 -- name: ref_expire
-DELETE FROM ref WHERE at < :before
+DELETE FROM ref WHERE ref IN (SELECT ref FROM ref WHERE at < :before ORDER BY at LIMIT :limit)
 
 -- name: parked_insert
 INSERT INTO parked (brand_id, channel, refs, fit, state, code, at)

@@ -28,7 +28,8 @@ ON CONFLICT DO NOTHING
 UPDATE seen SET line = :to_line, at = :to_at WHERE channel = :channel AND mark = :mark AND line = :line AND at = :at
 
 -- name: seen_expire
-DELETE FROM seen WHERE at < :before
+DELETE FROM seen WHERE (channel, mark, line, at) IN (
+    SELECT channel, mark, line, at FROM seen WHERE at < :before ORDER BY at LIMIT :limit)
 
 -- name: line_alive
 INSERT INTO line (channel, line, brand_id, alive_at) VALUES (:channel, :line, :brand, :alive_at)

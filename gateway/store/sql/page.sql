@@ -15,7 +15,7 @@ FROM (SELECT id, brand_id, at, sender, text, outcome, thought, intent FROM inbou
 WHERE i.brand_id = :brand AND (i.thought = :failed OR i.intent = :intent) ORDER BY i.id DESC LIMIT :limit
 
 -- name: page_phones
-SELECT address, country, zone, language, city FROM person WHERE brand_id = :brand ORDER BY id LIMIT :limit
+SELECT address, country, zone, language, city FROM person WHERE +brand_id = :brand ORDER BY id LIMIT :limit
 
 -- name: page_phone
 SELECT address, country, zone, language, city FROM person WHERE brand_id = :brand AND address = :address

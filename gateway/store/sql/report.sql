@@ -29,7 +29,7 @@ SELECT max(id) FROM (SELECT id FROM message WHERE id > :after AND id <= :until O
 SELECT count(DISTINCT person) FROM activity WHERE brand_id = :brand AND kind = 'replied' AND subject = :campaign
 
 -- name: coupons_of_run
-SELECT count(*), count(redeemed_at) FROM coupon WHERE brand_id = :brand AND run = :run
+SELECT count(*), count(redeemed_at) FROM coupon WHERE run = :run AND run <> 0 AND brand_id = :brand
 
 -- name: refusals_of_person
 SELECT r.campaign, coalesce(r.ended_at, r.planned_at, r.started_at, r.due), f.reason

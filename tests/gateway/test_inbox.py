@@ -1,0 +1,353 @@
+"""What arrives is kept before it is thanked, has one effect, and a long text comes together from its pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.clock import StoppedClock
+from gateway.codecs import parts
+from gateway.ids import Ids
+from gateway.inbox import PIECES_MS, REPEAT_MS, RETURN_MS, Inbox, Kept
+from gateway.journal import Journal
+from gateway.messages import Inbound, Joint
+from gateway.store import Store, Tx, open_store
+from tests.conftest import EVENING
+from tests.gateway.carrier import Carrier
+
+ANNA, BEN = "+12065550161", "+12065550162"
+
+
+class Desk:
+    """An inbox with its carrier; `heard` is what was thought about, in order."""
+
+    def __init__(self, store: Store, clock: StoppedClock) -> None:
+        self.store, self.clock = store, clock
+        self.carrier = Carrier()
+        self.heard: list[tuple[str, str]] = []
+        self.inbox = self._inbox()
+        self.line = clock.now_ms()
+        self.carrier.lines = [self.line]
+
+    def _inbox(self) -> Inbox:
+        inbox = Inbox(
+            store=self.store, clock=self.clock, ids=Ids(self.clock.now_ms), brand=1, journal=Journal(1),
+            recognise=self._recognise, answer=self._answer, replied=lambda: None,
+        )  # fmt: skip
+        inbox.channels = {"us": self.carrier}
+        return inbox
+
+    async def _recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
+        return 1, ""
+
+    async def _answer(self, tx: Tx, kept: Kept) -> str:
+        self.heard.append((kept.sender, kept.text))
+        return "heard"
+
+    async def settled(self) -> None:
+        """Until everything is kept and thought about."""
+        for _ in range(2_000):
+            if self.inbox.is_idle:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("the inbox does not come to rest")
+
+    async def bring(self, *texts: Inbound) -> None:
+        """One read of the line."""
+        self.inbox.arrived("us", [], list(texts))
+        await self.settled()
+
+    async def fall(self) -> None:
+        """The line falls now, having been seen alive to the last."""
+        await self.store.write(self._alive)
+        self.carrier.lines = []
+
+    def bind(self) -> None:
+        """A new line, a moment later."""
+        self.clock.advance(ms=500)
+        self.line = self.clock.now_ms()
+        self.carrier.lines = [*self.carrier.lines, self.line]
+
+    async def _alive(self, tx: Tx) -> None:
+        now = self.clock.now_ms()
+        await tx.many("line_alive", [("us", line, 1, now) for line in self.carrier.lines])
+
+    def text(self, words: str, sender: str = ANNA, *, id_: str = "", joint: Joint | None = None) -> Inbound:
+        """A text as SMPP brings it: without an id, with a fingerprint of its bytes."""
+        fingerprint = "" if id_ else hashlib.sha256(f"{sender}|{words}|{joint}".encode()).hexdigest()
+        return Inbound(sender, "20655", words, id_, fingerprint, joint, self.line, (sender, words))
+
+
+@pytest.fixture
+def desk(store: Store, clock: StoppedClock) -> Desk:
+    return Desk(store, clock)
+
+
+# --- repeats ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_words_on_one_line_are_two_texts_even_in_one_read(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"), desk.text("VOTE 3"))
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert desk.heard == [(ANNA, "VOTE 3")] * 3
+    assert len(desk.carrier.thanked) == 3
+
+
+async def test_after_the_line_fell_the_same_text_is_a_repeat_that_is_thanked_and_not_heard(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"))
+    desk.clock.advance(ms=REPEAT_MS)
+    await desk.fall()
+    desk.bind()
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert desk.heard == [(ANNA, "VOTE 3")]
+    assert len(desk.carrier.thanked) == 2
+
+
+async def test_a_text_from_more_than_a_minute_before_the_fall_was_thanked_so_the_same_words_are_new(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"))
+    desk.clock.advance(ms=REPEAT_MS + 1)
+    await desk.fall()
+    desk.bind()
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert desk.heard == [(ANNA, "VOTE 3")] * 2
+
+
+async def test_another_line_that_lives_brings_new_texts_and_no_repeats(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"))
+    desk.bind()
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert desk.heard == [(ANNA, "VOTE 3")] * 2
+
+
+async def test_other_words_or_another_phone_are_no_repeat(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"))
+    await desk.fall()
+    desk.bind()
+    await desk.bring(desk.text("VOTE 2"), desk.text("VOTE 3", BEN))
+
+    assert len(desk.heard) == 3
+
+
+async def test_of_two_equal_texts_each_may_come_back_once_and_a_third_is_new(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"), desk.text("VOTE 3"))
+    await desk.fall()
+    desk.bind()
+    await desk.bring(desk.text("VOTE 3"), desk.text("VOTE 3"))
+    assert len(desk.heard) == 2
+
+    await desk.bring(desk.text("VOTE 3"))
+    assert len(desk.heard) == 3
+
+
+async def test_a_text_that_is_brought_again_on_each_of_several_lines_is_heard_once(desk: Desk) -> None:
+    await desk.bring(desk.text("LATTE"))
+    for _ in range(4):
+        await desk.fall()
+        desk.bind()
+        await desk.bring(desk.text("LATTE"))
+
+    assert desk.heard == [(ANNA, "LATTE")]
+
+
+async def test_the_next_days_vote_counts_though_a_line_fell_after_yesterdays(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"))
+    await desk.fall()
+    desk.bind()
+    desk.clock.advance(ms=RETURN_MS + 1000)
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert desk.heard == [(ANNA, "VOTE 3")] * 2
+
+
+async def test_what_the_carrier_brings_when_we_come_back_after_a_night_is_still_a_repeat(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3"))
+    await desk.fall()
+    desk.clock.advance(seconds=9 * 3600)
+    desk.bind()
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert desk.heard == [(ANNA, "VOTE 3")]
+
+
+async def test_after_a_restart_a_repeat_is_known(desk: Desk) -> None:
+    await desk.bring(desk.text("LATTE"))
+    again = Desk(desk.store, desk.clock)
+    again.carrier.lines = []
+    again.bind()
+    await again.bring(again.text("LATTE"))
+
+    assert again.heard == []
+
+
+async def test_a_carriers_own_id_has_one_effect_on_any_line_at_any_time(desk: Desk) -> None:
+    await desk.bring(desk.text("LATTE", id_="SM1"), desk.text("LATTE", id_="SM1"), desk.text("LATTE", id_="SM2"))
+    desk.clock.advance(seconds=6 * 86_400)
+    desk.bind()
+    await desk.bring(desk.text("LATTE", id_="SM1"))
+
+    assert desk.heard == [(ANNA, "LATTE")] * 2
+    assert len(desk.carrier.thanked) == 4
+
+
+# --- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def pieces_of(desk: Desk, words: str, reference: int, sender: str = ANNA) -> list[Inbound]:
+    """A long text as its phone cuts it."""
+    coding, octets = parts.split(words, reference)
+    found = []
+    for piece in octets:
+        text, joint = parts.read(piece, coding, True)
+        assert joint is not None
+        found.append(desk.text(text, sender, joint=joint))
+    return found
+
+
+LONG = ["I would like to tell you very much indeed. " * 9, "我想说很多很多的话。" * 30, "🦊🦉 " * 60]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_long_texts_come_together_from_pieces_in_any_order_doubled_and_mingled(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    sent = data.draw(
+        st.lists(st.tuples(st.sampled_from([ANNA, BEN]), st.sampled_from(LONG)), min_size=1, max_size=4, unique=True)
+    )
+
+    async def play() -> list[tuple[str, str]]:
+        store = open_store(tmp_path_factory.mktemp("pieces") / "carillon.db")
+        try:
+            desk = Desk(store, StoppedClock(EVENING))
+            pieces = [
+                piece
+                for reference, (sender, words) in enumerate(sent)
+                for piece in pieces_of(desk, words, reference, sender)
+            ]
+            doubled = pieces + data.draw(st.lists(st.sampled_from(pieces), max_size=6))
+            order = data.draw(st.permutations(doubled))
+            cut = data.draw(st.integers(0, len(order)))
+            await desk.bring(*order[:cut])
+            await desk.bring(*order[cut:])
+            desk.clock.advance(ms=PIECES_MS + 1)
+            assert await store.write(desk.inbox.complete_stale, desk.clock.now_ms()) == 0
+            assert len(desk.carrier.thanked) == len(order)
+            return desk.heard
+        finally:
+            store.close()
+
+    assert sorted(asyncio.run(play())) == sorted(sent)
+
+
+async def test_a_long_text_said_twice_is_two_texts(desk: Desk) -> None:
+    await desk.bring(*pieces_of(desk, LONG[0], 1), *pieces_of(desk, LONG[0], 2))
+
+    assert desk.heard == [(ANNA, LONG[0])] * 2
+
+
+async def test_two_phones_that_count_alike_do_not_mix(desk: Desk) -> None:
+    mingled = [
+        piece for pair in zip(pieces_of(desk, LONG[0], 9, ANNA), pieces_of(desk, LONG[0], 9, BEN), strict=True)
+        for piece in pair
+    ]  # fmt: skip
+    await desk.bring(*mingled)
+
+    assert sorted(desk.heard) == [(ANNA, LONG[0]), (BEN, LONG[0])]
+
+
+async def test_what_there_is_of_a_text_whose_piece_never_comes_is_kept_after_ten_minutes(desk: Desk) -> None:
+    first, second, *_ = pieces_of(desk, LONG[0], 5)
+    await desk.bring(second)
+    desk.clock.advance(ms=PIECES_MS - 1)
+    await desk.bring(first)
+    desk.clock.advance(ms=PIECES_MS)
+    assert await desk.store.write(desk.inbox.complete_stale, desk.clock.now_ms()) == 0
+    desk.clock.advance(ms=1)
+    assert await desk.store.write(desk.inbox.complete_stale, desk.clock.now_ms()) == 1
+    desk.inbox.think()
+    await desk.settled()
+
+    assert desk.heard == [(ANNA, first.text + second.text)]
+    assert await desk.store.write(desk.inbox.complete_stale, desk.clock.now_ms()) == 0
+
+
+async def test_pieces_on_both_sides_of_a_fall_make_one_text(desk: Desk) -> None:
+    first, second, third = pieces_of(desk, LONG[0], 5)
+    await desk.bring(first, second)
+    await desk.fall()
+    desk.bind()
+    await desk.bring(*(piece._replace(line=desk.line) for piece in (second, third)))
+
+    assert desk.heard == [(ANNA, LONG[0])]
+
+
+# --- when the store fails --------------------------------------------------------------------------------------------
+
+
+async def test_what_could_not_be_kept_is_refused_so_that_the_carrier_brings_it_again(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.inbox.arrived("us", [], [desk.text("LATTE")._replace(recipient=None)])  # type: ignore[arg-type]
+    await desk.settled()
+    await desk.bring(desk.text("VOTE 3"))
+
+    assert (len(desk.carrier.refused), len(desk.carrier.thanked)) == (1, 1)
+    assert desk.heard == [(ANNA, "VOTE 3")]
+    assert "could not be kept" in caplog.text
+
+
+async def test_a_thought_that_could_not_be_committed_is_thought_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.inbox.THINK_AGAIN_S", 0.02)
+    think, tries = desk.inbox._think, 0
+
+    async def fails_once(tx: Tx) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise OSError("the disk is full")
+        return await think(tx)
+
+    monkeypatch.setattr(desk.inbox, "_think", fails_once)
+    with caplog.at_level(logging.CRITICAL):
+        await desk.bring(desk.text("LATTE"))
+    await asyncio.sleep(0.1)
+    await desk.settled()
+
+    assert desk.heard == [(ANNA, "LATTE")]
+
+
+async def test_a_text_that_met_a_full_disk_is_thought_again_and_not_called_a_failure(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.inbox.THINK_AGAIN_S", 0.02)
+    hear = desk._answer
+    full = True
+
+    async def answer(tx: Tx, kept: Kept) -> str:
+        nonlocal full
+        if full:
+            full = False
+            (pages,) = tx._execute("PRAGMA page_count").fetchone()
+            tx._execute(f"PRAGMA max_page_count = {pages}")
+            await tx.run("fact_set", brand=1, name="big", value="x" * 1_000_000)
+        return await hear(tx, kept)
+
+    monkeypatch.setattr(desk.inbox, "_answer", answer)
+    await desk.bring(desk.text("LATTE"))
+    await asyncio.sleep(0.1)
+    await desk.settled()
+
+    assert desk.heard == [(ANNA, "LATTE")]
+    assert desk.inbox.failed == 0
+    assert "trying again" in caplog.text
