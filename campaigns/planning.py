@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from campaigns import runs, versions
+from campaigns import links, runs, versions
 from campaigns.business import Business, window_of
 from campaigns.estimates import Estimate, Survey, codes_left, survey
 from campaigns.runs import Run
@@ -191,6 +191,17 @@ def questions(estimates: list[Estimate], former: list[Run]) -> Iterator[Finding]
                 yield Finding(("campaigns", estimate.campaign, KEY), text)
 
 
+def unreachable(config: Config, new: list[Campaign]) -> Iterator[Finding]:
+    """New campaigns whose links no real phone could open."""
+    linking = [campaign.key for campaign in new if campaign.coupon]
+    if linking and not config.is_simulated and links.is_only_here(config.brand.site):
+        text = (
+            f"{config.brand.site} is this machine alone, and the links of {', '.join(linking)} go to real phones; "
+            "write the address that phones can reach"
+        )
+        yield Finding(("brand", "site"), text)
+
+
 def changes(before: Config, after: Config) -> Iterator[str]:
     """What two configs say differently, beside campaigns: `keywords.HOURS`, `brand.colour`."""
     for section in type(after).model_fields:
@@ -233,7 +244,7 @@ async def plan(store: Store, business: Business, loaded: Loaded[Config], pinned:
             key: (window.opens_at, window.closes_at) for key, window in business.windows.items() if key not in opened
         },
         changed=list(changes(await pinned(applied.number), config)) if applied else [],
-        mistakes=[str(loaded.mistake(finding)) for finding in told.mistakes],
+        mistakes=[str(loaded.mistake(finding)) for finding in [*told.mistakes, *unreachable(config, told.new)]],
         questions=[str(loaded.mistake(finding)) for finding in questions(estimates, told.former)],
         warnings=[*map(str, loaded.warnings), *_warnings(config, estimates, stocks, both)],
     )

@@ -40,7 +40,7 @@ def safe(value: object) -> Any:
 
 
 class Calm(logging.Filter):
-    """Lets ordinary life pass in silence: warnings, and then the next word of whoever warned, which may be all clear."""
+    """Shows warnings, and after one the next word of the same logger: it may be the all-clear."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import socket
@@ -12,21 +13,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from campaigns import versions
+from campaigns import links, versions
 from campaigns.settings import Config
 from gateway import logs
 from gateway.config import ConfigErrors, load
-from gateway.errors import CarillonError
+from gateway.errors import CarillonError, PortTaken
 from gateway.store import open_store
 from handlers.app import App
 from handlers.console import desk, operations, terminal
 from handlers.console.client import Answer, Parts, store_of
 from handlers.console.doors import Doors, doors
+from handlers.pages import handset
+from handlers.pages.guest import sender_for
+from handlers.pages.reach import phone_site
 
 BRAND = 1
 SAMPLE = Path(__file__).parents[2] / "campaigns" / "sample.csv"
-HERE = ("localhost", "127.0.0.1")
-SOMEWHERE = ("192.0.2.1", 9)  # an address of no one (RFC 5737): nothing is sent to it, it only chooses our own
+LEAVING = "Ctrl-C drains and stops"
 
 
 def serve(parts: Parts, config_path: Path, *, demo: bool) -> None:
@@ -52,13 +55,14 @@ async def _serve(parts: Parts, config_path: Path, *, demo: bool) -> None:
         raise CarillonError("serve --demo is for the simulator; a channel here is real: run.py serve")
     async with parts.opened(config, config_path, os.environ) as app:
         if demo:
+            refuse_taken_ports(config)
             lines = await _prepare(app, config_path)
         else:
             operations.applied(app)
             lines = []
         async with parts.serving(app, os.environ) as served, doors(served) as both:
             terminal.show(terminal.head(operations.hello(served)))
-            terminal.show([*lines, *([complaint] if complaint else []), *look(served, both), TRY])
+            terminal.show([*lines, *([complaint] if complaint else []), *look(served, both), _try(served, demo=demo)])
             sys.stdout.flush()
             await stopping
             terminal.show(["  draining; a second Ctrl-C ends at once"])
@@ -99,9 +103,9 @@ async def _prepare(app: App, config_path: Path) -> list[Any]:
         return [*lines, *str(error).splitlines()]
     plan = answer["plan"]
     lines += [terminal.labelled(each["campaign"], terminal.estimate(each, plan["currency"])) for each in plan["new"]]
-    told = await operations.show_status(app, _hush)
+    told, zone = await operations.show_status(app, _hush), app.business.config.brand.timezone
     lines += [
-        terminal.labelled(each["campaign"], terminal.audience_line(each))
+        terminal.labelled(each["campaign"], terminal.audience_line(each, zone, plan["at"]))
         for each in told["campaigns"]
         if each["campaign"] not in answer["launched"]
     ]
@@ -146,38 +150,45 @@ async def _hush(_progress: Mapping[str, Any]) -> None:
     """Nobody listens."""
 
 
-TRY = terminal.labelled(
-    "TRY", "text LATTE, VOTE 3, then STOP. Ctrl-C drains and stops; make run again sends nothing twice."
-)
+def refuse_taken_ports(config: Config) -> None:
+    """Raise PortTaken before anything is imported or launched that then could not be looked at."""
+    for name in ("public", "private", "smsc"):
+        host, port = getattr(config.listen, name)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listeners do
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    said = f"port {port} is taken by another program; stop it, or set listen.{name} in config.yaml"
+                    raise PortTaken(said) from None
+
+
+def _try(app: App, *, demo: bool) -> Any:
+    """What to do next: texts that the handset answers, and how to leave."""
+    if app.simulator is None:
+        return terminal.labelled("LEAVE", f"{LEAVING}.")
+    brand = app.business.config.brand
+    number = sender_for(app.business, brand.country).number
+    words = handset.tries(app.business, brand.languages[0], number)
+    stop = words.index(app.business.stop_word(number))
+    texts = f"{', '.join(words[: min(stop, 2)])}, then {words[stop]}"
+    again = "; make run again sends nothing twice" if demo else ""
+    return terminal.labelled("TRY", f"text {texts.removeprefix(', then ')}. {LEAVING}{again}.")
 
 
 def look(app: App, both: Doors) -> list[Any]:
     """Where to look: the handset, the board, and a page for the reader's own phone."""
     handset = f"handset {both.private}/handset   " if app.simulator else ""
-    page = next(iter(app.business.config.pages), "")
-    site = _phone_site(app.business.config.brand.site, both.public)
+    config = app.business.config
+    page = next(iter(config.pages), "")
+    site = phone_site(config.brand.site, urlsplit(both.public).port or 80)
     lines: list[Any] = [terminal.labelled("LOOK", f"{handset}live {both.private}/   {page or 'pages'} {site}/{page}")]
     if sys.stdout.isatty():
         lines.append(_code(f"{site}/{page}"))
+    if app.simulator and links.is_only_here(config.brand.site):
+        lines.append(terminal.labelled("PHONE", f"links in texts open on this machine; on yours: SITE={site} make run"))
     return lines
-
-
-def _phone_site(site: str, public: str) -> str:
-    """The address of our pages as a phone in the same network reaches them."""
-    if urlsplit(site).hostname not in HERE:
-        return site
-    return f"http://{_own_address()}:{urlsplit(public).port}"
-
-
-def _own_address() -> str:
-    """This machine's address in its network; no packet is sent to find it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(SOMEWHERE)
-        except OSError:
-            return "127.0.0.1"
-        own: str = probe.getsockname()[0]
-        return own
 
 
 def _code(address: str) -> str:

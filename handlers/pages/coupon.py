@@ -15,7 +15,7 @@ from campaigns.coupons import Held
 from gateway import web
 from gateway.clock import from_ms
 from gateway.store import Tx
-from handlers.pages import till
+from handlers.pages import reach, till
 from handlers.pages.guest import Guest
 
 
@@ -59,7 +59,14 @@ def _context(guest: Guest, held: Held, zone: ZoneInfo) -> dict[str, Any]:
         return context | {"state": "withdrawn"}
     if held.expires_at < guest.now:
         return context | {"state": "ended"}
-    return context | {"state": "unused", "qr": qr(links.coupon_link(guest.business, held.code))}
+    return context | {"state": "unused", "qr": qr(_address(guest.business, held.code))}
+
+
+def _address(business: Business, code: str) -> str:
+    """The coupon's link as another phone, at the till, can open it."""
+    site = business.config.brand.site
+    path = links.coupon_link(business, code).removeprefix(site)
+    return reach.phone_site(site, business.config.listen.public.port) + path
 
 
 def _votes(guest: Guest, person: int) -> list[dict[str, str]]:

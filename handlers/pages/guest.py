@@ -164,6 +164,7 @@ def site_of(business: Business, colours: Palette, language: str) -> dict[str, An
         "name": brand.name.say(language, brand.languages),
         "palette": colours,
         "languages": [(code, own_name(code)) for code in brand.languages],
+        "simulated": business.config.is_simulated,
         "home": "/",
         "support": {"phone": brand.support.phone or "", "email": brand.support.email or ""},
     }

@@ -137,7 +137,7 @@ def _shown(guest: Guest, simulator: Simulator, phone: Phone) -> dict[str, Any]:
             _bubble(each, before, first + at, ZoneInfo(phone.zone), guest.language)
             for at, (before, each) in enumerate(zip([None, *handset.messages], handset.messages, strict=False))
         ],
-        "tries": _tries(business, language, sender.number),
+        "tries": tries(business, language, sender.number),
     }
 
 
@@ -164,11 +164,11 @@ def linked(text: str) -> Markup:
     return Markup("").join(pieces)
 
 
-def _tries(business: Business, language: str, number: str) -> list[str]:
-    """Texts to try: the brand's own words, then those that always work."""
-    config, tries = business.config, []
+def tries(business: Business, language: str, number: str) -> list[str]:
+    """Texts to try: the brand's own words, then those that always work, the STOP first."""
+    config, own = business.config, []
     for key, keyword in config.keywords.items():
         if not keyword.redeem:
             last = list(config.contests[keyword.vote].options)[-1:] if keyword.vote else []
-            tries.append(" ".join([word(business, key, language), *last]))
-    return [*tries[:TRIED], business.stop_word(number), "HELP", "START"]
+            own.append(" ".join([word(business, key, language), *last]))
+    return [*own[:TRIED], business.stop_word(number), "HELP", "START"]

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
+
+from campaigns import links
 
 SOMEWHERE = ("192.0.2.1", 9)  # an address of no one (RFC 5737): nothing is sent to it, it only chooses our own
 
 
 def phone_site(site: str, port: int) -> str:
     """The site; where that is a name which every machine calls itself, this machine's address in its network."""
-    return f"http://{own_address()}:{port}" if is_only_here(site) else site
-
-
-def is_only_here(site: str) -> bool:
-    """Whether the address leads every machine to itself."""
-    host = urlsplit(site).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return f"http://{own_address()}:{port}" if links.is_only_here(site) else site
 
 
 def own_address() -> str:

@@ -451,7 +451,7 @@ async def test_what_is_old_is_forgotten_however_much_there_is(house: House, monk
         await tx.many("ref_put", [(f"us:{n}", 1, RUN, n, 0, 1, now) for n in range(3)])
 
     async def left(tx: Tx) -> list[int]:
-        return [tx._execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("seen", "ref")]  # noqa: S608
+        return [tx._execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("seen", "ref")]
 
     async with house.open():
         await house.store.write(remember)

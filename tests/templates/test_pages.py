@@ -85,6 +85,7 @@ def site(words: dict[str, Any]) -> dict[str, Any]:
         "name": words["brand"],
         "palette": palette("#7A3E1D"),
         "languages": [("en", "English"), ("zh", "中文")],
+        "simulated": True,
         "home": "/",
         "support": {"phone": "+1 206 555 0100", "email": "help@lantern.example"},
     }
