@@ -107,6 +107,8 @@ class Gateway:
             dispatcher = self.dispatchers.get(queue[0])
             if dispatcher is not None:
                 dispatcher.queues.append(queue[1])
+            else:
+                log.warning("%s is no longer a channel: what waits for it stays until it is one again", queue[0])
         self.wake()
 
     async def _adopt(self, tx: Tx, owner: str, owned: set[int]) -> list[tuple[str, Queue]]:

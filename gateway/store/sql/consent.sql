@@ -56,8 +56,10 @@ SELECT at FROM stop WHERE person = :person
 SELECT count(*) FROM stop WHERE person IN (SELECT value FROM json_each(:people))
 
 -- name: stop_follows
--- Whether a later text of this person was a STOP: an earlier START that is thought about after it must not undo it.
-SELECT EXISTS (SELECT 1 FROM inbound WHERE person = :person AND id > :inbound AND intent IN ('stop', 'stopped', 'wrong number'))
+-- Whether this person left after a text, by a later one or another way: a START thought about late must not undo it.
+SELECT EXISTS (SELECT 1 FROM inbound
+               WHERE person = :person AND id > :inbound AND intent IN ('stop', 'stopped', 'wrong number'))
+    OR EXISTS (SELECT 1 FROM stop WHERE person = :person AND at > :at)
 
 -- name: programs_left
 -- What a person was in when they left.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from campaigns import consent
 from campaigns.settings import Config
 from gateway.clock import StoppedClock
 from gateway.store import Store
@@ -50,6 +51,21 @@ async def test_a_start_that_is_thought_about_after_a_later_stop_is_not_obeyed(ph
 
     assert (await phone.got())[1:] == [CONFIRMATION]
     assert await phone.count("consent_list", person=phone.person) == 0
+    assert await phone.count("stop_get", person=phone.person) == 1
+
+
+async def test_a_start_that_is_thought_about_after_the_person_left_by_page_is_not_obeyed(
+    phone: Phone, clock: StoppedClock
+) -> None:
+    await phone.texts("LATTE")
+    await phone.keeps("START")
+    clock.advance(ms=1)
+    await phone.store.write(
+        consent.leave, phone.business, phone.person, at=clock.now_ms(), source="page"
+    )  # fmt: skip
+    await phone.thinks()
+
+    assert phone.said == "START, but a STOP came after it: not obeyed"
     assert await phone.count("stop_get", person=phone.person) == 1
 
 

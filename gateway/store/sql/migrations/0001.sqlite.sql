@@ -374,8 +374,7 @@ CREATE TABLE coupon (                    -- a code that was given; redeemed_at i
   expires_at  INTEGER NOT NULL,
   redeemed_at INTEGER,
   place       TEXT,
-  till        TEXT,
-  again       INTEGER NOT NULL DEFAULT 0 -- 1 = handed over a second time: it stays with the person
+  till        TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX coupon_by_person ON coupon (person, coupon);
 
