@@ -14,13 +14,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.stage import Stage, installed_loop, say
+from bench.stage import Stage, carrier, installed_loop, phone_of, say
 
 CONFIG = """
 brand: {{name: Bench, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
@@ -43,11 +41,17 @@ async def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="carillon-bench-") as folder:
         async with (
-            senders(options.smsc, options.messages) as smsc,
+            carrier(options.smsc, texts(options.messages)) as smsc,
             Stage.open(Path(folder), CONFIG.format(smsc=smsc)) as stage,
         ):
             figures = await measure(stage, options.messages)
     print(json.dumps(figures))
+
+
+def texts(messages: int) -> list[tuple[str, str]]:
+    """Each from a phone of its own: one phone that asks without end is answered less and less often."""
+    say(f"{messages:,} phones text HOURS")
+    return [(phone_of(number), "HOURS") for number in range(messages)]
 
 
 async def measure(stage: Stage, messages: int) -> dict[str, float]:
@@ -56,7 +60,7 @@ async def measure(stage: Stage, messages: int) -> dict[str, float]:
     first = 0.0
     async with stage.serving():
         started = time.perf_counter()
-        while (answered := stage.answered_parts()) < messages:
+        while (answered := stage.sent_parts()) < messages:
             await asyncio.sleep(0.01)
             first = first or (time.perf_counter() if answered else 0.0)
             if time.perf_counter() - started > 60 + messages / 500:
@@ -68,34 +72,6 @@ async def measure(stage: Stage, messages: int) -> dict[str, float]:
         "round_trips_per_s": round(messages / seconds),
         "cpu_us_per_round_trip": round(used / messages * 1e6, 1),
     }
-
-
-@asynccontextmanager
-async def senders(smsc: str | None, messages: int) -> AsyncIterator[str]:
-    """Where the texts come from."""
-    if smsc:
-        yield smsc
-        return
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.channels.simulator", "--port", "0", "--number", "20655=bench", "--keep", "0",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parent.parent, limit=1 << 22,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    port = json.loads(await process.stdout.readline())["listening"]
-    say(f"{messages:,} phones text HOURS")
-    for number in range(messages):
-        process.stdin.write(json.dumps({"text": [f"+1206{2_000_000 + number}", "20655", "HOURS"]}).encode() + b"\n")
-    reading = asyncio.create_task(_drop(process.stdout))
-    yield f"127.0.0.1:{port}"
-    reading.cancel()
-    process.kill()
-    await process.wait()
-
-
-async def _drop(stream: asyncio.StreamReader) -> None:
-    async for _ in stream:
-        pass
 
 
 if __name__ == "__main__":

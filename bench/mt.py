@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.stage import Stage, add_people, installed_loop, say
+from bench.stage import Stage, add_people, carrier, installed_loop, say
 
 CONFIG = """
 brand: {{name: Bench, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
@@ -46,12 +46,14 @@ async def main() -> None:
     """Run once and print the figures as one JSON line, last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=200_000)
-    parser.add_argument("--smsc", default="127.0.0.1:2790", help="HOST:PORT that takes any bind and sends receipts")
+    parser.add_argument("--smsc", help="HOST:PORT that takes any bind and sends receipts; else our simulator")
     parser.add_argument("--window", type=int, default=2000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="carillon-bench-") as folder:
-        text = CONFIG.format(smsc=options.smsc, window=options.window)
-        async with Stage.open(Path(folder), text) as stage:
+        async with (
+            carrier(options.smsc) as smsc,
+            Stage.open(Path(folder), CONFIG.format(smsc=smsc, window=options.window)) as stage,
+        ):
             await add_people(stage, options.messages)
             say(f"{options.messages:,} people; sending")
             figures = await measure(stage, options.messages)

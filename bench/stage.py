@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,39 @@ def installed_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     else:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
+
+
+@asynccontextmanager
+async def carrier(smsc: str | None, texts: Iterable[tuple[str, str]] = ()) -> AsyncIterator[str]:
+    """Where the SMSC is: the one that was named, else our simulator as a process of its own.
+
+    `texts` are (number, words) that its phones send to 20655 once the bind is there.
+    """
+    if smsc:
+        yield smsc
+        return
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.channels.simulator", "--port", "0", "--number", "20655=bench", "--keep", "0",
+        "--delay-ms", "0", "0", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("no pipes to the simulator")
+    port = json.loads(await process.stdout.readline())["listening"]
+    for number, words in texts:
+        process.stdin.write(json.dumps({"text": [number, "20655", words]}).encode() + b"\n")
+    listening = asyncio.create_task(_drop(process.stdout))
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        listening.cancel()
+        process.kill()
+        await process.wait()
+
+
+async def _drop(stream: asyncio.StreamReader) -> None:
+    async for _ in stream:
+        pass
 
 
 @dataclass(frozen=True)
@@ -84,12 +118,6 @@ class Stage:
         """How far a campaign is."""
         return await self.app.store.read(_standing, self.app.brand, campaign)
 
-    def answered_parts(self) -> int:
-        """Parts that the carriers have taken or refused (the simulator refuses numbers that end in 0001)."""
-        gateway = self.app.gateway
-        counters = [each.counters for each in gateway.dispatchers.values()] if gateway else []
-        return sum(each.sent_parts + each.refused_parts for each in counters)
-
     def sent_parts(self) -> int:
         """Parts that the carriers have taken."""
         gateway = self.app.gateway
@@ -113,11 +141,16 @@ async def add_people(stage: Stage, count: int, *, program: str = "club") -> None
         await app.store.write_bulk(people.import_rows, app.business, rows, program, now)
 
 
+def phone_of(number: int) -> str:
+    """A made-up telephone number; never one that the simulator treats in a way of its own (0000 to 0003 at the end)."""
+    return f"+1206{2_001_000 + number // 9_000 * 10_000 + number % 9_000}"
+
+
 def row_of(number: int, now: int) -> Row:
     """One made-up subscriber."""
     zone = "America/Los_Angeles"
     return Row(
-        line=number + 2, e164=f"+1206{2_000_000 + number}", country="US", zone=zone, zones=(zone,), region="WA",
+        line=number + 2, e164=phone_of(number), country="US", zone=zone, zones=(zone,), region="WA",
         first_name=f"Name{number % 977}", last_name="", language="en", city="Seattle", birthday="2001-04-05", gender="",
         tags=(), attributes={}, lat=None, lon=None, seen_ms=None, consent=True, consent_ms=now, consent_source="form",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from bench.stage import Stage, add_people
+from bench.stage import Stage, add_people, phone_of
 from gateway.messages import State
 from gateway.store import Tx
 from tests.faults.conftest import SEEDS, free_port
@@ -64,7 +64,7 @@ async def test_no_message_is_claimed_after_its_recipients_stop_was_committed(tmp
             )
             await stage.launch("big")
             for place, number in enumerate(stopping):
-                simulator.post(f"+1206{2_000_000 + number}", "20655", chance.choice(["STOP", "stop please", "Quit."]))
+                simulator.post(phone_of(number), "20655", chance.choice(["STOP", "stop please", "Quit."]))
                 if place % 5 == 0:
                     await asyncio.sleep(0.012)
             standing = await stage.standing("big")
