@@ -99,9 +99,9 @@ async def set_clock(tx: Tx, config: Config) -> int:
     return resume(config.simulator.clock, config.brand.timezone, int(last) if last else None)
 
 
-async def keep_clock(tx: Tx, clock: Clock) -> None:
-    """Write down how late it is."""
-    await tx.run("fact_set", brand=BRAND, name="clock", value=str(clock.now_ms()))
+async def keep_clock(tx: Tx, clock: Clock, ahead_s: float = 0) -> None:
+    """Write down how late it is, or how late it may be before this is written again: a crash must not put it back."""
+    await tx.run("fact_set", brand=BRAND, name="clock", value=str(clock.now_ms() + int(ahead_s * 1000)))
 
 
 @asynccontextmanager
@@ -174,7 +174,7 @@ async def _write_clock(app: App) -> None:
     while True:
         await asyncio.sleep(CLOCK_S)
         try:
-            await app.store.write_bulk(keep_clock, app.clock)
+            await app.store.write_bulk(keep_clock, app.clock, 2 * CLOCK_S)
         except Exception:  # a full disk, say: the whole house must not fall for it
             log.exception("the time could not be written down")
 

@@ -19,6 +19,7 @@ PERSON_FIELDS = ("first_name", "last_name", "city")  # what a text may say of a 
 COUPON_FIELDS = ("coupon.link", "coupon.code")
 SHIPPED_PINS = ("2468", "1357")  # everybody can read them in the file that comes with Carillon
 FARTHEST_KM = 4_000  # from the city that a time zone is named after to the farthest place in it, roughly
+LONGEST_TEXT = 1_600  # characters; ten to twenty-four parts
 
 
 class Word(NamedTuple):
@@ -125,6 +126,17 @@ def placeholders(texts: Iterable[tuple[Where, LocalText]], fields: Collection[st
                 rendering.compile_text(template, fields)
             except rendering.BadTemplate as bad:
                 yield Finding((*path, code) if code else path, bad.text)
+
+
+def lengths(texts: Iterable[tuple[Where, LocalText]]) -> Iterator[Finding]:
+    """Texts that no carrier would take, the more so once their fields are filled in."""
+    for path, text in texts:
+        for code, said in text.texts.items():
+            if len(said) > LONGEST_TEXT:
+                words = (
+                    f"found {len(said):,} characters, expected at most {LONGEST_TEXT:,}: nobody reads more on a phone"
+                )
+                yield Finding((*path, code) if code else path, words)
 
 
 def telephones(found: Iterable[tuple[Where, str]], country: str) -> Iterator[Finding]:

@@ -190,7 +190,9 @@ class Campaign(Named):
         description="The senders; each person gets it from the one that serves their country.", min_length=1
     )
     send: Send = Field(Send(), description="When and how fast it leaves.")
-    budget: Money | None = Field(None, description="What its texts may cost; whoever would exceed it is not texted, with that reason.")
+    budget: Money | None = Field(
+        None, description="What its texts may cost; whoever would exceed it is not texted, with that reason."
+    )
     coupon: CouponName | None = Field(None, description="The coupon that {{ coupon.link }} and {{ coupon.code }} show.")
     text: LocalText = Field(description="What people read; {{ first_name or 'friend' }} puts in a field.")
     was: str | None = Field(None, description="The key that this campaign had before it was renamed.")
@@ -360,6 +362,7 @@ class Config(Document):
         texts = list(checks.local_texts(self))
         if brand:
             yield from checks.languages(texts, brand.languages)
+        yield from checks.lengths(texts)
         yield from checks.placeholders([(path, text) for path, text in texts if path[0] != "campaigns"], ())
         for key, campaign in self.campaigns.items():
             fields = [*checks.PERSON_FIELDS, *self.attributes, *(checks.COUPON_FIELDS if campaign.coupon else ())]

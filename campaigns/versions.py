@@ -11,7 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from campaigns.settings import Config
-from gateway.config import Loaded, load
+from gateway.config import ConfigErrors, Loaded, load
 from gateway.store import Tx
 
 
@@ -64,7 +64,8 @@ def relative(path: Path, folder: Path) -> str:
 def read(version: Version, environ: Mapping[str, str], home: Path) -> Config:
     """The config of a kept version. Files that it names (secrets) are found from `home`, where it was written.
 
-    It is not checked against today's date: what was right when it was applied stays so.
+    It is not checked against today's date: what was right when it was applied stays so. Raises ConfigErrors, each
+    with the version's number, where what it names is gone from the environment or from `home`.
     """
     sources: dict[str, str] = orjson.loads(version.sources)
     with tempfile.TemporaryDirectory() as top:
@@ -73,4 +74,10 @@ def read(version: Version, environ: Mapping[str, str], home: Path) -> Config:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return load(Path(folder, next(iter(sources))), Config, environ, home=home).value
+        try:
+            return load(Path(folder, next(iter(sources))), Config, environ, home=home).value
+        except ConfigErrors as errors:  # nobody could find the scratch folder that they name
+            raise ConfigErrors(
+                each._replace(file=f"version {version.number} as applied, {os.path.relpath(each.file, folder)}")
+                for each in errors.mistakes
+            ) from errors

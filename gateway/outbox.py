@@ -17,6 +17,7 @@ FIRST_PAUSE_S = 15.0
 LONGEST_PAUSE_S = 3600.0
 THROTTLE_PAUSE_S = 2.0
 POISON = 3  # a message that was on the way in so many crashes is given up
+MOST_PARTS = 63  # each is a bit of one number in the store
 
 
 class Message(NamedTuple):
@@ -131,7 +132,13 @@ async def ensure_queue(tx: Tx, ids: Ids, brand: int, channel: str, lane: Lane, *
 
 
 async def put(tx: Tx, messages: Sequence[Message], queue: int, due: int) -> None:
-    """Keep messages and let them wait in a queue until `due`. All must be of one run."""
+    """Keep messages and let them wait in a queue until `due`. All must be of one run.
+
+    Raises ValueError for more parts than can be kept account of.
+    """
+    longest = max((each.parts for each in messages), default=0)
+    if longest > MOST_PARTS:
+        raise ValueError(f"a text of {longest} parts: {MOST_PARTS} are the most")
     await tx.many("message_insert", messages)
     await tx.many(
         "outbox_insert", [(queue, due, each.id, each.brand_id, each.person, 0, ALL_PARTS, 0) for each in messages]

@@ -20,7 +20,8 @@ DEEPEST = 40  # levels; a hostile file would nest until the stack ends
 def read_yaml(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Map:
     """The sections of a file, every scalar a string. Mistakes are appended, and what they spoil is Broken."""
     reader = _Reader(file, environ, mistakes)
-    node = reader.read(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n"), 0)
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    node = reader.read([reader.without_hidden_breaks(line, number) for number, line in enumerate(lines, 1)], 0)
     if isinstance(node, Map):
         return node
     if not isinstance(node, Broken) and not (isinstance(node, Scalar) and not node.text):
@@ -66,6 +67,12 @@ class _Reader:
         """Add a mistake."""
         self._mistakes.append(Mistake(*spot, text))
 
+    def without_hidden_breaks(self, line: str, number: int) -> str:
+        """The line; what YAML takes for its end and editors do not show as such is a mistake, and becomes a space."""
+        for match in HIDDEN_BREAK.finditer(line):
+            self.complain(Spot(self._file, number, match.start() + 1), _invisible(ord(match[0])))
+        return HIDDEN_BREAK.sub(" ", line)
+
     def read(self, lines: list[str], first: int) -> Node:
         """What these lines say; `first` lines of the file stand before them."""
         try:
@@ -85,9 +92,13 @@ class _Reader:
         for chunk in chunks:
             spot = Spot(self._file, first + chunk.first + 1, chunk.indent + 1)
             if len(chunks) > 1:
+                told = len(self._mistakes)
                 inside = self.read(chunk.lines, first + chunk.first)
                 entry = inside.entries.get(chunk.key) if isinstance(inside, Map) else None
                 node: Node = entry.node if entry else Broken(spot)
+                if not entry and len(self._mistakes) == told:
+                    offset, text = _no_entry(chunk.lines[0].strip())
+                    self.complain(spot._replace(column=spot.column + offset), text)
             elif chunk.has_body:
                 node = self.read(chunk.lines[1:], first + chunk.first + 1)
             else:
@@ -166,6 +177,19 @@ class _Chunk(NamedTuple):
 ENTRY = re.compile(
     r"""(?P<indent>\ *)(?P<key>[^\s"'\[\]{},\#&*!|>%@`?-][^:\#]*?|"[^"]*"|'[^']*')\s*:(?P<rest>\s.*|)$"""
 )
+HIDDEN_BREAK = re.compile("[\x85\u2028\u2029]")  # line breaks of YAML 1.1 (5.4) that YAML 1.2 took back
+LOOKS_LIKE_A_SPACE = re.compile(r"[^\S \t]")
+
+
+def _no_entry(found_text: str) -> tuple[int, str]:
+    """What is wrong with a text that stands for an entry, and how far behind its beginning."""
+    if looks := LOOKS_LIKE_A_SPACE.search(found_text):
+        return looks.start(), f"U+{ord(looks[0]):04X} only looks like a space; write a space"
+    return 0, f'found "{found_text}", expected a key, a colon, a space and a value'
+
+
+def _invisible(point: int) -> str:
+    return f"found the invisible character U+{point:04X}; delete it"
 
 
 def _entries(lines: list[str]) -> Iterator[_Chunk]:
@@ -199,7 +223,7 @@ def _translated(error: yaml.YAMLError, lines: list[str]) -> tuple[int, int, str]
     if isinstance(error, ReaderError):
         before = "\n".join(lines)[: error.position]
         point = error.character if isinstance(error.character, int) else ord(error.character[0])
-        return (*_place(before), f"found the invisible character U+{point:04X}; delete it")
+        return (*_place(before), _invisible(point))
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return 0, 0, f"cannot be read: {error}"
     place = error.problem_mark.line, error.problem_mark.column
@@ -210,7 +234,8 @@ def _translated(error: yaml.YAMLError, lines: list[str]) -> tuple[int, int, str]
     if "expected ':'" in problem and error.context_mark:
         place = error.context_mark.line, error.context_mark.column
         key = lines[place[0]][place[1] :].partition(" #")[0].rstrip()
-        return (*place, f'found "{key}", expected a key, a colon, a space and a value')
+        offset, text = _no_entry(key)
+        return place[0], place[1] + offset, text
     for words, cure in CURES.items():
         if words in problem:
             return (*place, cure)

@@ -187,7 +187,9 @@ def look(app: App, both: Doors) -> list[Any]:
     if sys.stdout.isatty():
         lines.append(_code(f"{site}/{page}"))
     if app.simulator and links.is_only_here(config.brand.site):
-        lines.append(terminal.labelled("PHONE", f"links in texts open on this machine; on yours: SITE={site} make run"))
+        lines.append(
+            terminal.labelled("PHONE", f"links in texts open only here; on your own phone too: SITE={site} make run")
+        )
     return lines
 
 

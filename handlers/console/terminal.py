@@ -186,8 +186,8 @@ def applied(facts: Facts) -> list[Text | str]:
 
 def audience_line(each: Facts, zone: str, now: int) -> str:
     """A run in one line: its state, its audience, and what became of the messages; when it begins, if it has not."""
-    if each["state"] == "waiting":
-        return f"waiting, begins {moment(each['due'], zone, now)}" if each["due"] > now else "waiting to be sent"
+    if each["state"] in ("waiting", "planning") and not each["matched"]:
+        return f"waiting, begins {moment(each['due'], zone, now)}" if each["due"] > now else "about to begin"
     states = ", ".join(f"{word} {n:,}" for word, n in each["states"].items() if n)
     so_far = " so far" if each["planned_at"] is None and each["ended_at"] is None else ""
     why = f" ({each['why']})" if each["why"] else ""

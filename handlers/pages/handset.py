@@ -24,6 +24,7 @@ LOOK_AT = 500  # people among whom the two phones are chosen
 OFFERED = 40  # numbers in the list to choose from
 LONGEST = 1_600  # characters of a text: ten parts and more
 ANSWER_S = 1.0  # how long the page after a text waits for its answer, for browsers without script
+LEAST_MS = 10  # a shorter wait is not told, since it would be told as none
 TRIED = 3  # keywords that are offered as buttons
 LINK = re.compile(r"(https?://[!-~]+[0-9A-Za-z/])")  # in Chinese nothing stands between a link and the words about it
 WATCH_S, WATCH_EVERY_S = 10, 2  # how long and how often a page without script looks again after a text
@@ -153,8 +154,12 @@ def _bubble(
         "text": linked(message.text),
         "time": said.replace("\u202f", " ").lower(),
         "parts": message.parts,
-        "delay": f"{(message.delay_ms or 0) / 1000:.2f} s" if is_answer else "",
+        "delay": _took(message.delay_ms or 0) if is_answer else "",
     }
+
+
+def _took(ms: int) -> str:
+    return f"{ms / 1000:.2f} s" if ms >= LEAST_MS else "< 0.01 s"
 
 
 def linked(text: str) -> Markup:

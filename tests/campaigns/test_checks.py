@@ -101,3 +101,12 @@ def test_whatever_is_done_to_the_shipped_file_is_read_or_told_within_it(
         mistakes = errors.mistakes
     lines = len(text.split("\n"))
     assert all(one.file == str(path) and 1 <= one.line <= lines and one.column >= 1 for one in mistakes)
+
+
+def test_a_text_that_no_carrier_would_take_is_a_mistake_in_its_language() -> None:
+    text = LocalText({"en": "x" * 1_600, "zh": "字" * 1_601})
+
+    (finding,) = checks.lengths([(("campaigns", "spring", "text"), text)])
+
+    assert finding.path == ("campaigns", "spring", "text", "zh")
+    assert finding.text.startswith("found 1,601 characters, expected at most 1,600")

@@ -11,7 +11,7 @@ import pytest
 from campaigns import versions
 from campaigns.settings import Config
 from campaigns.versions import Version
-from gateway.config import Loaded, load
+from gateway.config import ConfigErrors, Loaded, load
 from gateway.store import Store
 from tests.conftest import BRAND, ROOT
 
@@ -111,3 +111,12 @@ def test_a_date_that_has_passed_since_the_apply_is_no_mistake(folder: Path) -> N
     read = versions.read(then, {}, folder)
 
     assert read.campaigns["spring"].send.at != "apply"
+
+
+def test_a_version_whose_environment_has_gone_is_named_and_not_its_scratch_folder(folder: Path) -> None:
+    edit(folder, "${SITE:-http://localhost:8080}", "${SITE}")
+    source = (folder / "config.yaml").read_text("utf-8")
+    then = Version(3, 7, "digest", orjson.dumps({"config.yaml": source}).decode())
+
+    with pytest.raises(ConfigErrors, match=r"^version 3 as applied, config\.yaml:\d+:\d+: SITE is not set"):
+        versions.read(then, {}, folder)

@@ -42,6 +42,29 @@ def test_what_failed_is_told_without_numbers() -> None:
     assert "+12065550142" not in line
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_trouble_and_its_end_and_nothing_of_ordinary_life() -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream, line, other = Terminal(), logging.getLogger("carillon.line"), logging.getLogger("carillon.other")
+    try:
+        logs.set_up(stream)
+        line.info("bound")
+        line.warning("lost", extra={"tries": 3})
+        other.info("ordinary")
+        line.info("bound again")
+        line.info("ordinary")
+    finally:
+        root.handlers[:], root.level = before, level
+    lost, again = stream.getvalue().splitlines()
+    assert lost.endswith("lost (tries 3)")
+    assert again.endswith("bound again")
+
+
 @pytest.mark.parametrize("name", ["carillon.web", "apscheduler"])
 def test_everything_goes_to_the_one_stream(name: str) -> None:
     root = logging.getLogger()

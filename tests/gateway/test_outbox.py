@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway import outbox
 from gateway.errors import Failure, Retry
 from gateway.ids import Ids
+from gateway.journal import Journal
 from gateway.messages import Lane, Purpose, State
 from gateway.outbox import Claim, Go, Later, Message, Never, Settlement, Waiting
 from gateway.store import Store, Tx
@@ -192,3 +193,19 @@ def test_pauses_grow_within_bounds_and_end(retry: Retry, attempt: int, seed: int
 @pytest.mark.parametrize(("missing", "parts", "expected"), [(-1, 3, [0, 1, 2]), (0b101, 3, [0, 2]), (0, 3, [])])
 def test_missing_parts_are_read_from_their_bits(missing: int, parts: int, expected: list[int]) -> None:
     assert list(outbox.parts_of(missing, parts)) == expected
+
+
+async def test_a_text_of_more_parts_than_can_be_accounted_for_is_not_kept_and_the_longest_that_can_is_folded(
+    store: Store,
+) -> None:
+    with pytest.raises(ValueError, match="64 parts: 63 are the most"):
+        await filled(store, message(1, parts=64))
+    queue, epoch = await filled(store, message(2, parts=63))
+    found = await claim(store, queue, epoch, parts=63)
+    assert taken(found) == [2]
+    answered: list[tuple[object, ...]] = [(1, RUN, 2, part, 63, State.DELIVERED, NOW, "", "") for part in range(63)]
+    again: list[tuple[object, ...]] = [(queue, NOW, 2, 1, 2, 0, 1 << 62, 0)]
+    await store.write(outbox.settle, Settlement(answered, [(queue, 2)], again))
+    await store.write(Journal(1).fold, NOW)
+
+    assert await store.read(lambda tx: tx.rows("tally_of_run", run=RUN)) == [(State.DELIVERED, "", 1)]

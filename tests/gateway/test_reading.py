@@ -145,3 +145,19 @@ def test_no_text_is_too_broken_to_be_told(text: str) -> None:
     lines = text.split("\n")
     assert isinstance(tree, dict)
     assert all(1 <= int(mistake.split(":")[1]) <= len(lines) + 1 for mistake in mistakes)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000"])
+def test_what_only_looks_like_a_space_is_told_and_never_swallows_its_section(blank: str) -> None:
+    tree, mistakes = read(f"brand:\n  country: US\n  currency:{blank}USD\nstore: x\n")
+    assert mistakes == [f"f:3:12: U+{ord(blank):04X} only looks like a space; write a space"]
+    assert tree["store"] == "x"
+
+
+@pytest.mark.parametrize("hidden", ["\x85", "\u2028", "\u2029"])
+def test_a_line_break_that_no_editor_shows_moves_no_position(hidden: str) -> None:
+    _, mistakes = read(f"a: 1  # one{hidden}two\nb: 2\nb: 3\n")
+    assert mistakes == [
+        f"f:1:12: found the invisible character U+{ord(hidden):04X}; delete it",
+        "f:3:1: b stands twice; it is already in line 2",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,19 @@ def test_a_wrong_command_names_the_nearest(say: Say) -> None:
     assert 'no command "reprt"; did you mean report?' in done.output
 
 
+def test_the_list_of_commands_reads_whole_in_80_columns_in_the_order_of_the_work(say: Say) -> None:
+    listed = say("--help").output.partition("Commands:\n")[2].splitlines()
+    assert "..." not in "".join(listed)
+    assert [line.split()[0] for line in listed[:4]] == ["serve", "check", "plan", "apply"]
+
+
+def test_a_file_in_another_encoding_is_told_with_its_line(say: Say, config_file: Path) -> None:
+    config_file.write_bytes(config_file.read_text("utf-8").encode("gb18030"))
+    done = say("check")
+    assert done.exit_code == 1
+    assert "config.yaml:4:1: found bytes that are not UTF-8; save the file as UTF-8" in done.output
+
+
 def test_a_broken_file_is_told_line_by_line(say: Say, edit: Edit) -> None:
     edit("country: US", "country: us")
     done = say("status")
@@ -78,6 +92,18 @@ def test_a_text_wants_somebody_who_serves(say: Say) -> None:
     done = say("text", "+12065550142", "LATTE")
     assert done.exit_code == 1
     assert "no handset is there" in done.output
+
+
+def test_a_taken_port_is_told_before_the_demo_imports_or_launches_anything(config_file: Path, say: Say) -> None:
+    port = int(config_file.read_text("utf-8").partition("private: 127.0.0.1:")[2].partition(",")[0])
+    with socket.create_server(("127.0.0.1", port)):
+        done = subprocess.run(
+            [sys.executable, ROOT / "run.py", "--config", "config.yaml", "serve", "--demo"], cwd=config_file.parent,
+            timeout=60, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    told = f"port {port} is taken by another program; stop it, or set listen.private in config.yaml\n"
+    assert (done.returncode, done.stderr) == (1, told)
+    assert say("status").output.splitlines()[1].startswith("Nothing has been applied yet")
 
 
 def test_serve_wants_an_applied_config(config_file: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from campaigns import consent, contests, people
+from campaigns import consent, contests, coupons, people
 from gateway.errors import CarillonError
 from gateway.store import Tx
 from handlers.app import App
@@ -100,6 +100,7 @@ def live_file(config_file: Path, monkeypatch: pytest.MonkeyPatch, edit: Edit) ->
     edit("clock: 18:30, ", "")
     edit("till_pin: 2468", "till_pin: 8642")
     edit("hours: 9:00-20:00", "hours: 0:00-24:00")
+    edit("${SITE:-http://localhost:8080}", "https://lantern.example")
     return edit("till_pin: 1357", "till_pin: 7531")
 
 
@@ -128,6 +129,13 @@ async def test_without_testers_a_live_launch_wants_a_yes(live_file: str, config_
             await apply(app, live_file)
 
 
+async def test_links_that_no_phone_can_open_never_go_live(live_file: str, config_file: Path, edit: Edit) -> None:
+    edit("https://lantern.example", "http://localhost:8080")
+    async with opened(config_file, os.environ) as app:
+        with pytest.raises(CarillonError, match=r"config.yaml:9:9: http://localhost:8080 is this machine alone"):
+            await apply(app, live_file, yes=True)
+
+
 async def test_the_shipped_pins_never_go_live(live_file: str, edit: Edit, app: App) -> None:
     path = edit("till_pin: 8642", "till_pin: 2468")
     with pytest.raises(CarillonError, match="the PIN 2468 came with Carillon"):
@@ -143,6 +151,8 @@ async def test_a_wrong_name_is_answered_with_the_nearest(peopled: App, edit: Edi
     await apply(peopled, edit())
     with pytest.raises(CarillonError, match=r'no campaign "sprng"; did you mean spring\?'):
         await operations.pause(peopled, hush, campaign="sprng")
+    with pytest.raises(CarillonError, match=r'no campaign "x"; there is spring$'):
+        await operations.pause(peopled, hush, campaign="x")
 
 
 async def test_pause_resume_and_stop_change_the_run_once(peopled: App, edit: Edit) -> None:
@@ -199,6 +209,37 @@ async def test_an_export_gives_every_person_once(peopled: App) -> None:
 
 
 # --- preview, explain
+
+
+async def test_explain_tells_a_stranger_from_what_is_no_number(peopled: App, edit: Edit) -> None:
+    await apply(peopled, edit())
+    with pytest.raises(CarillonError, match=r"nobody with the number \+12065550000 is known"):
+        await operations.explain(peopled, hush, number="206 555 0000")
+    with pytest.raises(CarillonError, match="banana: not a phone number"):
+        await operations.explain(peopled, hush, number="banana")
+
+
+async def test_a_story_tells_each_thing_once_and_a_test_copy_as_such(peopled: App, edit: Edit) -> None:
+    await apply(peopled, edit())
+    business, now = peopled.business, peopled.clock.now_ms()
+
+    async def live(tx: Tx) -> str:
+        maya = await people.find_by_address(tx, business, MAYA)
+        assert maya is not None
+        held = coupons.shown((await tx.rows("coupon_of_person", person=maya.id))[0][0])
+        for words, outcome in (("LATTE", f"latte {held} shown again"), ("Stop", 'left by text "Stop"')):
+            await tx.run(
+                "inbound_insert", id=business.ids.next(), brand=1, channel="us_sms", sender=MAYA, recipient="20655",
+                text=words, person=maya.id, at=now, intent="", thought=1, outcome=outcome,
+            )  # fmt: skip
+        await consent.leave(tx, business, maya.id, at=now, source="text", said="Stop")
+        return held
+
+    code = await peopled.store.write(live)
+    words = [each["words"] for each in (await operations.explain(peopled, hush, number=MAYA))["story"]]
+    assert f"latte {code} given" in words
+    assert any(each.startswith("test copy from 20655, 1 part: ") for each in words)
+    assert [each for each in words if "left" in each] == ['texted "Stop" to 20655: left by text "Stop"']
 
 
 async def test_a_preview_is_exact_about_parts_and_what_made_them_dear(peopled: App, edit: Edit) -> None:

@@ -101,7 +101,7 @@ def test_the_first_five_minutes(demo: Demo) -> None:
     assert "you are unsubscribed" in demo.say("text", MAYA, "STOP").stdout
     story = [each["words"] for each in demo.ask("explain", MAYA)["story"]]
     assert 'texted "3" to 20655: vote 3 counted' in story
-    assert any(words.startswith("left everything by text") for words in story)
+    assert 'texted "STOP" to 20655: left by text "STOP"' in story
 
     assert demo.leave() < 5
     demo.start()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from gateway.clock import to_ms
 from handlers.console import terminal
@@ -60,6 +61,18 @@ def test_a_reply_shows_how_long_it_took_and_its_parts() -> None:
     assert line.endswith("(0.02 s, 1 part)")
 
 
+def test_the_time_of_a_reply_stands_in_its_column_in_chinese_too() -> None:
+    said = [
+        terminal.reply({"reply": {"text": text, "parts": 1, "seconds": 0.02}})[0] for text in ("Got it.", "已收到。")
+    ]
+    assert len({cell_len(str(line)) for line in said}) == 1
+
+
+def test_a_reply_faster_than_the_clock_can_tell_is_not_said_to_take_no_time() -> None:
+    (line,) = plain(terminal.reply({"reply": {"text": "Got it.", "parts": 1, "seconds": 0.003}}))
+    assert line.endswith("(under 0.01 s, 1 part)")
+
+
 def test_no_reply_is_told_too() -> None:
     assert plain(terminal.reply({"reply": None})) == ["  < (no answer)"]
 
@@ -75,6 +88,29 @@ def test_a_plan_with_nothing_to_do_says_so() -> None:
     assert terminal.planned(facts) == "plan ab12: nothing to do; everything in the file runs already."
     assert terminal.planned(facts | {"mistakes": ["x"]}) == "Nothing changed."
     assert terminal.planned(facts | {"changes_nothing": False, "questions": ["x"]}).endswith("run.py apply --accept")
+
+
+def test_a_campaign_for_another_day_says_when_it_begins_and_no_time_that_it_takes() -> None:
+    opens = EVENING + 86_400_000
+    later = {**SPRING, "later": 510, "opens_at": opens}
+    facts = {"people": 992, "currency": "USD", "at": EVENING, "new": [later], "same": [], "renamed": [], "gone": {},
+             "opening": {}, "changed": [], "stocks": [], "mistakes": [], "questions": [], "warnings": []}  # fmt: skip
+    _, estimate, begins = plain(terminal.plan(facts, ZONES[0]))
+    assert estimate.endswith("510 parts, 3.64 USD")
+    assert begins.split() == ["begins", "Wed", "18:30"]
+    run = {"state": "waiting", "due": opens, "matched": 0}
+    assert terminal.audience_line(run, ZONES[0], EVENING) == "waiting, begins Wed 18:30"
+
+
+def test_a_stock_that_nobody_draws_from_asks_for_nothing() -> None:
+    stock = {"coupon": "latte", "codes": 5000, "left": 4656, "needed": 0}
+    assert terminal.stock_words(stock) == "5,000 codes (4,656 left)"
+
+
+def test_a_verdict_is_said_in_words() -> None:
+    assert terminal.outlook("sent") == "would be sent"
+    assert terminal.outlook("later", " until Wed 09:00 there") == "would wait for their hours until Wed 09:00 there"
+    assert terminal.outlook("left") == 'would be refused, "left"'
 
 
 def test_lines_are_without_colour_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:

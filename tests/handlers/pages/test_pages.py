@@ -110,7 +110,7 @@ async def test_a_page_for_a_coupon_tells_the_terms_and_writes_the_text(shop: Sho
         assert "Offers by text from Lantern Coffee, up to 4 a month. Not needed to buy anything." in page.text
         there = await chinese.open("/latte")
     assert "同意接收灯笼咖啡优惠短信" in there.text
-    assert "发送拿铁到10690555" in there.text
+    assert "发送“拿铁”到10690555" in there.text
 
 
 async def test_when_all_codes_are_taken_the_page_says_so(shop: Shop, apply: Apply) -> None:

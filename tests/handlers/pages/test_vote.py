@@ -50,7 +50,7 @@ async def test_in_chinese_too(shop: Shop) -> None:
         asked = await phone.open(path)
         assert '<html lang="zh-Hans">' in asked.text
         assert "您正以尾号85的手机投票。" in asked.text
-        assert "请发送投票到10690555" in asked.text
+        assert "请发送“投票”到10690555" in asked.text
         assert "本机下次可投：明天。" in (await phone.send(path, choice="3")).text
         again = await phone.send(path, choice="2")
     assert (again.status, "本机今天已投3号 猫头鹰，仍然有效。" in again.text) == (409, True)
