@@ -12,7 +12,7 @@ from campaigns import segments
 from campaigns.business import Business, in_ms
 from campaigns.gate import CAPPED, LEFT, Rule
 from campaigns.hours import zone_of
-from campaigns.settings import SUBSCRIBER, Campaign
+from campaigns.settings import SUBSCRIBER, Campaign, Config
 from gateway.clock import to_ms
 from gateway.codecs.parts import measure
 from gateway.rendering import CompiledText, compile_text
@@ -141,6 +141,12 @@ class Casting:
 def lasts_ms(campaign: Campaign) -> int:
     """How long a campaign goes out after it is due."""
     return in_ms(campaign.send.within) if campaign.send.within else WITHIN_MS
+
+
+def share(campaign: Campaign, config: Config) -> float:
+    """What each channel may send of a campaign's rate, in parts a second: together never more than it. 0 = no limit."""
+    channels = {config.senders[name].channel for name in campaign.senders}
+    return campaign.send.rate.per_s / len(channels) if campaign.send.rate else 0.0
 
 
 def due_at(campaign: Campaign, brand_timezone: str, now: int, anywhere: str = FIRST_ZONE) -> int:

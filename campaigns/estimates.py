@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from campaigns import people, runs
-from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation
+from campaigns.audience import BUDGET, COUPON_OVER, COUPON_USED, NO_CODE, Casting, Invitation, share
 from campaigns.business import Business
 from campaigns.gate import HOURS
 from campaigns.runs import Page, Run
@@ -148,8 +148,7 @@ class Survey:
 
     def finish(self) -> Estimate:
         """The estimate, once every page has been counted."""
-        rate = self._campaign.send.rate
-        own = rate.per_s if rate else NO_LIMIT
+        own = share(self._campaign, self._business.config) or NO_LIMIT
         channels = self._business.config.channels
         self.estimate.seconds = max(
             (parts / min(own, channels[name].rate.per_s) for name, parts in self._parts_now.items()), default=0.0

@@ -19,6 +19,7 @@ from campaigns.audience import (
     Member,
     due_at,
     lasts_ms,
+    share,
 )
 from campaigns.business import Business
 from campaigns.gate import HOURS
@@ -106,12 +107,10 @@ async def every(tx: Tx, brand: int) -> list[Run]:
 async def begin(tx: Tx, business: Business, run: Run, casting: Casting, now: int) -> dict[str, int]:
     """Start planning: the queues of this run by channel."""
     await tx.run("run_begin", id=run.id, now=now)
-    rate = casting.campaign.send.rate
+    rate = share(casting.campaign, business.config)
     channels = {business.config.senders[name].channel for name in casting.campaign.senders}
     return {
-        channel: await outbox.ensure_queue(
-            tx, business.ids, business.brand, channel, Lane.BULK, run=run.id, rate=rate.per_s if rate else 0
-        )
+        channel: await outbox.ensure_queue(tx, business.ids, business.brand, channel, Lane.BULK, run=run.id, rate=rate)
         for channel in sorted(channels)
     }
 

@@ -330,10 +330,15 @@ class Dispatcher:
     def _settle_again(self, settlement: Settlement) -> None:
         self._store.submit(outbox.settle, settlement, done=lambda _, error: self._settled(settlement, error))
 
-    async def drain(self, timeout_s: float) -> None:
-        """Claim nothing more, let answers come in and be recorded, say goodbye to the carrier."""
+    async def hold(self, timeout_s: float) -> None:
+        """Claim nothing more and let answers come in and be recorded, for at most so long."""
         self._draining = True
-        await self.channel.drain(timeout_s)
         end = time.monotonic() + timeout_s
         while not self.is_idle and time.monotonic() < end:
             await self._rest(0.01)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Claim nothing more, say goodbye to the carrier, and record what it still had to say."""
+        self._draining = True
+        await self.channel.drain(timeout_s)
+        await self.hold(timeout_s)

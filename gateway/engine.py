@@ -139,6 +139,12 @@ class Gateway:
         for dispatcher in self.dispatchers.values():
             dispatcher.wake()
 
+    async def hold(self, timeout_s: float) -> None:
+        """Claim nothing more; wait for answers on the way."""
+        async with asyncio.TaskGroup() as group:
+            for dispatcher in self.dispatchers.values():
+                group.create_task(dispatcher.hold(timeout_s))
+
     async def drain(self, timeout_s: float) -> None:
         """Claim nothing more, wait for answers on the way, record them, unbind, fold what is left."""
         async with asyncio.TaskGroup() as group:

@@ -37,7 +37,7 @@ VARIABLE = [
     (re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b"), "DAY"),
     (re.compile(r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b"), "DATE"),
     (re.compile(r"\b\d{1,2}:\d{2}\b"), "TIME"),
-    (re.compile(r"\(\d+\.\d\d s"), "(SECONDS"),
+    (re.compile(r"\((?:under )?\d+\.\d\d s"), "(SECONDS"),
     (re.compile(r"/c/[0-9a-z]{16}\b"), "/c/TOKEN"),
     (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\bplan [0-9a-f]{4}:"), "plan ID:"),
