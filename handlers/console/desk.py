@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import CarillonError
-from handlers.console import terminal
+from handlers.console import reading, terminal
 from handlers.console.client import Answer, Business, Parts, reach, store_of
-
-CHUNK = 1 << 20
 
 
 class Desk:
@@ -126,11 +122,11 @@ class Desk:
     def import_file(self, file: Path, program: str | None) -> None:
         """Read people from a CSV file."""
         with self._business() as (business, _):
-            known = business.ask("import_begin", config=self._path, digest=digest(file), program=program)
+            known = business.ask("import_begin", config=self._path, digest=reading.digest(file), program=program)
             rejects = store_of(self._config, os.environ).parent / f"{file.stem}.rejects.csv"
             total = file.stat().st_size
             with terminal.counting(f"reading {file.name}", total) as count:
-                answer = import_file(business.ask, self._path, file, known, rejects, count)
+                answer = reading.import_file(business.ask, self._path, file, known, rejects, count)
             self._tell(answer, lambda: import_lines(answer, file.name))
 
     def export(self) -> None:
@@ -172,53 +168,6 @@ def pages(business: Business, page: Answer) -> Iterator[Mapping[str, object]]:
 
 
 # --- importing -------------------------------------------------------------------------------------------------------
-
-
-def digest(file: Path) -> str:
-    """The SHA-256 of a file. Raises CarillonError when it cannot be read."""
-    made = hashlib.sha256()
-    try:
-        with file.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                made.update(chunk)
-    except OSError as error:
-        raise CarillonError(f"{file}: cannot read this file: {error.strerror}") from None
-    return made.hexdigest()
-
-
-def import_file(
-    ask: Callable[..., Answer], config: str, file: Path, known: Answer, rejects: Path, count: Callable[[int], None]
-) -> Answer:
-    """Read the file from where it was left and hand it over in batches. Raises CarillonError for no table."""
-    from campaigns import importing  # noqa: PLC0415  loads the tables of all numbering plans
-
-    counts, line = known["counts"], known["line"]
-    importing.begin_rejects(rejects, line)
-    unmapped: tuple[Any, ...] = ()
-    with file.open("rb") as stream:
-        batches = importing.read(
-            stream, country=known["country"], languages=known["languages"], attributes=known["attributes"],
-            now_ms=known["now"], timezone=known["timezone"], start_line=line,
-        )  # fmt: skip
-        for batch in batches:
-            unmapped = batch.unmapped
-            if batch.line > line:
-                importing.write_rejects(rejects, (*batch.rejects, *batch.notes))
-                counts = ask(
-                    "import_batch", config=config, digest=known["digest"], name=file.name, program=known["program"],
-                    was=line, line=batch.line, rows=[asdict(row) for row in batch.rows], merged=batch.merged,
-                    rejected=len(batch.rejects),
-                )  # fmt: skip
-                line = batch.line
-            count(batch.bytes_read)
-    from campaigns.columns import paste  # noqa: PLC0415
-
-    return {
-        **counts,
-        "before": known["line"],
-        "rejects": str(rejects) if rejects.exists() else "",
-        "paste": paste(unmapped),
-    }
 
 
 def import_lines(answer: Answer, name: str) -> list[Any]:

@@ -20,7 +20,7 @@ from gateway.config import ConfigErrors, load
 from gateway.errors import CarillonError, PortTaken
 from gateway.store import open_store
 from handlers.app import App
-from handlers.console import desk, operations, terminal
+from handlers.console import operations, reading, terminal
 from handlers.console.client import Answer, Parts, store_of
 from handlers.console.doors import Doors, doors
 from handlers.pages import handset
@@ -131,7 +131,7 @@ async def _people(app: App, path: str) -> str:
 
 async def import_sample(app: App, config: str) -> Answer:
     """Read the sample's thousand people into the store, in a thread beside the loop."""
-    begun = await operations.import_begin(app, _hush, config=config, digest=desk.digest(SAMPLE), program=None)
+    begun = await operations.import_begin(app, _hush, config=config, digest=reading.digest(SAMPLE), program=None)
     rejects = app.store.path.parent / f"{SAMPLE.stem}.rejects.csv"
     loop = asyncio.get_running_loop()
 
@@ -139,7 +139,7 @@ async def import_sample(app: App, config: str) -> Answer:
         work = operations.OPERATIONS[operation](app, _hush, **arguments)
         return asyncio.run_coroutine_threadsafe(_await(work), loop).result()
 
-    return await asyncio.to_thread(desk.import_file, ask, config, SAMPLE, begun, rejects, lambda n: None)
+    return await asyncio.to_thread(reading.import_file, ask, config, SAMPLE, begun, rejects, lambda n: None)
 
 
 async def _await(work: Awaitable[Answer]) -> Answer:

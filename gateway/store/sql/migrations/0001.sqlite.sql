@@ -374,9 +374,11 @@ CREATE TABLE coupon (                    -- a code that was given; redeemed_at i
   expires_at  INTEGER NOT NULL,
   redeemed_at INTEGER,
   place       TEXT,
-  till        TEXT
+  till        TEXT,
+  again       INTEGER NOT NULL DEFAULT 0 -- 1 = handed over a second time, by whatever door: it stays with the person
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX coupon_by_person ON coupon (person, coupon);
+CREATE INDEX coupon_by_run ON coupon (run, brand_id, redeemed_at) WHERE run <> 0;
 
 CREATE TABLE redemption (                -- each redemption and each undoing, appended only
   id       INTEGER PRIMARY KEY,
@@ -399,3 +401,11 @@ CREATE TABLE import (                    -- how far a file has been read, so tha
   at       INTEGER NOT NULL,
   PRIMARY KEY (brand_id, digest)
 ) STRICT, WITHOUT ROWID;
+
+-- What is forgotten by age, and what boards, metrics and `explain` count while everything else goes on: none of it may
+-- read a whole table. Each of these grows at its end only, or holds few of the table's rows.
+CREATE INDEX seen_by_time ON seen (at);
+CREATE INDEX ref_by_time ON ref (at);
+CREATE INDEX redemption_by_code ON redemption (code);
+CREATE INDEX activity_replied ON activity (brand_id, subject, person) WHERE kind = 'replied';
+CREATE INDEX ledger_left ON ledger (brand_id, source) WHERE change = 'left';
