@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.store.sqlite import Store, Tx, open_store
+from gateway.store.sqlite import BATCH_S, Store, Tx, open_store
 
-__all__ = ["Store", "Tx", "open_store"]
+__all__ = ["BATCH_S", "Store", "Tx", "open_store"]
