@@ -107,7 +107,7 @@ class Claimed(NamedTuple):
 class Settlement:
     """What became of claimed messages, gathered for one transaction.
 
-    `events`, `landed`, `again` and `uncharge` are rows in the order of event_insert, flight_delete,
+    `events`, `landed`, `again` and `uncharge` are rows in the order of event_insert, (queue, id),
     outbox_insert, and (person, program, brand, charged at) of caps to be given back. `epochs` are those at which
     the queues were claimed from.
     """
@@ -237,7 +237,11 @@ async def settle(tx: Tx, settlement: Settlement) -> None:
     if settlement.events:
         await tx.many("event_insert", settlement.events)
     if settlement.landed:
-        await tx.many("flight_delete", settlement.landed)
+        by_queue: dict[int, list[int]] = {}
+        for queue, id_ in settlement.landed:
+            by_queue.setdefault(queue, []).append(id_)
+        for queue, ids in by_queue.items():
+            await tx.run("flight_delete", queue=queue, ids=ids)
     if settlement.again:
         await tx.many("outbox_insert", settlement.again)
     for person, program, brand, at in settlement.uncharge:

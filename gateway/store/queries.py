@@ -9,16 +9,23 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "sql"
 NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+ONE_ROW = re.compile(r"(INSERT INTO .*?VALUES )\(([?\d,\s]+)\)([^?]*)", re.DOTALL)
+WIDE = 50
 PARAMETER = re.compile(r"(?<![:\w]):(\w+)|'[^']*'|--[^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One statement; `names` are its parameters in the order of their first appearance."""
+    """One statement; `names` are its parameters in the order of their first appearance.
+
+    `wide` is the same insert for WIDE rows at once, their values one after another; empty where the statement
+    is not a plain insert of one row of parameters.
+    """
 
     name: str
     sql: str
     names: tuple[str, ...]
+    wide: str = ""
 
 
 @cache
@@ -54,4 +61,14 @@ def compile_query(name: str, sql: str) -> Query:
             names.append(parameter)
         return f"?{names.index(parameter) + 1}"
 
-    return Query(name, PARAMETER.sub(number, sql).strip().rstrip(";"), tuple(names))
+    text = PARAMETER.sub(number, sql).strip().rstrip(";")
+    return Query(name, text, tuple(names), widen(text, len(names)))
+
+
+def widen(sql: str, count: int) -> str:
+    """An insert of one row of `count` parameters, made to insert WIDE rows; empty for any other statement."""
+    match = ONE_ROW.fullmatch(sql)
+    if match is None or re.split(r",\s*", match[2]) != [f"?{place}" for place in range(1, count + 1)]:
+        return ""
+    row = f"({', '.join('?' * count)})"
+    return f"{match[1]}{', '.join([row] * WIDE)}{match[3]}"

@@ -18,7 +18,7 @@ from gateway.errors import StoreError
 from gateway.store import Store, Tx, open_store
 from gateway.store.conditions import All, Condition, Not, Trait, render
 from gateway.store.conditions import Any as AnyOf
-from gateway.store.queries import compile_query, load
+from gateway.store.queries import WIDE, compile_query, load
 
 
 async def set_fact(tx: Tx, name: str, value: str) -> None:
@@ -277,3 +277,29 @@ def test_conditions_number_their_values_behind_those_of_the_query() -> None:
 def test_an_empty_any_holds_for_no_one_and_an_empty_all_for_everyone() -> None:
     assert render(AnyOf(()), {}, 1)[0] == "FALSE"
     assert render(All(()), {}, 1)[0] == "TRUE"
+
+
+@pytest.mark.parametrize("count", [0, 1, WIDE - 1, WIDE, WIDE + 1, 3 * WIDE + 7])
+async def test_any_number_of_rows_is_inserted_whole_and_in_order(store: Store, count: int) -> None:
+    rows = [(1, 7, message, 0, 1, 20, message * 2, "", f"us:{message}") for message in range(count)]
+
+    async def insert(tx: Tx) -> int:
+        return await tx.many("event_insert", iter(rows))
+
+    async def read(tx: Tx) -> list[tuple[int, int, str]]:
+        return [(each[2], each[6], each[8]) for each in await tx.rows("event_after", n=0, limit=1_000)]
+
+    assert await store.write(insert) == count
+    assert await store.read(read) == [(message, message * 2, f"us:{message}") for message in range(count)]
+
+
+async def test_of_equal_keys_in_one_batch_the_last_row_stands(store: Store) -> None:
+    async def insert(tx: Tx) -> None:
+        await tx.many("reach_put", [(1, "club", 1, bytes([n])) for n in range(WIDE + 3)])
+
+    async def read(tx: Tx) -> bytes:
+        times: bytes = await tx.value("reach_get", person=1, program="club")
+        return times
+
+    await store.write(insert)
+    assert await store.read(read) == bytes([WIDE + 2])

@@ -53,7 +53,7 @@ INSERT INTO flight (queue, id, brand_id, person, attempt, missing, crashes, epoc
 VALUES (:queue, :id, :brand, :person, :attempt, :missing, :crashes, :epoch, :at)
 
 -- name: flight_delete
-DELETE FROM flight WHERE queue = :queue AND id = :id
+DELETE FROM flight WHERE queue = :queue AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: flight_left
 -- What a dead owner had claimed: at most a window and a batch.
