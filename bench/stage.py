@@ -30,7 +30,7 @@ def say(words: str) -> None:
 def installed_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run on uvloop where it is installed."""
     try:
-        import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415  not to be had on every system
     except ImportError:
         asyncio.run(main())
     else:

@@ -177,7 +177,7 @@ def _load(folder: Path, language: str, mistakes: list[str]) -> dict[str, Compile
                 mistakes.append(f"{path}: missing; every language of the brand needs its texts")
             continue
         # Every scalar stays a string: a text that reads "no" must not become False.
-        for name, template in yaml.load(path.read_text("utf-8"), yaml.BaseLoader).items():  # noqa: S506
+        for name, template in yaml.load(path.read_text("utf-8"), yaml.BaseLoader).items():  # noqa: S506  makes strings only
             if name in texts:
                 mistakes.append(f"{path}: {name}: the name stands in two files")
             try:

@@ -65,7 +65,7 @@ class Written:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The value of a text."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of value reads its own form
 
     @classmethod
     def read(cls, value: object) -> Self:

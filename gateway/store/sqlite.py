@@ -274,7 +274,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        return stop.value  # type: ignore[no-any-return]  # StopIteration knows no types
     coroutine.close()
     raise RuntimeError("a transaction may await nothing but its tx")
 

@@ -172,8 +172,8 @@ def _pass(store: Path) -> tuple[str, str]:
 @contextmanager
 def _opened(parts: Parts, config_path: Path) -> Iterator[Opened]:
     from campaigns.settings import Config  # noqa: PLC0415  costs a third of a second
-    from gateway.config import load  # noqa: PLC0415
-    from handlers.console.facts import header  # noqa: PLC0415
+    from gateway.config import load  # noqa: PLC0415  the same
+    from handlers.console.facts import header  # noqa: PLC0415  the same
 
     config = load(config_path, Config, os.environ).value
     with asyncio.Runner() as runner:

@@ -14,7 +14,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from aiohttp import web as http
@@ -29,13 +29,6 @@ log = logging.getLogger("carillon.console")
 
 PATH = "/control/{operation}"
 TELL_S = 0.2  # between two lines of progress
-
-
-class Pass(NamedTuple):
-    """How a command finds a serving process: the key that lets it in, and the private listener's address."""
-
-    token: str
-    address: str
 
 
 def pass_path(store: Path) -> Path:

@@ -105,7 +105,7 @@ class Deliveries:
         end = self._loop.time() + timeout_s
         counters = self._counters
         # The counters ring no bell; this is looked at for a moment, once, at the end.
-        while counters.receipts_sent > counters.receipts_acknowledged and self._loop.time() < end:  # noqa: ASYNC110
+        while counters.receipts_sent > counters.receipts_acknowledged and self._loop.time() < end:  # noqa: ASYNC110  see above
             await asyncio.sleep(TICK_MS / 1000)
 
     def _bring(self, tick: int) -> None:

@@ -10,9 +10,6 @@ SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :
 -- name: event_between
 SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :after AND n <= :until ORDER BY n
 
--- name: event_last
-SELECT coalesce(max(n), 0) FROM event
-
 -- name: cursor_get
 SELECT n FROM cursor WHERE name = :name
 

@@ -10,9 +10,6 @@ SELECT id, channel, sender, recipient, text, person, at, intent FROM inbound WHE
 -- name: inbound_thought
 UPDATE inbound SET thought = :thought, outcome = :outcome WHERE id = :id
 
--- name: inbound_last_id
-SELECT coalesce(max(id), 0) FROM inbound
-
 -- name: inbound_of_person
 SELECT id, channel, recipient, text, at, intent, thought, outcome FROM inbound WHERE person = :person ORDER BY id
 

@@ -6,9 +6,6 @@ INSERT INTO message (id, brand_id, run, person, purpose, program, channel, sende
 VALUES (:id, :brand, :run, :person, :purpose, :program, :channel, :sender, :address, :zone, :text, :parts, :price,
         :valid_until, :repeat, :answers)
 
--- name: message_last_id
-SELECT coalesce(max(id), 0) FROM message
-
 -- name: message_of
 -- The whole message, for explain and the console.
 SELECT id, run, purpose, program, channel, sender, address, text, parts, price FROM message WHERE id = :id
@@ -41,9 +38,6 @@ ORDER BY o.due, o.id LIMIT :limit
 -- What was read in (due, id) order in this transaction is removed as the range that it is.
 DELETE FROM outbox WHERE queue = :queue AND (due, id) <= (:due, :id)
 
--- name: outbox_next_due
-SELECT min(due) FROM outbox WHERE queue = :queue
-
 -- name: outbox_of_run
 SELECT o.queue, o.due, o.id, o.person, m.parts FROM outbox o CROSS JOIN message m ON m.id = o.id
 WHERE o.queue = :queue ORDER BY o.due, o.id LIMIT :limit
@@ -62,9 +56,6 @@ FROM flight f CROSS JOIN message m ON m.id = f.id WHERE f.queue = :queue ORDER B
 
 -- name: flight_clear
 DELETE FROM flight WHERE queue = :queue
-
--- name: flight_count
-SELECT count(*) FROM flight f CROSS JOIN queue q ON q.id = f.queue WHERE q.run = :run
 
 -- name: reach_put
 INSERT INTO reach (person, program, brand_id, times) VALUES (:person, :program, :brand, :times)
