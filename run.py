@@ -159,7 +159,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
             app.simulator = simulator_of(config, app.clock)
             await app.simulator.start(*config.listen.smsc)
             stack.push_async_callback(app.simulator.stop)
-        await gateway.open(config.channels, config.senders.values(), config.listen.smsc, owner)
+        await gateway.open(config.channels, config.senders.values(), config.listen.smsc, owner, config.brand.site)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [
             tasks.create_task(gateway.run(), name="gateway"),

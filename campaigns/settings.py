@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, mod
 from campaigns import checks
 from campaigns.maps import to_wgs84
 from campaigns.segment_language import Segment, read_segment
+from gateway.channels import AnyCarrier
 from gateway.config import KEY, Document, Finding, Name, Named, Settings, Where, wrong
-from gateway.settings import Brand, ChannelSettings, Listen, SenderSettings, Simulator, StorePlace
+from gateway.settings import Brand, Listen, SenderSettings, Simulator, StorePlace
 from gateway.values import (
     MOMENT,
     As,
@@ -275,7 +276,7 @@ class Config(Document):
     """All of config.yaml."""
 
     brand: Brand = Field(description="Who we are to the people whom we text.")
-    channels: Mapping[str, ChannelSettings] = Field(description="Lines to carriers.", min_length=1)
+    channels: Mapping[str, AnyCarrier] = Field(description="Lines to carriers.", min_length=1)
     senders: Mapping[str, SenderSettings] = Field(description="The numbers that texts come from.", min_length=1)
     programs: Mapping[str, Program] = Field(
         {}, description="What a person says yes to; the wording is kept with every yes."
@@ -411,7 +412,7 @@ class Config(Document):
             if brand and channel.price.currency != brand.currency:
                 text = f"found {channel.price.currency}, expected {brand.currency} as brand.currency says"
                 yield Finding(("channels", key, "price"), text)
-            if not channel.is_simulated and channel.password_file is None:
+            if not channel.is_secured:
                 yield Finding(("channels", key, "carrier"), "a real carrier wants a password; add password_file")
         yield from self._ports()
         if not self.is_simulated:

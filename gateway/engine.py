@@ -8,9 +8,9 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 
+from gateway import channels as carriers
 from gateway import messages, outbox
-from gateway.channels import KINDS
-from gateway.channels.base import Channel, Upward
+from gateway.channels.base import Channel, Surroundings, Upward
 from gateway.clock import Clock
 from gateway.dispatcher import Dispatcher, Queue
 from gateway.errors import Failure
@@ -20,7 +20,7 @@ from gateway.journal import REF_MS, Journal
 from gateway.messages import Lane, State
 from gateway.outbox import Gate
 from gateway.pacing import Pace
-from gateway.settings import ChannelSettings, SenderSettings
+from gateway.settings import SenderSettings
 from gateway.store import Store, Tx
 from gateway.values import HostPort
 
@@ -70,10 +70,11 @@ class Gateway:
 
     async def open(
         self,
-        settings: Mapping[str, ChannelSettings],
+        settings: Mapping[str, carriers.AnyCarrier],
         senders: Iterable[SenderSettings],
         simulator: HostPort,
         owner: str,
+        site: str = "",
     ) -> None:
         """Make the channels, take over every queue, and decide about what a crash left in the air."""
         upward = Upward(answered=self._answered, arrived=self.inbox.arrived, ready=self._ready)
@@ -92,7 +93,10 @@ class Gateway:
                 chance=self._chance,
                 stopped=self._stopped,
             )
-            dispatcher.channel = KINDS[each.kind](name, each, numbers[name], upward, self._clock.now_ms, simulator)
+            dispatcher.channel = carriers.make(
+                each,
+                Surroundings(name, tuple(numbers[name]), upward, self._clock.now_ms, simulator, site, self._chance),
+            )
             self.dispatchers[name] = dispatcher
             self.channels[name] = dispatcher.channel
         self.inbox.channels = self.channels

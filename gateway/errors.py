@@ -18,11 +18,17 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a part was not taken: the carrier's code, plain words for people, and when to try again."""
+    """Why a part was not taken: the carrier's code, plain words for people, and when to try again.
+
+    `elsewhere`: it is this carrier's way to the phone that fails, so another carrier may take it. `left`: the carrier
+    holds that the person has left the sender, which we must obey as if STOP had been texted.
+    """
 
     code: str
     words: str
     retry: Retry
+    elsewhere: bool = False
+    left: bool = False
 
 
 class CarillonError(Exception):

@@ -117,12 +117,28 @@ class Joint(NamedTuple):
     number: int
 
 
+class Media(NamedTuple):
+    """A picture or another file that came with a text: where the carrier keeps it, and what it says it is."""
+
+    url: str
+    kind: str  # the media type, such as image/jpeg
+
+
+class Asked(NamedTuple):
+    """A part whose fate the carrier is asked about: its id there, and from whom to whom it went."""
+
+    carrier_id: str
+    sender: str
+    recipient: str
+
+
 class Inbound(NamedTuple):
     """One text (or one piece of a long one) from a person, as the carrier brought it.
 
     `carrier_id` is empty where the carrier gives none (SMPP). `fingerprint` is a hash of addresses, bytes
     and header, by which a repeat after a broken line is known; `line` is a number that rises with each
     connection, also over restarts: the time at which it was made, in milliseconds. `handle` is what `thank` needs.
+    `obeyed` is `stop`, `start` or `help` where the carrier itself has obeyed that word and answered the person.
     """
 
     sender: str
@@ -133,3 +149,5 @@ class Inbound(NamedTuple):
     joint: Joint | None = None
     line: int = 0
     handle: object = None
+    media: tuple[Media, ...] = ()
+    obeyed: str = ""

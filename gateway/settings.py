@@ -1,4 +1,4 @@
-"""What the gateway needs from config.yaml: the brand, the lines to carriers, the numbers we send from, the ports."""
+"""What the gateway needs from config.yaml beside the carriers: the brand, the numbers we send from, the ports."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.config import Name, Named, Secret, Settings
+from gateway.config import Name, Named, Settings
 from gateway.values import (
     Address,
-    As,
     Colour,
     Duration,
     HostPort,
     LocalText,
     Percent,
     PhoneNumber,
-    Price,
     Rate,
     TimeOfDay,
     TimeZone,
 )
 from gateway.wording import found
 
-SIMULATOR = "simulator"
 LANGUAGE = r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 
 
@@ -45,14 +42,6 @@ def _site(address: str) -> str:
     return address.rstrip("/")
 
 
-def _carrier(text: str) -> HostPort | str:
-    if text == SIMULATOR:
-        return SIMULATOR
-    if ":" not in text:
-        raise ValueError(f"found {found(text)}, expected simulator, or a host and a port such as smpp.example.net:2776")
-    return HostPort.parse(text)
-
-
 def _store(text: str) -> str:
     if not text.startswith(("sqlite:", "postgresql://")) or text == "sqlite:":
         raise ValueError(f"found {found(text)}, expected sqlite:FILE such as sqlite:data/carillon.db")
@@ -60,10 +49,6 @@ def _store(text: str) -> str:
 
 
 Country = Annotated[str, AfterValidator(_country)]
-Carrier = Annotated[
-    HostPort | str,
-    As(_carrier, "simulator, or a host and a port", (SIMULATOR, "smpp.example.net:2776"), kinds=(HostPort,)),
-]
 StorePlace = Annotated[str, AfterValidator(_store)]
 
 
@@ -98,29 +83,6 @@ class Brand(Settings):
     testers: tuple[PhoneNumber, ...] = Field(
         (), description="Our own phones: get every campaign first, count in nothing.", examples=[["+1 206 555 0142"]]
     )
-
-
-class ChannelSettings(Named):
-    """A line to a carrier."""
-
-    kind: Literal["smpp"] = Field(description="How the carrier is spoken to.")
-    carrier: Carrier = Field(description="simulator, or the carrier's host and port.")
-    account: str = Field("carillon", description="The account (system_id) that the carrier gave us.", max_length=15)
-    password_file: Secret | None = Field(None, description="The file that holds the account's password.")
-    rate: Rate = Field(Rate(10), description="How many parts the carrier takes in a second.")
-    price: Price = Field(description="What one part costs.")
-    window: int = Field(100, description="How many parts may wait for the carrier's answer at once.", ge=1, le=10_000)
-    tls: bool = Field(False, description="Encrypt the line.")
-
-    @property
-    def is_simulated(self) -> bool:
-        """True when no text leaves this machine through this channel."""
-        return self.carrier == SIMULATOR
-
-    @property
-    def password(self) -> str:
-        """The account's password; empty where there is none."""
-        return self.password_file.text if self.password_file else ""
 
 
 class SenderSettings(Named):

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from gateway.messages import Answer, Inbound, Outbound, Receipt
+from pydantic import Field
+
+from gateway.config import Named
+from gateway.errors import Failure
+from gateway.messages import Answer, Asked, Inbound, Outbound, Receipt
+from gateway.values import HostPort, Price, Rate
+
+
+class CarrierSettings(Named):
+    """A line to a carrier: what every kind has in common."""
+
+    kind: str = Field(description="How the carrier is spoken to.")
+    rate: Rate = Field(Rate(10), description="How many parts the carrier takes in a second.")
+    price: Price = Field(description="What one part costs.")
+
+    @property
+    def is_simulated(self) -> bool:
+        """True when no text leaves this machine through this channel."""
+        return False
+
+    @property
+    def place(self) -> str:
+        """Where the carrier is, for people: `simulator`, `smpp.example.net:2776`, `api.twilio.com`."""
+        raise NotImplementedError
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether what a real line needs to prove who we are (a password, a token) is there."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +52,55 @@ class Upward:
     ready: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a channel is made with, beside its settings."""
+
+    name: str
+    own: tuple[str, ...]  # the numbers that we send from through it, as people write them
+    upward: Upward
+    now_ms: Callable[[], int]  # the time of day by which messages expire
+    simulator: HostPort  # where the simulated carrier listens
+    site: str  # the web address of our public pages, under which a carrier reaches our doors
+    chance: random.Random  # jitter
+
+
+class Call(NamedTuple):
+    """What a carrier sent to one of our doors. `url` is as the carrier must have written it, on our public site."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """What we answer to a call."""
+
+    status: int
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = {}
+
+
+class Door(NamedTuple):
+    """Where a carrier that speaks HTTP reaches us: `SITE/carriers/CHANNEL/path`. `serve` never raises."""
+
+    path: str
+    serve: Callable[[Call], Awaitable[Reply]]
+
+
+class LineState(NamedTuple):
+    """One line as metrics and the console show it."""
+
+    mode: str
+    bound: bool
+    in_flight: int
+    throttled: int  # times the carrier asked to slow down
+    lost: int  # bound lines that ended, since start
+    trouble: Failure | None  # why it is not bound, where the carrier said so
+
+
 class Channel(Protocol):
     """A line to a carrier.
 
@@ -32,12 +110,14 @@ class Channel(Protocol):
     3. `send` MUST write every missing part of a message contiguously on one line, or nothing of it, and
        MUST return the messages that it did not touch. It MUST NOT wait.
     4. For every part written, exactly one Answer MUST come through `answered`: the carrier's, or one that
-       is in doubt when the line fell or the answer did not come in time. A message that can never be written
-       counts as touched, and one Answer for the whole of it (part -1) MUST come.
+       is in doubt when the line fell or the answer did not come in time. A carrier that answers after all MAY
+       bring one more. A message that can never be written counts as touched, and one Answer for the whole of
+       it (part -1) MUST come.
     5. A receipt or a text MUST NOT be acknowledged before `thank` is called with its handle; a handle of
        a line that is gone MUST be ignored.
     6. A part's failure MUST carry the carrier's own code, plain words and a Retry.
     7. `drain` MUST wait for answers on the way, at most so long, and then unbind.
+    8. `query` MAY ask the carrier what became of parts; its word comes as receipts whose handle is None.
     """
 
     name: str
@@ -50,12 +130,24 @@ class Channel(Protocol):
         """Parts that may be written now."""
         ...
 
+    def lines(self) -> list[LineState]:
+        """Each line's state at this moment."""
+        ...
+
     def alive(self) -> list[int]:
         """The numbers (`Inbound.line`) of the connections that are bound at this moment."""
         ...
 
+    def doors(self) -> Sequence[Door]:
+        """Where the carrier reaches us by HTTP; none for a carrier that we hold a line to."""
+        ...
+
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         """Write the batch; return what was not touched."""
+        ...
+
+    def query(self, asked: Sequence[Asked]) -> None:
+        """Ask what became of these parts; does nothing where the carrier cannot be asked."""
         ...
 
     def thank(self, handles: Sequence[object]) -> None:

@@ -11,13 +11,18 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple, cast
+from typing import Annotated, Final, Literal, NamedTuple, cast
 
-from gateway.channels.base import Upward
+from pydantic import Field
+
+from gateway.channels.base import CarrierSettings, Door, LineState, Surroundings, Upward
 from gateway.codecs import parts, smpp
 from gateway.codecs import smpp_session as sessions
+from gateway.config import Secret
 from gateway.errors import Failure, Retry
-from gateway.messages import Answer, Inbound, Outbound, Receipt
+from gateway.messages import Answer, Asked, Inbound, Outbound, Receipt
+from gateway.values import As, HostPort
+from gateway.wording import found
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,49 @@ STEADY_S: Final = 10.0  # a line that was bound for so long is connected again w
 SLOWER_S: Final = 1.0  # how long nothing new leaves after the carrier asked us to slow down
 GOODBYE_S: Final = 2.0
 SHORTEST_NUMBER: Final = 7  # digits; a shorter one is a short code, whatever type the carrier gives it
+
+
+SIMULATOR: Final = "simulator"
+
+
+def _carrier(text: str) -> HostPort | str:
+    if text == SIMULATOR:
+        return SIMULATOR
+    if ":" not in text:
+        raise ValueError(f"found {found(text)}, expected simulator, or a host and a port such as smpp.example.net:2776")
+    return HostPort.parse(text)
+
+
+Carrier = Annotated[
+    HostPort | str,
+    As(_carrier, "simulator, or a host and a port", (SIMULATOR, "smpp.example.net:2776"), kinds=(HostPort,)),
+]
+
+
+class SmppCarrier(CarrierSettings):
+    """A line to a carrier over SMPP."""
+
+    kind: Literal["smpp"] = Field(description="How the carrier is spoken to: smpp.")
+    carrier: Carrier = Field(description="simulator, or the carrier's host and port.")
+    account: str = Field("carillon", description="The account (system_id) that the carrier gave us.", max_length=15)
+    password_file: Secret | None = Field(None, description="The file that holds the account's password.")
+    window: int = Field(100, description="How many parts may wait for the carrier's answer at once.", ge=1, le=10_000)
+    tls: bool = Field(False, description="Encrypt the line.")
+
+    @property
+    def is_simulated(self) -> bool:
+        """True when no text leaves this machine through this channel."""
+        return self.carrier == SIMULATOR
+
+    @property
+    def place(self) -> str:
+        """`simulator`, or host and port."""
+        return str(self.carrier)
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether there is a password."""
+        return self.is_simulated or self.password_file is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +106,6 @@ class SmppSettings:
     own: tuple[str, ...] = ()  # the numbers we send from, as people write them: they come back so, whatever their type
     bare_is_international: bool = True  # other numbers of 7 digits and more that come without a type get a plus
     respell_receipts: bool = True  # also look for a receipt's id in decimal and hexadecimal
-
-
-class LineState(NamedTuple):
-    """One line as metrics and the console show it."""
-
-    mode: str
-    bound: bool
-    in_flight: int
-    throttled: int  # times the carrier asked to slow down
-    lost: int  # bound lines that ended, since start
-    trouble: Failure | None  # why it is not bound, where the carrier said so
 
 
 class SmppChannel:
@@ -117,6 +154,13 @@ class SmppChannel:
     def alive(self) -> list[int]:
         """The numbers of the connections that are bound."""
         return [line.wire.number for line in self._lines if line.wire is not None and line.wire.session.mode]
+
+    def doors(self) -> Sequence[Door]:
+        """None: a line brings everything."""
+        return ()
+
+    def query(self, asked: Sequence[Asked]) -> None:
+        """Not yet."""
 
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         """Write the batch; return what was not touched, in its order.
@@ -558,3 +602,13 @@ def _tls(address: SmppAddress) -> ssl.SSLContext | None:
     context = ssl.create_default_context(cafile=address.authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def channel(settings: SmppCarrier, around: Surroundings) -> SmppChannel:
+    """The channel of these settings. On the simulator it has an account of its own, whatever the real one will be."""
+    carrier = settings.carrier if isinstance(settings.carrier, HostPort) else around.simulator
+    account = around.name[:15] if settings.is_simulated else settings.account
+    password = settings.password_file.text if settings.password_file and not settings.is_simulated else ""
+    address = SmppAddress(carrier.host, carrier.port, settings.tls and not settings.is_simulated)
+    line = SmppSettings(address, account, password, window=settings.window, own=around.own)
+    return SmppChannel(around.name, line, around.upward, now_ms=around.now_ms)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1  # the newest migration that this code knows
+SCHEMA = 4  # the newest migration that this code knows
 READERS = 2
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 WAL_PAGES = 4_000  # about 16 MB between checkpoints; the limit below bounds the file

@@ -26,7 +26,7 @@ def header(config: Config, clock: Clock, is_served: bool) -> Facts:
     """Simulator or live and with which carriers: nobody may ever be in doubt."""
     return {
         "mode": "SIMULATOR" if config.is_simulated else "LIVE",
-        "carriers": {name: str(channel.carrier) for name, channel in config.channels.items()},
+        "carriers": {name: channel.place for name, channel in config.channels.items()},
         "now": clock.now_ms(),
         "zones": zones(config),
         "is_served": is_served,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from campaigns import contests, runs
 from campaigns.business import Business
 from campaigns.runs import Run
-from gateway.channels.smpp import SmppChannel
+from gateway.channels.base import LineState
 from gateway.dispatcher import Dispatcher
 from gateway.store import Tx
 from handlers.app import App
@@ -69,7 +67,7 @@ def _channel(business: Business, name: str, dispatcher: Dispatcher) -> Facts:
     bound = [line.bound for line in line_states(dispatcher)]
     return {
         "channel": name,
-        "carrier": str(settings.carrier),
+        "carrier": settings.place,
         "rate": settings.rate.per_s,
         "lines": len(bound),
         "bound": sum(bound),
@@ -80,6 +78,6 @@ def _channel(business: Business, name: str, dispatcher: Dispatcher) -> Facts:
     }
 
 
-def line_states(dispatcher: Dispatcher) -> list[Any]:
-    """The lines of a channel that has lines."""
-    return list(dispatcher.channel.lines()) if isinstance(dispatcher.channel, SmppChannel) else []
+def line_states(dispatcher: Dispatcher) -> list[LineState]:
+    """The lines of a channel."""
+    return list(dispatcher.channel.lines())

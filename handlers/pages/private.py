@@ -17,7 +17,7 @@ BOARD, HANDSET = ("/", "page_board_title"), ("/handset", "page_handset_title")
 def frame(guest: Guest) -> dict[str, Any]:
     """What stands in the frame of every private page (templates/pages/private.html)."""
     config = guest.business.config
-    carriers = {name: str(channel.carrier) for name, channel in config.channels.items()}
+    carriers = {name: channel.place for name, channel in config.channels.items()}
     return {
         "mode": "simulator" if config.is_simulated else "live",
         "carriers": ", ".join(dict.fromkeys(carriers.values())),

@@ -100,7 +100,9 @@ async def test_secrets_are_found_where_the_file_lay_and_are_not_kept(store: Stor
     version = await store.read(versions.one, BRAND, 1)
 
     assert "a quiet word" not in version.sources
-    assert versions.read(version, environ, folder).channels["us_sms"].password == "a quiet word"
+    channel = versions.read(version, environ, folder).channels["us_sms"]
+    assert channel.password_file is not None
+    assert channel.password_file.text == "a quiet word"
 
 
 def test_a_date_that_has_passed_since_the_apply_is_no_mistake(folder: Path) -> None:

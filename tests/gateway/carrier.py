@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gateway.channels.base import Door, LineState
 from gateway.errors import Failure, Retry
-from gateway.messages import ALL_PARTS, Answer, Outbound
+from gateway.messages import ALL_PARTS, Answer, Asked, Outbound
 
 
 class Carrier:
@@ -13,11 +14,12 @@ class Carrier:
 
     def __init__(self, name: str = "us") -> None:
         self.name = name
-        self.lines: list[int] = []
+        self.living: list[int] = []
         self.window = 1_000
         self.sent: list[Outbound] = []
         self.thanked: list[object] = []
         self.refused: list[object] = []
+        self.asked: list[Asked] = []
         self.answered: Callable[[list[Answer]], None] = lambda answers: None
         self.takes: Callable[[Outbound], bool] = lambda outbound: True
 
@@ -28,7 +30,16 @@ class Carrier:
         return self.window
 
     def alive(self) -> list[int]:
-        return self.lines
+        return self.living
+
+    def lines(self) -> list[LineState]:
+        return []
+
+    def doors(self) -> Sequence[Door]:
+        return ()
+
+    def query(self, asked: Sequence[Asked]) -> None:
+        self.asked += asked
 
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         untouched: list[Outbound] = []

@@ -13,6 +13,7 @@ import pytest
 
 from gateway import outbox
 from gateway.channels.simulator import Rules, Simulator
+from gateway.channels.smpp import SmppCarrier
 from gateway.clock import StoppedClock
 from gateway.engine import GRACE_MS, Gateway
 from gateway.errors import StoreError
@@ -21,7 +22,6 @@ from gateway.inbox import Kept
 from gateway.journal import REF_MS
 from gateway.messages import Inbound, Lane, Purpose, State
 from gateway.outbox import Go, Message
-from gateway.settings import ChannelSettings
 from gateway.store import Store, Tx
 from gateway.values import HostPort
 
@@ -70,7 +70,7 @@ class House:
             store=self.store, clock=self.clock, ids=self.ids, brand=1, gate=lambda waiting, now: Go(),
             recognise=self.recognise, answer=self.answer, chance=random.Random(1),
         )  # fmt: skip
-        settings = ChannelSettings.model_validate(
+        settings = SmppCarrier.model_validate(
             {
                 "kind": "smpp",
                 "carrier": "simulator",

@@ -32,7 +32,7 @@ class Desk:
         self.heard: list[tuple[str, str]] = []
         self.inbox = self._inbox()
         self.line = clock.now_ms()
-        self.carrier.lines = [self.line]
+        self.carrier.living = [self.line]
 
     def _inbox(self) -> Inbox:
         inbox = Inbox(
@@ -65,17 +65,17 @@ class Desk:
     async def fall(self) -> None:
         """The line falls now, having been seen alive to the last."""
         await self.store.write(self._alive)
-        self.carrier.lines = []
+        self.carrier.living = []
 
     def bind(self) -> None:
         """A new line, a moment later."""
         self.clock.advance(ms=500)
         self.line = self.clock.now_ms()
-        self.carrier.lines = [*self.carrier.lines, self.line]
+        self.carrier.living = [*self.carrier.living, self.line]
 
     async def _alive(self, tx: Tx) -> None:
         now = self.clock.now_ms()
-        await tx.many("line_alive", [("us", line, 1, now) for line in self.carrier.lines])
+        await tx.many("line_alive", [("us", line, 1, now) for line in self.carrier.living])
 
     def text(self, words: str, sender: str = ANNA, *, id_: str = "", joint: Joint | None = None) -> Inbound:
         """A text as SMPP brings it: without an id, with a fingerprint of its bytes."""
@@ -181,7 +181,7 @@ async def test_what_the_carrier_brings_when_we_come_back_after_a_night_is_still_
 async def test_after_a_restart_a_repeat_is_known(desk: Desk) -> None:
     await desk.bring(desk.text("LATTE"))
     again = Desk(desk.store, desk.clock)
-    again.carrier.lines = []
+    again.carrier.living = []
     again.bind()
     await again.bring(again.text("LATTE"))
 

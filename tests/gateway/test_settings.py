@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.settings import Brand, ChannelSettings, Listen, SenderSettings, Simulator
+from gateway.channels.smpp import SmppCarrier
+from gateway.settings import Brand, Listen, SenderSettings, Simulator
 from gateway.values import HostPort, Price, Rate
 
 CHANNEL = {"kind": "smpp", "carrier": "simulator", "price": "0.0079 USD per part"}
@@ -13,13 +14,13 @@ BRAND = {"name": "Lantern", "country": "US", "timezone": "Asia/Shanghai", "langu
 
 
 def test_a_channel_on_the_simulator_is_simulated() -> None:
-    channel = ChannelSettings.model_validate(CHANNEL)
+    channel = SmppCarrier.model_validate(CHANNEL)
     assert channel.is_simulated
-    assert (channel.price, channel.rate, channel.password) == (Price(7900, "USD"), Rate(10), "")
+    assert (channel.price, channel.rate, channel.password_file) == (Price(7900, "USD"), Rate(10), None)
 
 
 def test_a_channel_with_a_host_and_a_port_is_real() -> None:
-    channel = ChannelSettings.model_validate(CHANNEL | {"carrier": "smpp.example.net:2776", "tls": "yes"})
+    channel = SmppCarrier.model_validate(CHANNEL | {"carrier": "smpp.example.net:2776", "tls": "yes"})
     assert not channel.is_simulated
     assert channel.carrier == HostPort("smpp.example.net", 2776)
     assert channel.tls
@@ -28,7 +29,7 @@ def test_a_channel_with_a_host_and_a_port_is_real() -> None:
 def test_an_account_is_no_longer_than_smpp_takes() -> None:
     # SMPP 3.4 section 4.1.1: system_id is at most 15 characters and a NUL.
     with pytest.raises(ValidationError):
-        ChannelSettings.model_validate(CHANNEL | {"account": "a" * 16})
+        SmppCarrier.model_validate(CHANNEL | {"account": "a" * 16})
 
 
 @pytest.mark.parametrize("number", ["20655", "+12065550142", "Lantern Cafe"[:11]])

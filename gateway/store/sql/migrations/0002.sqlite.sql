@@ -1,0 +1,1 @@
+-- The queue's claims: what is on the way is kept by claim instead of by message.

@@ -1,0 +1,1 @@
+-- Media that came with texts.

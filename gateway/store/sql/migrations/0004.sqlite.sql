@@ -1,0 +1,1 @@
+-- What routing knows of numbers and keeps of conversations.
