@@ -136,6 +136,9 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         version = await app.store.read(versions.one, app.brand, number)
         return await business_of(app, versions.read(version, environ, app.config_path.parent), number)
 
+    async def left(tx: Tx, person: int, why: str, at: int) -> None:
+        await consent.left_by_carrier(tx, app.business, person, why, at)
+
     owner = f"{os.uname().nodename}:{os.getpid()}"
     gateway = Gateway(
         store=app.store,
@@ -146,6 +149,8 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         recognise=recognise,
         answer=answer,
         chance=random.Random(),  # noqa: S311  jitter, not a secret
+        left=left,
+        quality=app.quality,
     )
 
     async def adopt() -> None:
@@ -159,7 +164,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
             app.simulator = simulator_of(config, app.clock)
             await app.simulator.start(*config.listen.smsc)
             stack.push_async_callback(app.simulator.stop)
-        await gateway.open(config.channels, config.senders.values(), config.listen.smsc, owner, config.brand.site)
+        await gateway.open(config.channels, config.senders, config.listen.smsc, owner, config.brand.site)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [
             tasks.create_task(gateway.run(), name="gateway"),
@@ -211,7 +216,7 @@ def simulator_of(config: Config, clock: Clock) -> Simulator:
         throttle=int(settings.throttle.per_s) if settings.throttle else 0,
         drop_every=settings.drop_every,
     )
-    numbers = {sender.number: sender.channel[:15] for sender in config.senders.values()}
+    numbers = {number: sender.channel[:15] for sender in config.senders.values() for number in sender.numbers}
     return Simulator(rules, numbers=numbers, now_ms=clock.now_ms, seed=settings.seed)
 
 

@@ -107,20 +107,22 @@ def answers(
 ) -> dict[str, float]:
     """So many phones text, and each gets an answer; round trips a second with 1,000 of them outstanding."""
     options = ("-M", texts, "-w", 1000, "-S", 12345, "-R", "-g", "-n", texts, "-i", SILENCE_S)
-    with sink(program, *options) as far:
-        with _boxes(programs, far, folder, store=store, answer=answer, has_smsbox=True) as (running, _):
-            before = _cpu_s(running)
-            far.go()
-            figures = far.left(LONGEST_S)
-            done = figures["round_trips"]
-            return {
-                "per_s": figures["round_trip_per_s"],
-                "done": done,
-                "cpu_us": (_cpu_s(running) - before) / max(1, done) * 1e6,
-                "rss_mb": _rss_mb(running),
-                "p50_ms": figures.get("lat_ms_p50", 0.0),
-                "p99_ms": figures.get("p99", 0.0),
-            }
+    with (
+        sink(program, *options) as far,
+        _boxes(programs, far, folder, store=store, answer=answer, has_smsbox=True) as (running, _),
+    ):
+        before = _cpu_s(running)
+        far.go()
+        figures = far.left(LONGEST_S)
+        done = figures["round_trips"]
+        return {
+            "per_s": figures["round_trip_per_s"],
+            "done": done,
+            "cpu_us": (_cpu_s(running) - before) / max(1, done) * 1e6,
+            "rss_mb": _rss_mb(running),
+            "p50_ms": figures.get("lat_ms_p50", 0.0),
+            "p99_ms": figures.get("p99", 0.0),
+        }
 
 
 @contextmanager

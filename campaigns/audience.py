@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,10 +13,15 @@ from campaigns import segments
 from campaigns.business import Business, in_ms
 from campaigns.gate import CAPPED, LEFT, Rule
 from campaigns.hours import zone_of
-from campaigns.settings import SUBSCRIBER, Campaign, Config
+from campaigns.settings import SUBSCRIBER, Campaign, Config, alphabets_of
+from gateway import numbers
 from gateway.clock import to_ms
+from gateway.codecs.national import Alphabet
 from gateway.codecs.parts import measure
+from gateway.codecs.straighten import straighten
+from gateway.quality import Score, Way, alike
 from gateway.rendering import CompiledText, compile_text
+from gateway.routes import NO_SCORES, Chosen, Decision, Destination, Pool, Router
 from gateway.settings import SenderSettings
 from gateway.store import conditions
 
@@ -42,6 +48,21 @@ class Member(NamedTuple):
     stopped_at: int | None
     joined_at: int | None
     reached: bytes | None
+    line_type: str = ""
+    network: str = ""
+
+    @property
+    def destination(self) -> Destination:
+        """Their phone, as routes ask about it."""
+        return Destination(self.address, self.country, self.line_type, self.network)
+
+
+class Wording(NamedTuple):
+    """A campaign's text as one sender says it in one language; `plain` is what straightening makes of it."""
+
+    text: CompiledText
+    plain: CompiledText | None = None  # None where it would gain nothing
+    changes: Mapping[str, str] = {}  # each character that it changes, and into what
 
 
 class Invitation(NamedTuple):
@@ -55,7 +76,7 @@ class Invitation(NamedTuple):
 
 
 class Casting:
-    """A campaign made ready to decide about a million people: texts compiled, senders by country, hours at hand."""
+    """A campaign made ready to decide about a million people: texts compiled, senders looked up, hours at hand."""
 
     def __init__(self, business: Business, campaign: Campaign) -> None:
         config = business.config
@@ -63,12 +84,16 @@ class Casting:
         self.campaign = campaign
         self.rule = Rule(config.programs[campaign.program])
         self._languages = config.brand.languages
-        self._senders: dict[str, SenderSettings] = {}
-        for name in reversed(campaign.senders):  # the first named serves where two could
-            sender = config.senders[name]
-            self._senders |= dict.fromkeys(sender.countries, sender)
+        self.router = Router(config.senders, config.routes.values(), wanted=campaign.senders, campaign=campaign.key)
+        self._senders: dict[Hashable, SenderSettings | None] = {}  # who serves people of this kind; None: nobody
+        self._scores: Mapping[Way, Score] = NO_SCORES
+        self._out: frozenset[str] = frozenset()
+        self._pools = {name: Pool(config.senders[name].numbers) for name in self.router.names
+                       if config.senders[name].is_pool}  # fmt: skip
+        self.alphabets = {name: alphabets_of(channel) for name, channel in config.channels.items()}
         self._fields = (*PERSON_FIELDS, *config.attributes, *(COUPON_FIELDS if campaign.coupon else ()))
         self._texts: dict[tuple[str, str], CompiledText] = {}
+        self._wordings: dict[tuple[str, str], Wording] = {}
         self._prices = {name: channel.price.millionths for name, channel in config.channels.items()}
         self._attributes = tuple(config.attributes)
 
@@ -93,23 +118,95 @@ class Casting:
         return self.invite(member, now) or NO_SENDER
 
     def invite(self, member: Member, now: int) -> Invitation | None:
-        """The invitation of somebody who may be texted; None when no sender serves their country."""
-        sender = self._senders.get(member.country)
-        if sender is None:
-            return None
+        """The invitation of somebody who may be texted; None when no sender serves them."""
+        key = self.router.key(member.address, member.country, member.line_type, member.network)
         language = member.language if member.language in self._languages else self._languages[0]
+        if self.router.asks_cost:
+            key = key, language
+        sender = self._senders[key] if key in self._senders else self._choose(key, member, language)
+        return None if sender is None else self.invite_from(sender, member, language, now)
+
+    def invite_from(self, sender: SenderSettings, member: Member, language: str, now: int) -> Invitation:
+        """The invitation that this sender would send."""
         text = self._texts.get((sender.key, language)) or self._compile(sender, language)
         due = self.rule.open.opens(member.zone, max(now, self._at(member.zone)))
         return Invitation(member, sender, text, self._prices[sender.channel], due)
 
+    # --- the sender
+
+    def look(self, now: int) -> None:
+        """Take a look at the carriers, by which people are routed until the next one: called once a page."""
+        if not self.router.asks_quality and self._out == self.business.quality.out:
+            return
+        scores = self.business.quality.scores(now) if self.router.asks_quality else NO_SCORES
+        if self._out != self.business.quality.out or not alike(scores, self._scores):
+            self._senders.clear()
+        self._scores, self._out = scores, frozenset(self.business.quality.out)
+
+    def route(self, to: Destination, language: str) -> Decision:
+        """Who may text this phone in this language, the best first, and why not the others."""
+        return self.router.decide(to, lambda sender: self._cost(sender, language), self._scores, self._out)
+
+    def _choose(self, key: Hashable, member: Member, language: str) -> SenderSettings | None:
+        found = self.route(member.destination, language).senders
+        self._senders[key] = found[0].sender if found else None
+        return self._senders[key]
+
+    def _cost(self, sender: SenderSettings, language: str) -> int:
+        """What the text costs from this sender, for somebody of whom nothing is known; in millionths."""
+        text = self._texts.get((sender.key, language)) or self._compile(sender, language)
+        said = text.render(dict.fromkeys(text.fields, ""))
+        price: int = self._prices[sender.channel]
+        return measure(said, self.alphabets[sender.channel]).parts * price
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any sender has several numbers, so that it matters which of them people know."""
+        return bool(self._pools)
+
+    def number(self, invitation: Invitation, known: Sequence[str] = ()) -> Chosen:
+        """The number that a member is texted from; `known` are those of ours that they know, the latest first."""
+        sender = invitation.sender
+        pool = self._pools[sender.key]
+        return pool.choose(invitation.member.id, invitation.member.address, known)
+
+    def is_pooled(self, sender: SenderSettings) -> bool:
+        """Whether a number of this sender is to be chosen for each person."""
+        return sender.key in self._pools
+
+    def looked_at(self, members: Sequence[Member]) -> tuple[list[Member], list[tuple[str, str, int]]]:
+        """The members with the kind and the network of their numbers, where a rule asks; and what is new of that.
+
+        People who were known before numbers were looked at are looked at here, once: what is new is kept with them.
+        """
+        if not self.router.asks_line or all(member.line_type for member in members):
+            return list(members), []
+        fresh = {each.id: numbers.line_of(each.address) for each in members if not each.line_type}
+        seen = [
+            member._replace(line_type=line.type, network=line.network) if (line := fresh.get(member.id)) else member
+            for member in members
+        ]
+        return seen, [(line.type, line.network, person) for person, line in fresh.items()]
+
+    # --- the words
+
     def _compile(self, sender: SenderSettings, language: str) -> CompiledText:
         """The text with the sender's own beginning and end, which count in the parts."""
-        words = self.campaign.text.say(language, self._languages)
-        begin = "" if words.startswith(sender.begin) else sender.begin
-        end = "" if words.endswith(sender.end) else sender.end
-        text = compile_text(f"{begin}{words}{end}", self._fields)
+        wording = self.wording(sender, language)
+        text = wording.plain if wording.plain and self.campaign.straighten else wording.text
         self._texts[sender.key, language] = text
         return text
+
+    def wording(self, sender: SenderSettings, language: str) -> Wording:
+        """The text of a sender in a language, as it was written and straightened."""
+        known = self._wordings.get((sender.key, language))
+        if known is None:
+            words = self.campaign.text.say(language, self._languages)
+            begin = "" if words.startswith(sender.begin) else sender.begin
+            end = "" if words.endswith(sender.end) else sender.end
+            text = compile_text(f"{begin}{words}{end}", self._fields)
+            known = self._wordings[sender.key, language] = straightened(text, self.alphabets[sender.channel])
+        return known
 
     def _at(self, zone: str) -> int:
         """When the campaign is due for people of this zone; 0 for at once."""
@@ -127,15 +224,54 @@ class Casting:
 
     def words(self, invitation: Invitation, coupon: Mapping[str, str]) -> tuple[str, int]:
         """The text for one member and its exact parts."""
+        return self._said(invitation.text, invitation, coupon)
+
+    def saves(self, invitation: Invitation, coupon: Mapping[str, str], parts: int) -> int:
+        """How many parts straightening saves of a text of so many; or would, where the campaign does not straighten."""
         member = invitation.member
-        text = invitation.text
+        language = member.language if member.language in self._languages else self._languages[0]
+        wording = self.wording(invitation.sender, language)
+        if wording.plain is None:
+            return 0
+        other = wording.text if self.campaign.straighten else wording.plain
+        return abs(self._said(other, invitation, coupon)[1] - parts)
+
+    def _said(self, text: CompiledText, invitation: Invitation, coupon: Mapping[str, str]) -> tuple[str, int]:
+        member = invitation.member
         values = {"first_name": member.first_name, "last_name": member.last_name, "city": member.city, **coupon}
         if self._attributes:
             known = orjson.loads(member.attributes)
             for name in self._attributes:
                 values[name] = known.get(name) or ""
         said = text.render(values)
-        return said, measure(said).parts
+        return said, measure(said, self.alphabets[invitation.sender.channel]).parts
+
+    @property
+    def wordings(self) -> Mapping[tuple[str, str], Wording]:
+        """The texts that anybody got so far, by sender and language."""
+        return self._wordings
+
+
+def straightened(text: CompiledText, alphabets: Sequence[Alphabet] = ()) -> Wording:
+    """What straightening makes of the literal words of a text; what is filled in stays as it is.
+
+    Only where all of them become cheap: what stays dear for one letter gains nothing from the others.
+    """
+    pieces = tuple(straighten(piece, alphabets) for piece in text.pieces)
+    slots = tuple(
+        slot._replace(otherwise=straighten(slot.otherwise, alphabets)) if slot.otherwise else slot
+        for slot in text.slots
+    )
+    plain = replace(text, pieces=pieces, slots=slots)
+    if plain == text or measure(_literal(plain), alphabets).dear:
+        return Wording(text)
+    kept = set(_literal(plain))
+    return Wording(text, plain, {sign: straighten(sign) for sign in dict.fromkeys(_literal(text)) if sign not in kept})
+
+
+def _literal(text: CompiledText) -> str:
+    """All that a marketer wrote into a text."""
+    return "".join([*text.pieces, *(slot.otherwise or "" for slot in text.slots)])
 
 
 def lasts_ms(campaign: Campaign) -> int:
@@ -145,8 +281,13 @@ def lasts_ms(campaign: Campaign) -> int:
 
 def share(campaign: Campaign, config: Config) -> float:
     """What each channel may send of a campaign's rate, in parts a second: together never more than it. 0 = no limit."""
-    channels = {config.senders[name].channel for name in campaign.senders}
-    return campaign.send.rate.per_s / len(channels) if campaign.send.rate else 0.0
+    return campaign.send.rate.per_s / len(channels_of(campaign, config)) if campaign.send.rate else 0.0
+
+
+def channels_of(campaign: Campaign, config: Config) -> list[str]:
+    """The channels that a campaign's texts may leave through."""
+    router = Router(config.senders, config.routes.values(), wanted=campaign.senders, campaign=campaign.key)
+    return sorted({config.senders[name].channel for name in router.names})
 
 
 def due_at(campaign: Campaign, brand_timezone: str, now: int, anywhere: str = FIRST_ZONE) -> int:

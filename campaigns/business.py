@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from gateway import numbers, outbox
 from gateway.clock import Clock, to_ms
 from gateway.ids import Ids
 from gateway.messages import Lane
+from gateway.quality import Quality
 from gateway.rendering import Texts
 from gateway.settings import SenderSettings
 from gateway.store import Tx
@@ -38,7 +39,8 @@ class Business:
     """What every rule and every handler is given.
 
     `queues` are the urgent lanes by channel, `senders` the numbers we send from, `wordings` the ids of the
-    consent texts by programme and language, `staff` the places by the number of a shop's own phone.
+    consent texts by programme and language, `staff` the places by the number of a shop's own phone, `quality` what
+    has been measured of the carriers.
     """
 
     brand: int
@@ -55,6 +57,7 @@ class Business:
     wordings: Mapping[tuple[str, str], int]
     staff: Mapping[str, str]
     testers: frozenset[str]
+    quality: Quality = field(default_factory=Quality)
 
     def language(self, wanted: str) -> str:
         """The language we use for a reader of `wanted`: theirs if we speak it, else our first."""
@@ -94,8 +97,9 @@ def _days(limit: Frequency) -> float:
 
 
 async def open_business(
-    tx: Tx, *, brand: int, config: Config, version: int, ids: Ids, clock: Clock, texts: Texts, now: int
-) -> Business:
+    tx: Tx, *, brand: int, config: Config, version: int, ids: Ids, clock: Clock, texts: Texts, now: int,
+    quality: Quality | None = None,
+) -> Business:  # fmt: skip
     """Make a business of an applied config: queues, pools, wordings and the time of its first apply are kept.
 
     For a config that is applied, not for one that is only looked at: contests that open with the apply do so.
@@ -118,13 +122,19 @@ async def open_business(
         zone=zone,
         windows=windows,
         queues=queues,
-        senders={sender.number: sender for sender in config.senders.values()},
+        senders=by_number(config),
         wordings=await _keep_wordings(tx, brand, config, ids, now),
         staff={
             phone: key for key, place in config.places.items() for phone in _addresses(place.phones, config)
         },
         testers=frozenset(_addresses(config.brand.testers, config)),
+        quality=quality or Quality(),
     )  # fmt: skip
+
+
+def by_number(config: Config) -> dict[str, SenderSettings]:
+    """The senders by each of their numbers."""
+    return {number: sender for sender in config.senders.values() for number in sender.numbers}
 
 
 async def remember(tx: Tx, brand: int, name: str, value: str) -> str:

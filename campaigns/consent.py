@@ -9,6 +9,7 @@ from gateway.messages import Inbound
 from gateway.store import Tx
 
 STOPPED = "stopped"  # a STOP from a person who had left already
+OBEYED = "obeyed"  # the carrier has obeyed this word and answered the person: ours would be one answer too many
 
 
 class HasLeft(Exception):
@@ -29,11 +30,30 @@ async def recognise(tx: Tx, business: Business, channel: str, inbound: Inbound, 
     if person is None:
         return 0, ""
     sender = business.senders.get(inbound.recipient)
+    if sender and sender.is_pool:  # from now on they know this number of it
+        await tx.run("sticky_put", person=person.id, number=inbound.recipient, brand=business.brand, at=at)
+    if inbound.obeyed:
+        await _follow_carrier(tx, business, person.id, inbound, at)
+        return person.id, OBEYED
     intent = words.intent_of(inbound.text, sender.stop_words if sender else ())
     if intent in (Intent.STOP, Intent.WRONG_NUMBER):
         changed = await leave(tx, business, person.id, at=at, source="text", said=inbound.text)
         return person.id, str(intent) if changed else STOPPED
     return person.id, str(intent or "")
+
+
+async def _follow_carrier(tx: Tx, business: Business, person_id: int, inbound: Inbound, at: int) -> None:
+    """Write into our ledger what the carrier has done by its own list."""
+    if inbound.obeyed == "stop":
+        await leave(tx, business, person_id, at=at, source="text", said=inbound.text)
+    elif inbound.obeyed == "start":
+        language = business.config.brand.languages[0]
+        await come_back(tx, business, person_id, language=language, at=at, source="text", said=inbound.text)
+
+
+async def left_by_carrier(tx: Tx, business: Business, person_id: int, why: str, at: int) -> None:
+    """The carrier refused a text because the person has left the sender there: it is a STOP like any other."""
+    await leave(tx, business, person_id, at=at, source="carrier", said=why)
 
 
 async def join(

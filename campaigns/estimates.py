@@ -41,7 +41,19 @@ class Estimate:
     other_language: Counter[tuple[str, str]] = field(default_factory=Counter)
     codes: int = 0
     codes_left: int | None = None  # in the pool, before this campaign; None without a coupon
+    parts_saved: int = 0  # by straightening; or that could be saved, where the campaign does not say so
+    straightened: dict[str, str] = field(default_factory=dict)  # each character that it changes or would, into what
     was_in: Counter[str] = field(default_factory=Counter)  # how many were in the audience of a run that is gone
+
+    @property
+    def typography(self) -> str:
+        """What straightening writes for what."""
+        return typography(self.straightened)
+
+
+def typography(changes: Mapping[str, str]) -> str:
+    """What straightening writes for what: `’ as ', … as ...`."""
+    return ", ".join(f"{sign} as {plain or 'nothing'}" for sign, plain in changes.items())
 
 
 class Survey:
@@ -57,6 +69,7 @@ class Survey:
         self._coupon = business.config.coupons[campaign.coupon] if campaign.coupon else None
         self._values = runs.coupon_values(business, SAMPLE_CODE) if campaign.coupon else {}
         self._parts_now: Counter[str] = Counter()  # by channel, of those that may leave at once
+        self._parts_from: Counter[str] = Counter()  # the same by sender
 
     async def step(self, tx: Tx) -> list[int]:
         """Count the next page; the people in it who would get a text. Runs beside the writer, on a snapshot."""
@@ -107,6 +120,7 @@ class Survey:
         estimate.sending += 1
         estimate.parts += parts
         estimate.cost += cost
+        estimate.parts_saved += self._casting.saves(invitation, self._values, parts)
         self._note_time(invitation, parts)
         self._note_language(invitation)
         return True
@@ -115,6 +129,7 @@ class Survey:
         estimate = self.estimate
         if invitation.due <= self._now:
             self._parts_now[invitation.sender.channel] += parts
+            self._parts_from[invitation.sender.key] += parts
             return
         estimate.later += 1
         estimate.opens_at = min(estimate.opens_at or invitation.due, invitation.due)
@@ -148,11 +163,15 @@ class Survey:
 
     def finish(self) -> Estimate:
         """The estimate, once every page has been counted."""
-        own = share(self._campaign, self._business.config) or NO_LIMIT
-        channels = self._business.config.channels
-        self.estimate.seconds = max(
-            (parts / min(own, channels[name].rate.per_s) for name, parts in self._parts_now.items()), default=0.0
-        )
+        for wording in self._casting.wordings.values():
+            self.estimate.straightened |= wording.changes
+        config = self._business.config
+        own = share(self._campaign, config) or NO_LIMIT
+        times = [parts / min(own, config.channels[name].rate.per_s) for name, parts in self._parts_now.items()]
+        for name, parts in self._parts_from.items():
+            sender = config.senders[name]
+            times += [parts / (sender.rate.per_s * len(sender.numbers))] if sender.rate else []
+        self.estimate.seconds = max(times, default=0.0)
         return self.estimate
 
 

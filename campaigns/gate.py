@@ -7,11 +7,12 @@ from datetime import timedelta
 
 from campaigns.hours import OpenHours
 from campaigns.settings import Program
-from gateway.messages import Purpose
+from gateway.messages import ALL_PARTS, Purpose
 from gateway.outbox import EXPIRED, Go, Later, Never, Waiting
 from gateway.values import Calendar, Frequency
 
 LEFT, CAPPED, HOURS, NO_PROGRAM = "left", "capped", "hours", "no programme"
+DAY = 24 * 60  # minutes
 TIME = 8  # octets of one remembered time
 ROLLING = {Calendar.DAY: timedelta(days=1), Calendar.WEEK: timedelta(weeks=1), Calendar.MONTH: timedelta(days=31)}
 
@@ -21,6 +22,7 @@ class Rule:
 
     def __init__(self, program: Program) -> None:
         self.open = OpenHours(program.hours)
+        self.closes = program.hours.end - program.hours.begin < DAY  # else one window follows upon the other
         self.caps = [(frequency.count, span_ms(frequency)) for frequency in program.at_most]
         self._keep = TIME * (max((count for count, _ in self.caps), default=0) - 1)
 
@@ -70,11 +72,15 @@ class Gatekeeper:
         rule = self._rules.get(waiting.program)
         if rule is None:
             return Never(NO_PROGRAM)
-        if now < (due := rule.open.opens(waiting.zone, now)):
+        _, due, closes = rule.open.window(waiting.zone, now)
+        if now < due:
             return self._later(waiting, due, HOURS)
+        until = closes if rule.closes else 0
+        if waiting.missing != ALL_PARTS or waiting.crashes:  # a part has left, or may have: it was counted then
+            return Go(until=until)
         if now < (due := rule.free_at(waiting.reached, now)):
             return self._later(waiting, due, CAPPED)
-        return Go(rule.charge(waiting.reached, now))
+        return Go(rule.charge(waiting.reached, now), until)
 
     def _later(self, waiting: Waiting, due: int, reason: str) -> Later | Never:
         if waiting.valid_until and due >= waiting.valid_until:

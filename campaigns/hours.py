@@ -23,10 +23,14 @@ class OpenHours:
 
     def opens(self, zone: str, now: int) -> int:
         """When a text may leave to this zone: `now` itself, or the next opening. Milliseconds since 1970."""
+        return max(now, self.window(zone, now)[1])
+
+    def window(self, zone: str, now: int) -> tuple[int, int, int]:
+        """When it was looked up, and the begin and the end of the window that is open or opens next."""
         window = self._windows.get(zone)
         if window is None or not window[0] <= now < window[2]:
             window = self._windows[zone] = (now, *next_window(self.hours, zone, now))
-        return max(now, window[1])
+        return window
 
 
 def next_window(hours: Hours, zone: str, now: int) -> tuple[int, int]:

@@ -28,8 +28,9 @@ class Row:
     """One person of the file. What the file does not tell is empty or None, so that a store keeps what it has.
 
     `line` is the first of this person's lines. `zone` is the best guess and `zones` all that may apply (IANA);
-    the region is a state or province. `birthday` is ISO. `lat` and `lon` are degrees (WGS 84); they come
-    together, `seen_ms` says when. Times are milliseconds since 1970, UTC.
+    the region is a state or province; `line_type` and `network` are those of `numbers.Line`. `birthday` is ISO.
+    `lat` and `lon` are degrees (WGS 84); they come together, `seen_ms` says when. Times are milliseconds since
+    1970, UTC.
     """
 
     line: int
@@ -52,6 +53,8 @@ class Row:
     consent: bool | None = None
     consent_ms: int | None = None
     consent_source: str = ""
+    line_type: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,7 @@ def _merge(values: dict[str, Any], later: dict[str, Any]) -> None:
 
 def _row(line: int, number: numbers.Number, values: dict[str, Any]) -> Row:
     stated = values.pop("zone", "")
+    line_type, network = numbers.line_of(number.e164)
     return Row(
         line,
         number.e164,
@@ -254,6 +258,8 @@ def _row(line: int, number: numbers.Number, values: dict[str, Any]) -> Row:
         stated or number.zone,
         (stated,) if stated else number.zones,
         number.region,
+        line_type=line_type,
+        network=network,
         **values,
     )
 

@@ -80,9 +80,10 @@ async def find_or_create(tx: Tx, business: Business, address: str, now: int) -> 
     language = business.language(CHINESE if number.country == CHINA else "")
     zone = _zone(business, number.zone)
     person = Person(business.ids.next(), number.e164, number.country, zone, language, "", None)
+    line = numbers.line_of(number.e164)
     await tx.run(
         "person_insert", id=person.id, brand=business.brand, address=person.address, country=person.country,
-        zone=person.zone, language=language, created_at=now,
+        zone=person.zone, line_type=line.type, network=line.network, language=language, created_at=now,
     )  # fmt: skip
     return person
 
@@ -134,8 +135,9 @@ def _columns(row: Row, id_: int, business: Business, now: int) -> tuple[object, 
     seen_at = None if row.lat is None else row.seen_ms or 0
     attributes = orjson.dumps(row.attributes).decode() if row.attributes else "{}"
     return (
-        id_, business.brand, row.e164, row.country, _zone(business, row.zone), row.region, row.language,
-        row.first_name, row.last_name, row.city, row.gender, row.birthday, attributes, row.lat, row.lon, seen_at, now,
+        id_, business.brand, row.e164, row.country, _zone(business, row.zone), row.region, row.line_type, row.network,
+        row.language, row.first_name, row.last_name, row.city, row.gender, row.birthday, attributes, row.lat, row.lon,
+        seen_at, now,
         _is_stated(row),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from campaigns import links, runs, versions
-from campaigns.business import Business, window_of
+from campaigns.business import Business, by_number, window_of
 from campaigns.estimates import Estimate, Survey, codes_left, survey
 from campaigns.runs import Run
 from campaigns.settings import Campaign, Config
@@ -21,13 +21,15 @@ from gateway.clock import Clock
 from gateway.config import KEY, Finding, Loaded, Settings
 from gateway.ids import Ids
 from gateway.messages import State
+from gateway.quality import Quality
 from gateway.rendering import Texts
 from gateway.store import Store, Tx
 
 TOLERANCE = 0.05  # by how much size or cost may have grown since the plan before apply asks again
 MOSTLY = 0.8  # of the people: then a new campaign is likely an old one under a new name
 LEFT_US = (State.IN_DOUBT, State.SENT, State.UNKNOWN, State.DELIVERED)
-FROZEN = ("program", "audience", "senders", "send", "budget", "coupon")  # with the text: all that makes a launch
+# With the text, all that makes a launch.
+FROZEN = ("program", "audience", "senders", "send", "budget", "coupon", "straighten", "when_in_doubt")
 
 Tell = Callable[[str, int], Awaitable[None]]
 Pinned = Callable[[int], Awaitable[Config]]
@@ -95,7 +97,9 @@ class Plan:
         return not (self.new or self.renamed or self.gone or self.opening or self.changed)
 
 
-def draft(config: Config, *, brand: int, ids: Ids, clock: Clock, texts: Texts) -> Business:
+def draft(
+    config: Config, *, brand: int, ids: Ids, clock: Clock, texts: Texts, quality: Quality | None = None
+) -> Business:
     """A business of a config that is only looked at: nothing is kept, no contest opens, links lead nowhere."""
     zone = ZoneInfo(config.brand.timezone)
     now = clock.now_ms()
@@ -110,10 +114,11 @@ def draft(config: Config, *, brand: int, ids: Ids, clock: Clock, texts: Texts) -
         zone=zone,
         windows={key: window_of(contest, zone, now) for key, contest in config.contests.items()},
         queues={},
-        senders={sender.number: sender for sender in config.senders.values()},
+        senders=by_number(config),
         wordings={},
         staff={},
         testers=frozenset(numbers.parse(phone, config.brand.country).e164 for phone in config.brand.testers),
+        quality=quality or Quality(),
     )
 
 
@@ -279,6 +284,8 @@ def _warnings(
         if estimate.refused["budget"]:
             budget = config.campaigns[key].budget
             yield f"{key}: the budget of {budget} is too small for {estimate.refused['budget']:,} people"
+        if estimate.parts_saved and not config.campaigns[key].straighten:
+            yield f"{key}: straighten: yes would save {estimate.parts_saved:,} parts and write {estimate.typography}"
         if not estimate.matched:
             yield f"{key}: nobody is in the segment {config.campaigns[key].audience.segment}"
     for stock in stocks:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from campaigns.business import Business
 from campaigns.people import Person
+from campaigns.settings import SEND_AGAIN, alphabets_of
 from gateway import numbers, outbox
 from gateway.codecs import parts
 from gateway.messages import Purpose
+from gateway.routes import REPLIES, Destination, Pool, Router
 from gateway.store import Tx
 
 GOOD_FOR_MS = 24 * 60 * 60_000  # an answer that comes a day late only puzzles
@@ -17,16 +21,20 @@ async def reply(
 ) -> int:
     """Put one text to the person and return its id; 0 where nobody can be answered.
 
-    `sender` is the number that was texted. Its `begin` stands before the text, once. Nothing goes to short
-    codes and names, which are machines, nor out through a channel that is no longer in the file.
+    `sender` is the number that was texted, so the answer comes from it. Only when it is no longer in the file, routes
+    for replies choose another. The sender's `begin` stands before the text, once. Nothing goes to short codes and
+    names, which are machines, nor out through a channel that is no longer in the file.
     """
+    if sender not in business.senders or channel not in business.queues:
+        sender, channel = await _routed(tx, business, person) or (sender, channel)
     queue = business.queues.get(channel)
     if queue is None or numbers.is_short_code(person.address) or numbers.is_alphanumeric(person.address):
         return 0
     settings = business.senders.get(sender)
     if settings and not text.startswith(settings.begin):
         text = settings.begin + text
-    size = parts.measure(text).parts
+    carrier = business.config.channels[channel]
+    size = parts.measure(text, alphabets_of(carrier)).parts
     message = outbox.Message(
         id=business.ids.next(),
         brand_id=business.brand,
@@ -40,9 +48,32 @@ async def reply(
         zone=person.zone,
         text=text,
         parts=size,
-        price=size * business.config.channels[channel].price.millionths,
+        price=size * carrier.price.millionths,
         valid_until=now + GOOD_FOR_MS,
+        repeat=int(business.config.replies.when_in_doubt == SEND_AGAIN),
         answers=answers,
     )
     await outbox.put(tx, [message], queue, now)
     return message.id
+
+
+async def _routed(tx: Tx, business: Business, person: Person) -> tuple[str, str] | None:
+    """The number and the channel that the file's rules name for an answer to this person; None where none does."""
+    router = _router(business)
+    if not router.rules:
+        return None
+    lines = await tx.rows("person_line", person=person.id)
+    to = Destination(person.address, person.country, *(lines[0] if lines else ()))
+    scores = business.quality.scores(business.clock.now_ms()) if router.asks_quality else {}
+    found = router.decide(
+        to, lambda sender: business.config.channels[sender.channel].price.millionths, scores, business.quality.out
+    ).senders
+    if not found:
+        return None
+    sender = found[0].sender
+    return Pool(sender.numbers).choose(person.id, person.address).number, sender.channel
+
+
+@lru_cache(4)
+def _router(business: Business) -> Router:
+    return Router(business.config.senders, business.config.routes.values(), lane=REPLIES)

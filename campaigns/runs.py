@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from campaigns import coupons, links
@@ -17,19 +17,20 @@ from campaigns.audience import (
     Casting,
     Invitation,
     Member,
+    channels_of,
     due_at,
     lasts_ms,
     share,
 )
 from campaigns.business import Business
 from campaigns.gate import HOURS
-from campaigns.settings import Campaign
-from gateway import outbox
+from campaigns.settings import SEND_AGAIN, Campaign
+from gateway import failpoints, outbox
 from gateway.messages import Lane, Purpose, State
 from gateway.outbox import Message
 from gateway.store import Tx
 
-PAGE = 500  # people in one transaction of the planner
+PAGE = 1_000  # people in one transaction of the planner
 ONCE = "1"  # the occurrence of a campaign that is sent once
 STOP_BATCH = 1_000
 
@@ -61,11 +62,17 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of the audience, read at a checkpoint; `last` is the person it ends with, None at the end of all."""
+    """A stretch of the audience, read at a checkpoint; `last` is the person it ends with, None at the end of all.
+
+    `known` are by person the numbers of our pools that they know, the latest first. `lines` is what was found of
+    numbers that had not been looked at: kind, network and person.
+    """
 
     was: int
     last: int | None
     members: Sequence[Member]
+    known: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    lines: Sequence[tuple[str, str, int]] = ()
 
 
 async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Run:
@@ -108,10 +115,9 @@ async def begin(tx: Tx, business: Business, run: Run, casting: Casting, now: int
     """Start planning: the queues of this run by channel."""
     await tx.run("run_begin", id=run.id, now=now)
     rate = share(casting.campaign, business.config)
-    channels = {business.config.senders[name].channel for name in casting.campaign.senders}
     return {
         channel: await outbox.ensure_queue(tx, business.ids, business.brand, channel, Lane.BULK, run=run.id, rate=rate)
-        for channel in sorted(channels)
+        for channel in channels_of(casting.campaign, business.config)
     }
 
 
@@ -125,8 +131,19 @@ async def read_page(tx: Tx, business: Business, casting: Casting, after: int, no
         after=after,
         limit=PAGE,
     )
-    members = [Member._make(row) for row in rows]
-    return Page(after, members[-1].id if len(members) == PAGE else None, members)
+    casting.look(now)
+    members, lines = casting.looked_at([Member._make(row) for row in rows])
+    known = await _known(tx, members) if casting.has_pools else {}
+    return Page(after, members[-1].id if len(members) == PAGE else None, members, known, lines)
+
+
+async def _known(tx: Tx, members: Sequence[Member]) -> dict[int, list[str]]:
+    """By person, the numbers of our pools that they know, the latest first."""
+    known: dict[int, list[str]] = {}
+    if members:
+        for person, number in await tx.rows("sticky_among", first=members[0].id, last=members[-1].id):
+            known.setdefault(person, []).append(number)
+    return known
 
 
 async def write_page(
@@ -157,10 +174,11 @@ async def write_page(
         given = await coupons.give_many(tx, business, coupon, [each.member.id for each in invited], run.id, now)
     budget = casting.campaign.budget
     left = budget.millionths - current.spent if budget else None
-    batch = Batch(business, run, casting, given, left)
+    batch = Batch(business, run, casting, given, left, page.known)
     for invitation in invited:
         batch.add(invitation, refused)
-    await batch.put(tx, queues)
+    await batch.put(tx, queues, now)
+    await tx.many("person_line_put", page.lines)
     if coupon and batch.unused:
         await coupons.take_back(tx, business, coupon, batch.unused, run.id)
     await tx.many("refusal_insert", [(run.id, person, business.brand, reason) for person, reason in refused])
@@ -168,14 +186,20 @@ async def write_page(
     await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=len(members), spent=batch.spent)
     if page.last is None:
         await tx.run("run_planned", id=run.id, now=now)
+    failpoints.hit("plan")
     return True
 
 
 class Batch:
     """The messages of one page."""
 
-    def __init__(self, business: Business, run: Run, casting: Casting, given: coupons.Batch, left: int | None) -> None:
+    def __init__(
+        self, business: Business, run: Run, casting: Casting, given: coupons.Batch, left: int | None,
+        known: Mapping[int, Sequence[str]],
+    ) -> None:  # fmt: skip
         self._business, self._run, self._casting, self._given, self._left = business, run, casting, given, left
+        self._known, self._repeat = known, int(casting.campaign.when_in_doubt == SEND_AGAIN)
+        self._met: list[tuple[int, str]] = []  # people, and the number of a pool that they meet by this page
         self._ids = iter(business.ids.take(PAGE))
         self._by_queue: dict[tuple[str, int], list[Message]] = {}
         self.spent = 0
@@ -199,19 +223,31 @@ class Batch:
                 self.unused.append(member.id)
             return
         self.spent += cost
+        number = self._number(invitation) if self._casting.is_pooled(sender) else sender.number
         run = self._run
         self._by_queue.setdefault((sender.channel, due), []).append(
             Message(
                 next(self._ids), self._business.brand, run.id, member.id, Purpose.MARKETING,
-                self._casting.campaign.program, sender.channel, sender.number, member.address, member.zone, text,
-                parts, cost, self._casting.ends_at(member.zone, run.until),
+                self._casting.campaign.program, sender.channel, number, member.address, member.zone, text,
+                parts, cost, self._casting.ends_at(member.zone, run.until), self._repeat,
             )
         )  # fmt: skip
 
-    async def put(self, tx: Tx, queues: Mapping[str, int]) -> None:
+    def _number(self, invitation: Invitation) -> str:
+        """The number of a pool, which the person knows from now on."""
+        person = invitation.member.id
+        known = self._known.get(person, ())
+        number = self._casting.number(invitation, known).number
+        if not known or known[0] != number:
+            self._met.append((person, number))
+        return number
+
+    async def put(self, tx: Tx, queues: Mapping[str, int], now: int) -> None:
         """Into the outbox, in person order within each queue."""
         for (channel, due), messages in self._by_queue.items():
             await outbox.put(tx, messages, queues[channel], due)
+        brand = self._business.brand
+        await tx.many("sticky_put", [(person, number, brand, now) for person, number in self._met])
 
 
 def coupon_values(business: Business, code: str) -> dict[str, str]:

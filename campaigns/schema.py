@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from campaigns.segment_language import SUBJECTS, Kind
 from campaigns.settings import Config
-from gateway.config import Named
+from gateway.config import Named, models_of
 from gateway.values import As
 from gateway.wording import flow
 
@@ -133,12 +133,17 @@ def config_reference() -> str:
     for name, info in Config.model_fields.items():
         lines += [f"## {name}", "", info.description or "", ""]
         model, is_many = _model_of(info.annotation)
+        key, kinds = models_of(get_args(info.annotation)[1]) if is_many else ("", {})
         if name == "segments":
             lines += list(_segment_lines())
         elif name == "attributes":
             lines += ["`NAME: [value, value]`, or `NAME: text` for a column that may hold anything.", ""]
         elif model is None:
             lines += [f"Left out: `{info.default}`.", ""]
+        elif kinds:
+            lines += [f"`{name}:` holds names, and under each what its `{key}` knows:", ""]
+            for word, one in kinds.items():
+                lines += [f"### {key}: {word}", "", one.__doc__ or "", "", *_table(one)]
         else:
             lines += [f"`{name}:` holds names, and under each:" if is_many else f"`{name}:` holds:", ""]
             lines += list(_table(model))
@@ -205,7 +210,7 @@ def _rows(model: type[BaseModel], before: str) -> Iterator[str]:
 def _default(info: FieldInfo, inner: type[BaseModel] | None) -> str:
     if info.is_required():
         return "must stand"
-    if inner is not None or info.default in (None, "", ()):
+    if inner is not None or info.default in (None, "", (), {}):
         return ""
     shown = next((mark.show for mark in _marks(info) if isinstance(mark, As)), str)
     return f"`{'no' if info.default is False else shown(info.default)}`"

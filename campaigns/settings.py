@@ -13,8 +13,11 @@ from campaigns import checks
 from campaigns.maps import to_wgs84
 from campaigns.segment_language import Segment, read_segment
 from gateway.channels import AnyCarrier
+from gateway.channels.base import CarrierSettings
+from gateway.codecs.national import Alphabet
 from gateway.config import KEY, Document, Finding, Name, Named, Settings, Where, wrong
-from gateway.settings import Brand, Listen, SenderSettings, Simulator, StorePlace
+from gateway.routes import fallback_findings, route_findings
+from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator, StorePlace
 from gateway.values import (
     MOMENT,
     As,
@@ -42,6 +45,8 @@ ContestName = Annotated[str, Name("contests")]
 
 APPLY: Literal["apply"] = "apply"
 SUBSCRIBER = "subscriber"
+SEND_AGAIN = "send again"
+InDoubt = Literal["leave", "send again"]
 
 
 def _start(text: str) -> datetime | str:
@@ -188,7 +193,10 @@ class Campaign(Named):
     program: ProgramName = Field(description="The programme whose subscribers said yes to it.")
     audience: Audience = Field(description="Who it is for.")
     senders: tuple[SenderName, ...] = Field(
-        description="The senders; each person gets it from the one that serves their country.", min_length=1
+        (),
+        description="The senders; each person gets it from the first that serves their country, or from the one that "
+        "routes prefer among these. May be left out where routes name the senders.",
+        min_length=1,
     )
     send: Send = Field(Send(), description="When and how fast it leaves.")
     budget: Money | None = Field(
@@ -196,7 +204,27 @@ class Campaign(Named):
     )
     coupon: CouponName | None = Field(None, description="The coupon that {{ coupon.link }} and {{ coupon.code }} show.")
     text: LocalText = Field(description="What people read; {{ first_name or 'friend' }} puts in a field.")
+    straighten: bool = Field(
+        False,
+        description="Write curly quotes, dashes and the like plainly where only they make a text dear; links and what "
+        "is filled in stay as they are. plan and preview show what it changes.",
+    )
+    when_in_doubt: InDoubt = Field(
+        "leave",
+        description="When a crash or a silent carrier leaves open whether a text was sent. leave: nobody gets it "
+        "twice; send again: nobody misses it.",
+    )
     was: str | None = Field(None, description="The key that this campaign had before it was renamed.")
+
+
+class Replies(Settings):
+    """How we answer."""
+
+    when_in_doubt: InDoubt = Field(
+        "send again",
+        description="When a crash or a silent carrier leaves open whether an answer was sent. send again: nobody waits "
+        "in vain; leave: nobody is answered twice.",
+    )
 
 
 class Opening(Settings):
@@ -278,6 +306,12 @@ class Config(Document):
     brand: Brand = Field(description="Who we are to the people whom we text.")
     channels: Mapping[str, AnyCarrier] = Field(description="Lines to carriers.", min_length=1)
     senders: Mapping[str, SenderSettings] = Field(description="The numbers that texts come from.", min_length=1)
+    routes: Mapping[str, RouteSettings] = Field(
+        {},
+        description="Who is texted from which sender: read from top to bottom, the first rule that fits decides; whom "
+        "none fits, the campaign's own senders serve. run.py route NUMBER explains it.",
+    )
+    replies: Replies = Field(Replies(), description="How we answer.")
     programs: Mapping[str, Program] = Field(
         {}, description="What a person says yes to; the wording is kept with every yes."
     )
@@ -310,6 +344,7 @@ class Config(Document):
         yield from self._campaigns()
         yield from self._places()
         yield from self._lines()
+        yield from self._routing()
         yield from self._unused()
 
     def past(self, now: datetime, launched: Collection[str] = ()) -> Iterator[Finding]:
@@ -378,7 +413,11 @@ class Config(Document):
                 for place, name in enumerate(campaign.senders)
                 for country in (self.senders[name].countries if name in self.senders else ())
             ]
-            yield from _twice(serving)
+            if not self.routes:  # with routes, several senders for one country are what is wanted
+                yield from _twice(serving)
+            if not campaign.senders and "routes" not in self.model_fields_set:
+                text = "senders is missing; name those that it is sent from, or let routes: name them"
+                yield Finding((*path, KEY), text)
             if campaign.audience.segment == campaign.audience.except_:
                 yield Finding((*path, "audience", "except"), "leaves out the whole segment; nobody would be left")
             if campaign.send.timezone and campaign.send.at == APPLY:
@@ -406,7 +445,12 @@ class Config(Document):
         if brand:
             testers = [(("brand", "testers", place), phone) for place, phone in enumerate(brand.testers)]
             yield from checks.telephones(testers, brand.country)
-        numbers = [(("senders", key, "number"), sender.number) for key, sender in self.senders.items()]
+        numbers: list[tuple[Where, str]] = []
+        for key, sender in self.senders.items():
+            if sender.is_pool:
+                numbers += [(("senders", key, "numbers", place), each) for place, each in enumerate(sender.numbers)]
+            else:
+                numbers.append((("senders", key, "number"), sender.number))
         yield from checks.shared(numbers, "the number")
         for key, channel in self.channels.items():
             if brand and channel.price.currency != brand.currency:
@@ -417,6 +461,13 @@ class Config(Document):
         yield from self._ports()
         if not self.is_simulated:
             yield from self._not_when_live()
+
+    def _routing(self) -> Iterator[Finding]:
+        alphabets = {name: alphabets_of(channel) for name, channel in self.channels.items()}
+        yield from fallback_findings(self.senders, alphabets)
+        yield from route_findings(
+            self.routes, self.senders, {key: campaign.senders for key, campaign in self.campaigns.items()}
+        )
 
     def _ports(self) -> Iterator[Finding]:
         listen: Listen | None = self.__dict__["listen"]
@@ -447,6 +498,11 @@ class Config(Document):
         yield from checks.unused("coupons", self.coupons, coupons, "give it by a campaign, a keyword or a page")
         votes = {one.vote for one in doors if one.vote}
         yield from checks.unused("contests", self.contests, votes, "open it by a keyword or a page")
+
+
+def alphabets_of(channel: CarrierSettings) -> tuple[Alphabet, ...]:
+    """The national alphabets that texts through this channel may use, and be counted in."""
+    return tuple(map(Alphabet, getattr(channel, "alphabets", ())))  # only some kinds of carriers know any
 
 
 def _twice(serving: Iterable[tuple[Where, str]]) -> Iterator[Finding]:

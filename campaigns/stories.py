@@ -142,7 +142,8 @@ async def outlook(tx: Tx, business: Business, person: Person, now: int) -> list[
         rows = await tx.people(
             "audience_page", All(()), brand=business.brand, program=campaign.program, after=person.id - 1, limit=1
         )
-        verdict = casting.decide(Member._make(rows[0]), now)
+        casting.look(now)
+        verdict = casting.decide(casting.looked_at([Member._make(rows[0])])[0][0], now)
         if isinstance(verdict, str):
             told.append(Outlook(campaign.program, verdict, 0))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from campaigns import coupons, people, runs
-from campaigns.audience import Casting, Member
+from campaigns.audience import Casting, Invitation, Member
 from campaigns.business import Business
 from campaigns.settings import Campaign
 from gateway import outbox
@@ -21,6 +21,7 @@ async def send(tx: Tx, business: Business, campaign: Campaign, now: int) -> int:
     Consent, hours and caps are for subscribers; a STOP holds for us too.
     """
     casting = Casting(business, campaign)
+    casting.look(now)
     sent = 0
     for address in sorted(business.testers):
         member = await _member(tx, business, casting, address, now)
@@ -37,15 +38,25 @@ async def send(tx: Tx, business: Business, campaign: Campaign, now: int) -> int:
                 continue
             values = runs.coupon_values(business, given.code)
         text, size = casting.words(invitation, values)
-        channel = invitation.sender.channel
+        sender = invitation.sender
+        number, channel = await _number(tx, casting, invitation), sender.channel
         message = Message(
             business.ids.next(), business.brand, 0, member.id, Purpose.REPLY, campaign.program, channel,
-            invitation.sender.number, member.address, member.zone, text, size, size * invitation.price,
+            number, member.address, member.zone, text, size, size * invitation.price,
             now + GOOD_FOR_MS,
         )  # fmt: skip
         await outbox.put(tx, [message], business.queues[channel], now)
         sent += 1
     return sent
+
+
+async def _number(tx: Tx, casting: Casting, invitation: Invitation) -> str:
+    """The number that the campaign would text this phone from; what they know of a pool is not changed by a copy."""
+    if not casting.is_pooled(invitation.sender):
+        return invitation.sender.number
+    person = invitation.member.id
+    known = [number for _, number in await tx.rows("sticky_among", first=person, last=person)]
+    return casting.number(invitation, known).number
 
 
 async def _member(tx: Tx, business: Business, casting: Casting, address: str, now: int) -> Member | None:
@@ -55,4 +66,4 @@ async def _member(tx: Tx, business: Business, casting: Casting, address: str, no
     rows = await tx.people(
         "audience_page", All(()), brand=business.brand, program=casting.campaign.program, after=person.id - 1, limit=1
     )
-    return Member._make(rows[0])
+    return casting.looked_at([Member._make(rows[0])])[0][0]

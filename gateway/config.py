@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, Union
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     TypeAdapter,
@@ -57,6 +58,7 @@ __all__ = [
     "Settings",
     "Where",
     "load",
+    "models_of",
     "wrong",
 ]
 
@@ -288,11 +290,37 @@ class _ModelReader:
         self._blanks(node, path)
         if node is None or is_nothing(node):
             return
+        data = data_of(node)
+        chosen = self._chosen(kind, data, path)
+        if chosen is None:
+            return
+        kind, data = chosen
         try:
-            values[name] = TypeAdapter(kind).validate_python(data_of(node), context=self._reading)
+            value = TypeAdapter(kind).validate_python(data, context=self._reading)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 self._explain(kind, path, detail)
+        else:
+            values[name] = value
+
+    def _chosen(self, kind: Any, data: Any, path: Where) -> tuple[Any, Any] | None:
+        """Of several models the one that the data names, with the data.
+
+        For a wrong word it is the model of the nearest one, so that what else is wrong is found too.
+        """
+        key, models = models_of(kind)
+        if not key or not isinstance(data, dict):
+            return (next(iter(models.values())) if key else kind), data
+        where = (*path, key)
+        if key not in data:
+            self._missing(f"expected {either(models)}", where)
+            return None
+        word = data[key]
+        if isinstance(word, str) and word in models:
+            return models[word], data
+        self._complain(where, _no_such_word(word, models))
+        near = nearest(word, models) if isinstance(word, str) else ""
+        return (models[near], {**data, key: near}) if near else None
 
     def _blanks(self, node: Node | None, path: Where) -> None:
         """Complain about keys and dashes with nothing behind them."""
@@ -313,7 +341,7 @@ class _ModelReader:
             model = _model_at(kind, inner[:-1])
             self._complain((*where, KEY), self._no_such_key(model, str(inner[-1]), ".".join(map(str, where[:-1]))))
         elif detail["type"] == "missing":
-            self._missing(_model_at(kind, inner[:-1]), where)
+            self._missing(_about(_model_at(kind, inner[:-1]), str(inner[-1])), where)
         elif detail["type"] == "too_short" and detail["input"]:
             pass  # what stands there is wrong itself, and told
         elif detail["type"] == "string_pattern_mismatch" and isinstance(inner[0], str):
@@ -323,12 +351,12 @@ class _ModelReader:
         else:
             self._complain(where, _in_words(detail))
 
-    def _missing(self, model: type[Any], where: Where) -> None:
+    def _missing(self, about: str, where: Where) -> None:
         there, around = node_at(self._tree, where), node_at(self._tree, where[:-1])
         # Beside something that could not be read nothing is called missing: the slip may have swallowed it.
         is_spoilt = any(isinstance(inside, Broken) for _, inside in inside_of(around))
         if not is_spoilt and (there is None or (isinstance(there, Scalar) and not there.blank)):
-            self._complain((*where[:-1], KEY), f"{where[-1]} is missing; {_about(model, str(where[-1]))}")
+            self._complain((*where[:-1], KEY), f"{where[-1]} is missing; {about}")
 
     def _no_such_key(self, model: type[Any], key: str, place: str) -> str:
         if key in model.later:
@@ -358,13 +386,16 @@ def _in_words(detail: ErrorDetails) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind == "literal_error":
-        words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-        near = nearest(value, words) if isinstance(value, str) else ""
-        return f"found {found(value)}, expected {either(words)}" + (f"; did you mean {near}?" if near else "")
+        return _no_such_word(value, [w.strip("'") for w in context["expected"].replace(" or ", ", ").split(", ")])
     expected = EXPECTED.get(kind)
     if expected is None:
         return f"found {found(value)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
     return f"found {found(value)}, expected {expected.format(**context)}"
+
+
+def _no_such_word(value: object, words: Iterable[str]) -> str:
+    near = nearest(value, words) if isinstance(value, str) else ""
+    return f"found {found(value)}, expected {either(words)}" + (f"; did you mean {near}?" if near else "")
 
 
 EXPECTED = {
@@ -397,8 +428,22 @@ def _item_type(annotation: Any) -> Any:
     return get_args(annotation)[1] if get_origin(annotation) in (Mapping, dict) else None
 
 
+def models_of(kind: Any) -> tuple[str, dict[str, type[BaseModel]]]:
+    """Where one of several models may stand: the key that says which, and each of its words with its model.
+
+    For anything else the key is empty.
+    """
+    union, *marks = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    key = next((mark.discriminator for mark in marks if isinstance(mark, Discriminator)), "")
+    if not isinstance(key, str) or not key:
+        return "", {}
+    models = get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
+    return key, {word: model for model in models for word in get_args(model.model_fields[key].annotation)}
+
+
 def _is_named(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Named)
+    kinds = models_of(kind)[1].values() or (kind,)
+    return all(isinstance(one, type) and issubclass(one, Named) for one in kinds)
 
 
 def _model_at(kind: Any, path: Where) -> type[Any]:

@@ -5,53 +5,48 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from gateway import outbox
+from gateway import failpoints, outbox
+from gateway.breaking import Breaker
 from gateway.channels.base import Channel
 from gateway.clock import Clock
 from gateway.errors import Failure, Retry
+from gateway.ids import Ids
 from gateway.journal import Journal, Leg, ref_of
 from gateway.messages import ALL_PARTS, Answer, Lane, State
-from gateway.outbox import Claimed, Gate, Settlement
+from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Settlement, Waiting, nobody_left
 from gateway.pacing import Pace
 from gateway.store import Store
+from gateway.watching import EACH, Watch
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25  # how long a message may wait should a wake-up be lost
-BATCH = 500  # messages in one claim: about 10 ms of the writing thread
+BATCH = 1_000  # messages in one claim: about 15 ms of the writing thread
+LEAVES_S = 1.0  # what is claimed leaves within this time, or is released and asked about again
+URGENT_SHARE = 20  # bulk leaves a twentieth of the window free, so that an urgent message need not wait for answers
+BULK_WAIT_S = 1.0  # however much is urgent, bulk gets a turn after so long
 RETRY_SETTLE_S = 1.0
 HOLD_S = 60.0  # how long everything is held back after the carrier refused our account or set-up
 FULL_S = 0.02  # a long message waits for the window to empty; claiming it again at once would only spin
+DOUBTS_KEPT = 10_000  # doubtful parts whose answer may still come
+WRITTEN_S = 0.005  # by then the bytes have left this process
 
 
 @dataclass(slots=True)
 class Queue:
-    """A line of waiting messages that this process owns."""
+    """A line of waiting messages that this process owns. `home` is the channel that its messages were meant for."""
 
     id: int
     lane: Lane
     run: int
     epoch: int
     pace: Pace
+    home: str = ""
     rest_until: float = 0.0  # nothing was due at the last look
-
-
-@dataclass(slots=True)
-class Flight:
-    """A message that the carrier has in part or whole not yet answered."""
-
-    queue: Queue
-    claimed: Claimed
-    open: int  # a bit for each part without an answer
-    again: int = 0  # a bit for each part to be sent again
-    pause_s: float = 0.0
-    tried: bool = False  # a refused part has cost an attempt; being throttled costs none
-    failed: bool = False  # a part is refused for good, so the others are not tried again
-    doubted: bool = False  # no answer came, and it is to be sent again all the same
+    served_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,6 +59,22 @@ class Counters:
     doubtful_parts: int = 0
     retried: int = 0
     released: int = 0
+    moved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Which numbers a channel sends from, and who stands in for whom.
+
+    `stands_in` gives, by the number of another channel, the own number from which its texts leave through this one;
+    `elsewhere`, by an own number, the channels that may carry its texts, the best first; `rates` are the parts a second
+    that own numbers may send, where they are bound to fewer than the channel.
+    """
+
+    stands_in: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    are_bound: bool = False
 
 
 class Dispatcher:
@@ -79,27 +90,41 @@ class Dispatcher:
         name: str,
         store: Store,
         clock: Clock,
+        ids: Ids,
         brand: int,
         journal: Journal,
         gate: Gate,
         rate: float,
         chance: random.Random,
+        watch: Watch,
+        ways: Ways | None = None,
         stopped: Callable[[str, Failure], None] = lambda name, failure: None,
+        left: Left = nobody_left,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.counters = Counters()
         self.queues: list[Queue] = []
         self.channel: Channel
+        self.ways = ways or Ways()
         self.trouble: Failure | None = None  # why the channel holds everything back, if it does
-        self._store, self._clock, self._brand = store, clock, brand
+        self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
         self._journal, self._gate, self._chance, self._stopped = journal, gate, chance, stopped
-        self._pace = Pace(rate, time.monotonic())
+        self._left, self._moved, self._watch = left, moved, watch
+        self._now = asyncio.get_running_loop().time
+        self.breaker = Breaker(self._now(), chance)
+        self._pace = Pace(rate, self._now())
+        self._paces = {number: Pace(each, self._now()) for number, each in self.ways.rates.items()}
         self._held_until = 0.0
+        self._served = Lane.BULK  # what was claimed from last
+        self._claiming = False
         self._wake = asyncio.Event()
         self._flying: dict[int, Flight] = {}
+        self._doubts: dict[tuple[int, int, int], Leg] = {}  # message, attempt, part: an answer may come after all
         self._settlement = Settlement()
         self._settling = False
         self._draining = False
+        self._bad: list[str] = []  # phones to which the carrier's way failed, in this batch of answers
 
     # --- what others tell it
 
@@ -120,8 +145,9 @@ class Dispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight and every answer is on disk."""
-        return not (self._flying or self._settling or self._settlement.landed or self._settlement.events)
+        """Whether nothing is claimed or in flight, and every answer is on disk."""
+        busy = self._claiming or self._settling or self._settlement.claims or self._settlement.events
+        return not (busy or self._flying)
 
     # --- out
 
@@ -146,195 +172,307 @@ class Dispatcher:
 
     async def _turn(self) -> float:
         """One claim and its sending; how long to rest before the next."""
-        now = time.monotonic()
+        now = self._now()
         if self.trouble and now >= self._held_until:
             self.trouble = None
         room = 0 if self._draining or self.trouble else self.channel.room()
-        most = self._pace.room(now, min(room, BATCH))
+        reserve = (room + len(self._flying)) // URGENT_SHARE
+        tries = self.breaker.allowance(now)  # few, while a channel that was out is tried again
+        most = self._pace.room(now, min(room, BATCH if tries is None else tries))
+        if self.ways.are_bound:  # to look at more would only put them off, again and again
+            most = min(most, sum(pace.room(now, most) for pace in self._paces.values()))
         if most <= 0:
             return min(POLL_S, self._pace.wait_s() or POLL_S) if room else POLL_S
         for queue in self._in_order(now):
-            parts = queue.pace.room(now, most)
+            free = most if queue.lane is Lane.URGENT else min(most, room - reserve)
+            parts = queue.pace.room(now, free)
             if parts <= 0:
                 continue
-            claim = await self._store.write(
-                outbox.claim,
-                brand=self._brand,
-                queue=queue.id,
-                epoch=queue.epoch,
-                now=self._clock.now_ms(),
-                messages=min(parts, BATCH),
-                parts=parts,
-                gate=self._gate,
-            )
+            asked = self._now()
+            claim = await self._claim(queue, parts)
+            if claim is not None and claim.looked:
+                self._served, queue.served_at = queue.lane, asked
             if claim is None:
                 log.info("%s: queue %s is gone, or another process owns it now", self.name, queue.id)
-                self.queues.remove(queue)
-            elif claim.claimed and not self._hand_over(queue, claim.claimed):
+                if queue in self.queues:
+                    self.queues.remove(queue)
+            elif claim.flights and not self._hand_over(queue, claim, asked):
                 return FULL_S
             if claim is None or claim.looked:
                 return 0.0
             queue.rest_until = now + POLL_S
         return min(POLL_S, self._pace.wait_s() or POLL_S)
 
-    def _in_order(self, now: float) -> list[Queue]:
-        """Urgent queues first; among bulk ones the one that was served last stands last."""
-        return sorted(
-            (queue for queue in self.queues if queue.rest_until <= now), key=lambda queue: queue.lane is Lane.BULK
+    async def _claim(self, queue: Queue, parts: int) -> Claim | None:
+        self._claiming = True
+        try:
+            return await self._write_claim(queue, parts)
+        finally:
+            self._claiming = False
+
+    async def _write_claim(self, queue: Queue, parts: int) -> Claim | None:
+        return await self._store.write(
+            outbox.claim,
+            brand=self._brand,
+            queue=queue.id,
+            epoch=queue.epoch,
+            now=self._clock.now_ms(),
+            messages=min(parts, BATCH),
+            parts=parts,
+            gate=self._paced if self._paces else self._gate,
+            sender_of=self._own
+            if self.ways.stands_in and queue.home == self.name
+            else self._stand_in
+            if queue.home != self.name
+            else None,
         )
 
-    def _hand_over(self, queue: Queue, batch: list[Claimed]) -> bool:
+    def _own(self, number: str) -> str:
+        """A message that was moved here alone leaves from the number that stands in; all others from their own."""
+        return self.ways.stands_in.get(number, number)
+
+    def _stand_in(self, number: str) -> str:
+        return self.ways.stands_in.get(number, "")
+
+    def _paced(self, waiting: Waiting, now: int) -> Go | Later | Never:
+        """The gate's word, put off while the number has sent all that it may. Runs in the writing thread."""
+        pace = self._paces.get(waiting.sender)
+        if pace is not None:
+            if not pace.room(self._now(), 1):
+                return Later(now + 1 + int(pace.wait_s() * 1000))
+            verdict = self._gate(waiting, now)
+            if isinstance(verdict, Go):
+                pace.spend(waiting.parts)
+            return verdict
+        return self._gate(waiting, now)
+
+    def _in_order(self, now: float) -> list[Queue]:
+        """Urgent queues first, then bulk, the one served last last. Bulk that waited long takes turns with urgent."""
+
+        def place(queue: Queue) -> tuple[int, float]:
+            if queue.lane is Lane.URGENT:
+                return 1, 0.0
+            is_next = self._served is Lane.URGENT and now - queue.served_at > BULK_WAIT_S
+            return 0 if is_next else 2, queue.served_at
+
+        return sorted((queue for queue in self.queues if queue.rest_until <= now), key=place)
+
+    def _hand_over(self, queue: Queue, claim: Claim, asked: float) -> bool:
         """Write the bytes; release what could not be written. False when that was everything."""
-        flying = self._flying
-        for claimed in batch:
-            missing = claimed.outbound.missing
-            flying[claimed.outbound.id] = Flight(
-                queue, claimed, (1 << claimed.parts) - 1 if missing == ALL_PARTS else missing
-            )
-        outbounds = [claimed.outbound for claimed in batch]
-        untouched = outbounds if self.trouble else self.channel.send(outbounds)  # trouble came during the claim
+        failpoints.hit("claimed")
+        flying, flights = self._flying, claim.flights
+        for flight in flights:
+            flying[flight.waiting.id] = flight
+        outbounds = [flight.outbound for flight in flights]
+        is_late = self._now() - asked > LEAVES_S  # a slow disk: a STOP may have come, an hour have struck
+        is_over = self.trouble or self._draining or is_late
+        untouched = outbounds if is_over else self.channel.send(outbounds)
+        if failpoints.is_set("written"):
+            asyncio.get_running_loop().call_later(WRITTEN_S, failpoints.hit, "written")
         released = [flying.pop(outbound.id) for outbound in untouched]
-        gone = {id(flight.claimed) for flight in released}
-        parts = sum(
-            claimed.parts if claimed.outbound.missing == ALL_PARTS else claimed.outbound.missing.bit_count()
-            for claimed in batch
-            if id(claimed) not in gone
-        )
+        parts = sum(flight.size for flight in flights) - sum(flight.size for flight in released)
         self._pace.spend(parts)
         queue.pace.spend(parts)
-        self.counters.claimed += len(batch)
+        self.breaker.spent(len(flights) - len(released), self._now())
+        self.counters.claimed += len(flights)
         if released:
             self._release(released)
-        if queue.lane is Lane.BULK:  # the others' turn
-            self.queues.remove(queue)
-            self.queues.append(queue)
-        return len(released) < len(batch)
+        return len(released) < len(flights)
 
     def _release(self, flights: list[Flight]) -> None:
         """Nothing left: back into the queue as if it had never been claimed."""
         self.counters.released += len(flights)
         for flight in flights:
-            claimed = flight.claimed
-            self._again(flight, claimed.due, claimed.outbound.attempt, claimed.outbound.missing)
-            self._uncharge(claimed)
+            self._again(flight, flight.waiting.due, flight.waiting.attempt, flight.waiting.missing)
+            self._uncharge(flight)
         self._settle()
 
     # --- back
 
     def answered(self, answers: list[Answer]) -> None:
         """Take the carrier's answers. Called by the channel; returns at once."""
+        failpoints.hit("answered")
         now = self._clock.now_ms()
-        flying, events, brand, name = self._flying, self._settlement.events, self._brand, self.name
-        learn, landed, epochs = self._journal.learn, self._settlement.landed, self._settlement.epochs
+        flying, settlement, brand, prefix = self._flying, self._settlement, self._brand, self.name + ":"
+        events, learn, claims = settlement.events, self._journal.learn, settlement.claims
+        sent = 0
+        taken: list[tuple[str, str]] = []  # some parts whose receipts tell how good the way is
+        self._bad.clear()
         for answer in answers:
-            flight = flying.get(answer.message)
-            if flight is None or flight.claimed.outbound.attempt != answer.attempt:
+            message, attempt, part, _, carrier_id, failure, in_doubt = answer
+            flight = flying.get(message)
+            if flight is None or flight.waiting.attempt != attempt:
+                self._too_late(answer, now)
                 continue
-            claimed, part = flight.claimed, answer.part
-            flight.open = flight.open & ~(1 << part) if part >= 0 else 0
-            if answer.failure is None and not answer.in_doubt:
-                ref = ref_of(name, answer.carrier_id)
-                learn(ref, Leg(claimed.run, answer.message, part, claimed.parts))
-                events.append((brand, claimed.run, answer.message, part, claimed.parts, State.SENT, now, "", ref))
-                self.counters.sent_parts += 1
+            if failure is None and not in_doubt:
+                waiting = flight.waiting
+                run, parts = waiting.run, waiting.parts
+                ref = prefix + carrier_id if carrier_id else ""
+                learn(ref, (run, message, part, parts))
+                events.append((brand, run, message, part, parts, State.SENT, now, "", ref))
+                sent += 1
+                if sent <= EACH:
+                    taken.append((ref, waiting.address))
             else:
                 self._not_taken(flight, answer, now)
+            flight.open = flight.open & ~(1 << part) if part >= 0 else 0
             if not flight.open:
-                del flying[answer.message]
-                if flight.again and not flight.failed:
-                    self._try_again(flight, now)
-                else:
-                    landed.append((flight.queue.id, answer.message))
-                    epochs[flight.queue.id] = flight.queue.epoch
+                del flying[message]
+                claim = flight.claim
+                claim.open -= 1
+                claims[claim.id] = claim
+                if flight.again or flight.failed:
+                    self._landed_otherwise(flight, now)
+        self.counters.sent_parts += sent
+        if taken:
+            self._watch.sent(self.name, taken, now)
+        if self._bad:
+            self._watch.failed(self.name, self._bad, now)
+        self.breaker.answered(sent, len(self._bad), self._now())
         self._settle()
         self._wake.set()
 
+    def _landed_otherwise(self, flight: Flight, now: int) -> None:
+        flight.claim.is_changed = True
+        if flight.again and not flight.failed:
+            self._try_again(flight, now)
+
+    def _too_late(self, answer: Answer, now: int) -> None:
+        """The carrier took it after all, when we had given up waiting: its receipt may come."""
+        leg = self._doubts.pop((answer.message, answer.attempt, answer.part), None)
+        if leg is None or answer.failure is not None or answer.in_doubt:
+            return
+        ref = ref_of(self.name, answer.carrier_id)
+        self._journal.learn(ref, leg)
+        self._settlement.events.append((self._brand, *leg, State.SENT, now, "", ref))
+
     def _not_taken(self, flight: Flight, answer: Answer, now: int) -> None:
         """A part was refused, or its fate is unknown."""
-        claimed, part = flight.claimed, answer.part
-        failure = answer.failure
+        part, failure = answer.part, answer.failure
+        bits = flight.open if part < 0 else 1 << part
         if failure is None:
-            self.counters.doubtful_parts += 1
-            if claimed.repeat and claimed.crashes + 1 < outbox.POISON:
-                flight.again |= 1 << part
-                flight.doubted = True
-                return
-            self._event(claimed, part, State.IN_DOUBT, "no answer", now)
+            self._bad.append(flight.waiting.address)
+            self._doubt(flight, part, bits)
             return
+        if failure.elsewhere or failure.retry is Retry.LATER:
+            self._bad.append(flight.waiting.address)
         if failure.retry is Retry.STOP_CHANNEL:
             self._hold(failure)
-        pause = outbox.pause_s(failure, claimed.outbound.attempt, self._chance)
+        if failure.left and flight.waiting.person:
+            self._settlement.left.append((flight.waiting.person, f"{self.name}: {failure.words}", now))
+        if failure.elsewhere and self._move(flight, bits):
+            return
+        pause = outbox.pause_s(failure, flight.waiting.attempt, self._chance)
         if pause is not None:
-            flight.again |= 1 << part
+            flight.again |= bits
             flight.pause_s = max(flight.pause_s, pause)
             flight.tried |= failure.retry not in {Retry.THROTTLED, Retry.STOP_CHANNEL}
             return
         flight.failed = True
         self.counters.refused_parts += 1
-        self._event(claimed, part, State.FAILED, failure.code, now)
-        if claimed.parts == 1 or part < 0:
-            self._uncharge(claimed)
+        self._event(flight, part, State.FAILED, failure.code, now)
+        if flight.waiting.parts == 1 or part < 0:
+            self._uncharge(flight)
+
+    def _doubt(self, flight: Flight, part: int, bits: int) -> None:
+        self.counters.doubtful_parts += 1
+        waiting = flight.waiting
+        self._doubts[waiting.id, waiting.attempt, part] = (waiting.run, waiting.id, part, waiting.parts)
+        if len(self._doubts) > DOUBTS_KEPT:
+            del self._doubts[next(iter(self._doubts))]
+        goes_again = waiting.repeat and waiting.crashes + 1 < outbox.POISON
+        if goes_again:
+            flight.again |= bits
+            flight.doubted = True
+        code = outbox.SENT_AGAIN if goes_again else "no answer"
+        self._event(flight, part, State.IN_DOUBT, code, flight.claim.at)
+
+    def _move(self, flight: Flight, bits: int) -> bool:
+        """Give a whole message that this carrier cannot bring to another channel, each of which is tried once."""
+        waiting = flight.waiting
+        ways = self.ways.elsewhere.get(waiting.sender, ())
+        if waiting.attempt >= len(ways) or bits != (1 << waiting.parts) - 1:
+            return False
+        claim, now = flight.claim, self._clock.now_ms()
+        row = (now, waiting.id, self._brand, waiting.person, waiting.attempt + 1, ALL_PARTS, waiting.crashes)
+        self._settlement.moved.append((claim.epoch, claim.queue, ways[waiting.attempt], waiting.run, row))
+        self._uncharge(flight)
+        claim.is_changed = True
+        self.counters.moved += 1
+        return True
 
     def _hold(self, failure: Failure) -> None:
         """Hold everything back for a while, and say so once; then see whether somebody has mended it."""
         if self.trouble is None:
             self._stopped(self.name, failure)
         self.trouble = failure
-        self._held_until = time.monotonic() + HOLD_S
+        self._held_until = self._now() + HOLD_S
+        self.breaker.trouble(failure.words, self._now())
 
     def _try_again(self, flight: Flight, now: int) -> None:
         """Only the parts that were not taken go back, after a pause; being throttled costs no attempt."""
         self.counters.retried += 1
-        outbound = flight.claimed.outbound
-        attempt = outbound.attempt + (flight.tried or flight.doubted)
-        self._again(flight, now + int(flight.pause_s * 1000), attempt, flight.again)
-        self._uncharge(flight.claimed)
+        attempt = flight.waiting.attempt + (flight.tried or flight.doubted)
+        missing = outbox.whole(flight.again, flight.waiting.parts)
+        self._again(flight, now + int(flight.pause_s * 1000), attempt, missing)
+        if missing == ALL_PARTS and not flight.doubted:  # what has left in part, or perhaps, has reached the person
+            self._uncharge(flight)
 
     def _again(self, flight: Flight, due: int, attempt: int, missing: int) -> None:
-        claimed = flight.claimed
-        id_ = claimed.outbound.id
-        crashes = claimed.crashes + flight.doubted
-        self._settlement.landed.append((flight.queue.id, id_))
-        self._settlement.epochs[flight.queue.id] = flight.queue.epoch
-        self._settlement.again.append(
-            (flight.queue.id, due, id_, self._brand, claimed.person, attempt, missing, crashes)
-        )
+        """Back into the queue that it was claimed from."""
+        claim, waiting = flight.claim, flight.waiting
+        if flight.open:
+            flight.open = 0
+            claim.open -= 1
+        claim.is_changed = True
+        self._settlement.claims[claim.id] = claim
+        crashes = waiting.crashes + flight.doubted
+        row = (claim.queue, due, waiting.id, self._brand, waiting.person, attempt, missing, crashes)
+        self._settlement.again.append((claim.epoch, row))
 
-    def _uncharge(self, claimed: Claimed) -> None:
-        if claimed.charged_at:
-            self._settlement.uncharge.append((claimed.person, claimed.program, self._brand, claimed.charged_at))
+    def _uncharge(self, flight: Flight) -> None:
+        if flight.charged_at:
+            waiting, claim = flight.waiting, flight.claim
+            row = (waiting.person, waiting.program, self._brand, flight.charged_at)
+            self._settlement.uncharge.append((claim.epoch, claim.queue, row))
 
-    def _event(self, claimed: Claimed, part: int, state: State, code: str, now: int) -> None:
-        self._settlement.events.append(
-            (self._brand, claimed.run, claimed.outbound.id, part, claimed.parts, state, now, code, "")
-        )
+    def _event(self, flight: Flight, part: int, state: State, code: str, now: int) -> None:
+        waiting = flight.waiting
+        row = (self._brand, waiting.run, waiting.id, part, waiting.parts, state, now, code, "")
+        self._settlement.events.append(row)
 
     def _settle(self) -> None:
         """Record everything gathered, in one transaction; what comes meanwhile waits for the next."""
-        if self._settling or not (self._settlement.events or self._settlement.landed):
+        if self._settling or not (self._settlement.events or self._settlement.claims):
             return
-        settlement, self._settlement = self._settlement, Settlement()
+        settlement, self._settlement = self._settlement.cut(self._clock.now_ms()), Settlement()
         self._settling = True
-        self._store.submit(outbox.settle, settlement, done=lambda _, error: self._settled(settlement, error))
+        self._submit(settlement)
 
-    def _settled(self, settlement: Settlement, error: BaseException | None) -> None:
+    def _submit(self, settlement: Settlement) -> None:
+        self._store.submit(
+            outbox.settle, settlement, self._ids, self._left,
+            done=lambda moved, error: self._settled(settlement, moved, error),
+        )  # fmt: skip
+
+    def _settled(self, settlement: Settlement, moved: list[int] | None, error: BaseException | None) -> None:
         if error is not None:  # the carrier has answered, so this must be written: try until it is
             log.error("%s: answers could not be recorded, trying again", self.name, exc_info=error)
-            asyncio.get_running_loop().call_later(RETRY_SETTLE_S, self._settle_again, settlement)
+            asyncio.get_running_loop().call_later(RETRY_SETTLE_S, self._submit, settlement)
             return
+        failpoints.hit("settled")
         self._settling = False
         if settlement.again:
             self.wake()
+        if moved:
+            self._moved()
         self._settle()
-
-    def _settle_again(self, settlement: Settlement) -> None:
-        self._store.submit(outbox.settle, settlement, done=lambda _, error: self._settled(settlement, error))
 
     async def hold(self, timeout_s: float) -> None:
         """Claim nothing more and let answers come in and be recorded, for at most so long."""
         self._draining = True
-        end = time.monotonic() + timeout_s
-        while not self.is_idle and time.monotonic() < end:
+        end = self._now() + timeout_s
+        while not self.is_idle and self._now() < end:
             await self._rest(0.01)
 
     async def drain(self, timeout_s: float) -> None:

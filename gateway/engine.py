@@ -5,33 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gateway import channels as carriers
 from gateway import messages, outbox
+from gateway.breaking import Standing
 from gateway.channels.base import Channel, Surroundings, Upward
 from gateway.clock import Clock
-from gateway.dispatcher import Dispatcher, Queue
+from gateway.dispatcher import Dispatcher, Queue, Ways
 from gateway.errors import Failure
 from gateway.ids import Ids, first_at
 from gateway.inbox import Answer, Inbox, Recognise
-from gateway.journal import REF_MS, Journal
-from gateway.messages import Lane, State
-from gateway.outbox import Gate
+from gateway.journal import REF_MS, Journal, Leg
+from gateway.messages import Asked, Lane, State
+from gateway.outbox import Gate, Left, nobody_left
 from gateway.pacing import Pace
+from gateway.quality import Quality
+from gateway.routes import substitutes
 from gateway.settings import SenderSettings
 from gateway.store import Store, Tx
 from gateway.values import HostPort
+from gateway.watching import Watch
 
 log = logging.getLogger(__name__)
 
 FOLD_S = 0.25
+SHIFT_S = 1.0
 ALIVE_S = 5.0
 SEEN_MS = 7 * 86_400_000
 GRACE_MS = 6 * 3_600_000  # how long after a message's life its receipt is waited for
 OVERDUE = 1_000  # messages whose fate is given up on in one transaction
 OLD = 2_000  # what is forgotten in one transaction
+ASKED = 1_000  # parts that carriers are asked about at once
 
 
 class Gateway:
@@ -48,8 +53,13 @@ class Gateway:
         recognise: Recognise,
         answer: Answer,
         chance: random.Random,
+        left: Left = nobody_left,
+        quality: Quality | None = None,
+        pictured: Callable[[], None] = lambda: None,
     ) -> None:
-        self.journal = Journal(brand)
+        self.quality = quality or Quality()
+        self.watch = Watch(self.quality)
+        self.journal = Journal(brand, self.watch)
         self.dispatchers: dict[str, Dispatcher] = {}
         self.channels: dict[str, Channel] = {}
         self.folded = 0  # events since the start
@@ -62,16 +72,21 @@ class Gateway:
             recognise=recognise,
             answer=answer,
             replied=self.wake,
+            pictured=pictured,
         )
         self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
-        self._gate, self._chance = gate, chance
+        self._gate, self._chance, self._left = gate, chance, left
+        self._folding = asyncio.Lock()
+        self._loop_time = asyncio.get_running_loop().time
+        self._must_adopt = False
+        self._owner = ""
 
     # --- start
 
     async def open(
         self,
         settings: Mapping[str, carriers.AnyCarrier],
-        senders: Iterable[SenderSettings],
+        senders: Mapping[str, SenderSettings],
         simulator: HostPort,
         owner: str,
         site: str = "",
@@ -79,19 +94,25 @@ class Gateway:
         """Make the channels, take over every queue, and decide about what a crash left in the air."""
         upward = Upward(answered=self._answered, arrived=self.inbox.arrived, ready=self._ready)
         numbers: dict[str, list[str]] = {name: [] for name in settings}
-        for sender in senders:
-            numbers[sender.channel].append(sender.number)
+        for sender in senders.values():
+            numbers[sender.channel] += sender.numbers
+        ways = ways_of(senders, settings)
         for name, each in settings.items():
             dispatcher = Dispatcher(
                 name=name,
                 store=self._store,
                 clock=self._clock,
+                ids=self._ids,
                 brand=self._brand,
                 journal=self.journal,
                 gate=self._gate,
                 rate=each.rate.per_s,
                 chance=self._chance,
+                watch=self.watch,
+                ways=ways[name],
                 stopped=self._stopped,
+                left=self._left,
+                moved=self._adopt_soon,
             )
             dispatcher.channel = carriers.make(
                 each,
@@ -100,8 +121,13 @@ class Gateway:
             self.dispatchers[name] = dispatcher
             self.channels[name] = dispatcher.channel
         self.inbox.channels = self.channels
-        self.journal.remember(await self._store.write(self.journal.recall))
+        self.journal.remember(await self._store.read(self.journal.recall))
+        self._owner = owner
         await self.adopt(owner)
+
+    def _adopt_soon(self) -> None:
+        """A message was moved to another channel, perhaps into a queue that is new."""
+        self._must_adopt = True
 
     async def adopt(self, owner: str) -> None:
         """Own every queue that is there and not ours yet."""
@@ -117,13 +143,13 @@ class Gateway:
 
     async def _adopt(self, tx: Tx, owner: str, owned: set[int]) -> list[tuple[str, Queue]]:
         """Also of channels that are no longer in the file: what a crash left there in the air ends as a doubt."""
-        now = self._clock.now_ms()
+        now, now_s = self._clock.now_ms(), self._loop_time()
         adopted = []
         for id_, channel, lane, run, _, rate, _ in await tx.rows("queue_list", brand=self._brand):
             if id_ in owned:
                 continue
             epoch = await outbox.take_over(tx, brand=self._brand, queue=id_, owner=owner, now=now)
-            adopted.append((channel, Queue(id_, Lane(lane), run, epoch, Pace(rate, time.monotonic()))))
+            adopted.append((channel, Queue(id_, Lane(lane), run, epoch, Pace(rate, now_s), channel)))
         return adopted
 
     # --- run
@@ -136,6 +162,7 @@ class Gateway:
                 group.create_task(dispatcher.run(), name=f"dispatcher {name}")
             group.create_task(self._fold_on(), name="fold")
             group.create_task(self._say_alive(), name="alive")
+            group.create_task(self._shift_on(), name="shift")
             self.inbox.think()
 
     def wake(self) -> None:
@@ -172,17 +199,78 @@ class Gateway:
 
     async def fold(self) -> None:
         """Bring states and sums up to date with everything that has happened."""
-        more = True
-        while more:
+        async with self._folding:
             try:
-                folded = await self._store.write_bulk(self.journal.fold, self._clock.now_ms())
+                cursor = await self._fold_all()
+                now = self._clock.now_ms()
+                if await self.journal.unpark(self._store, now):
+                    cursor = await self._fold_all()
+                await self._query(await self.journal.turn(self._store, cursor, now))
             except Exception:  # a full disk, say: nothing is lost, the events are there
                 log.exception("folding failed, trying again")
-                self.journal.forget()
-                return
-            self.journal.release(folded.released)
+
+    async def _fold_all(self) -> int:
+        while True:
+            folded = await self._store.write_bulk(self.journal.fold, self._clock.now_ms())
             self.folded += folded.events
-            more = folded.more
+            if not folded.more:
+                return folded.cursor
+
+    async def _query(self, unheard: list[tuple[str, Leg]]) -> None:
+        """Ask carriers about parts whose receipts are long in coming."""
+        routes = dict(await self._store.read(_routes, [leg[1] for _, leg in unheard[:ASKED]])) if unheard else {}
+        by_channel: dict[str, list[Asked]] = {}
+        for ref, leg in unheard[:ASKED]:
+            channel, _, carrier_id = ref.partition(":")
+            if leg[1] in routes:
+                by_channel.setdefault(channel, []).append(Asked(carrier_id, *routes[leg[1]]))
+        for channel, asked in by_channel.items():
+            if channel in self.channels:
+                self.channels[channel].query(asked)
+
+    # --- carriers that are out
+
+    async def _shift_on(self) -> None:
+        while True:
+            await asyncio.sleep(SHIFT_S)
+            self.shift()
+            if self._must_adopt:
+                await self._try_to_adopt()
+
+    async def _try_to_adopt(self) -> None:
+        try:
+            self._must_adopt = False
+            await self.adopt(self._owner)
+        except Exception:  # a full disk, say: what waits there must not be forgotten
+            log.exception("a queue could not be taken over, trying again")
+            self._must_adopt = True
+
+    def shift(self) -> None:
+        """Give the queues of channels that are out to those that stand in for them, and take them back in time."""
+        now = self._loop_time()
+        for dispatcher in self.dispatchers.values():
+            dispatcher.breaker.line(bound=any(line.bound for line in dispatcher.channel.lines()), now=now)
+        out = {name for name, each in self.dispatchers.items() if each.breaker.state(now) is Standing.SHUT}
+        for name in out - self.quality.out:
+            log.warning("%s is out: %s", name, self.dispatchers[name].breaker.why)
+        self.quality.out = out
+        for name, dispatcher in self.dispatchers.items():
+            for queue in [*dispatcher.queues]:
+                better = self._best_for(queue.home, out)
+                if better != name and better in self.dispatchers:
+                    dispatcher.queues.remove(queue)
+                    self.dispatchers[better].queues.append(queue)
+                    self.dispatchers[better].wake()
+                    log.warning("%s carries what waits for %s", better, queue.home)
+
+    def _best_for(self, home: str, out: set[str]) -> str:
+        """The queue's own channel, or the first that stands in for it while it is out."""
+        if home in out:
+            for ways in self.dispatchers[home].ways.elsewhere.values():
+                for other in ways:
+                    if other not in out:
+                        return other
+        return home
 
     async def _say_alive(self) -> None:
         """Note which lines live, so that a repeat after a crash can be told from a new text."""
@@ -234,3 +322,26 @@ class Gateway:
 
 async def _note_lines(tx: Tx, rows: Iterable[tuple[object, ...]]) -> None:
     await tx.many("line_alive", rows)
+
+
+async def _routes(tx: Tx, messages: list[int]) -> list[tuple[int, tuple[str, str]]]:
+    """From whom and to whom each message went."""
+    return [(id_, (sender, address)) for id_, sender, address in await tx.rows("message_routes", ids=messages)]
+
+
+def ways_of(senders: Mapping[str, SenderSettings], channels: Iterable[str]) -> dict[str, Ways]:
+    """For each channel, who stands in for it, for whom it stands in, and how fast each of its numbers may send."""
+    elsewhere: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in channels}
+    stands_in: dict[str, dict[str, str]] = {name: {} for name in elsewhere}
+    rates: dict[str, dict[str, float]] = {name: {} for name in elsewhere}
+    for channel, by_number in substitutes(senders).items():
+        for number, others in by_number.items():
+            elsewhere[channel][number] = tuple(dict.fromkeys(name for name, _ in others))
+            for name, own in others:
+                stands_in[name].setdefault(number, own)
+    for sender in senders.values():
+        if sender.rate is not None:
+            rates[sender.channel] |= dict.fromkeys(sender.numbers, sender.rate.per_s)
+    free = {sender.channel for sender in senders.values() if sender.rate is None}
+    return {name: Ways(stands_in[name], elsewhere[name], rates[name], bool(rates[name]) and name not in free)
+            for name in elsewhere}  # fmt: skip

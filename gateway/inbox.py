@@ -8,18 +8,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from gateway import failpoints, media
 from gateway.channels.base import Channel
 from gateway.clock import Clock
 from gateway.codecs import parts
 from gateway.errors import StoreError
 from gateway.ids import Ids
-from gateway.journal import Arrived, Journal
+from gateway.journal import Arrived, Journal, Parked
 from gateway.messages import Inbound, Receipt
 from gateway.store import Store, Tx
 
 log = logging.getLogger(__name__)
 
-THINK_AT_ONCE = 50  # texts in one transaction
+THINK_AT_ONCE = 200  # texts in one transaction
 REPEAT_MS = 60_000  # a repeat on a later line is one if the first came so shortly before its line fell
 RETURN_MS = 60 * 60_000  # how long after the fall, or on how young a line, a repeat may come; later it is a new text
 THINK_AGAIN_S = 1.0
@@ -73,12 +74,14 @@ class Inbox:
         recognise: Recognise,
         answer: Answer,
         replied: Callable[[], None],
+        pictured: Callable[[], None] = lambda: None,
     ) -> None:
         self.channels: Mapping[str, Channel] = {}
         self.failed = 0  # texts that a person must look at
         self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
         self._journal = journal
         self._recognise, self._answer, self._replied = recognise, answer, replied
+        self._pictured = pictured  # there is media to be fetched
         self._gathered: dict[str, Arrivals] = {}
         self._keeping = self._thinking = self._think_again = False
 
@@ -96,6 +99,7 @@ class Inbox:
             found = self._journal.match(channel, receipts, self._clock.now_ms())
             arrivals.receipts.events += found.events
             arrivals.receipts.unmatched += found.unmatched
+            arrivals.receipts.delivered += found.delivered
             arrivals.handles += [receipt.handle for receipt in receipts]
         if texts:
             arrivals.texts += texts
@@ -113,29 +117,64 @@ class Inbox:
         self._keeping = True
         self._store.submit(self._keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
 
-    async def _keep(self, tx: Tx, batch: list[Arrivals]) -> int:
+    async def _keep(self, tx: Tx, batch: list[Arrivals]) -> tuple[int, list[Parked]]:
+        """How many texts wait to be thought about, and the receipts that fitted nothing."""
         kept = 0
+        parked: list[Parked] = []
         for arrivals in batch:
-            await self._journal.record(tx, arrivals.receipts)
-            for text in arrivals.texts:
-                kept += await self._keep_text(tx, arrivals.channel, text, arrivals.alive)
+            parked += await self._journal.record(tx, arrivals.receipts)
+            kept += await self._keep_texts(tx, arrivals)
             lines = {text.line for text in arrivals.texts}
             now = self._clock.now_ms()
             await tx.many("line_alive", [(arrivals.channel, line, self._brand, now) for line in lines])
-        return kept
+        failpoints.hit("keep")
+        return kept, parked
 
-    def _kept(self, batch: list[Arrivals], kept: int | None, error: BaseException | None) -> None:
+    def _kept(
+        self, batch: list[Arrivals], result: tuple[int, list[Parked]] | None, error: BaseException | None
+    ) -> None:
+        failpoints.hit("kept")
         self._keeping = False
         for arrivals in batch:
             channel = self.channels[arrivals.channel]
-            (channel.thank if error is None else channel.refuse)(arrivals.handles)
-        if error is not None:  # the store is full or broken; the carrier brings these again
+            if result is None:
+                channel.refuse(arrivals.handles)
+            else:
+                channel.thank(arrivals.handles)
+                self._journal.forget(arrivals.receipts.delivered)
+        if result is None:  # the store is full or broken; the carrier brings these again
             log.error("arrivals could not be kept", exc_info=error)
-        if kept:
-            self.think()
+        else:
+            failpoints.hit("thanked")
+            kept, parked = result
+            self._journal.park(parked)
+            if kept:
+                self.think()
+            if any(text.media for arrivals in batch for text in arrivals.texts):
+                self._pictured()
         self._keep_gathered()
 
-    async def _keep_text(self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int] = frozenset()) -> bool:
+    async def _keep_texts(self, tx: Tx, arrivals: Arrivals) -> int:
+        """Keep all texts of a read at once; should one of them fail, each by itself, so that only that one does."""
+        try:
+            return await tx.attempt(self._keep_each, arrivals, self._recognise) if arrivals.texts else 0
+        except StoreError:
+            raise
+        except Exception:
+            return await self._keep_each(tx, arrivals, self._recognise_alone)
+
+    async def _keep_each(self, tx: Tx, arrivals: Arrivals, recognise: Recognise) -> int:
+        kept = 0
+        for text in arrivals.texts:
+            kept += await self._keep_text(tx, arrivals.channel, text, arrivals.alive, recognise)
+        return kept
+
+    async def _recognise_alone(self, tx: Tx, channel: str, text: Inbound, now: int) -> tuple[int, str]:
+        return await tx.attempt(self._recognise, channel, text, now)
+
+    async def _keep_text(
+        self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int], recognise: Recognise
+    ) -> bool:
         """Keep one text, or one piece of a long one; False when there is nothing to think about yet."""
         now = self._clock.now_ms()
         if await self._is_repeat(tx, channel, text, alive, now):
@@ -146,19 +185,24 @@ class Inbox:
                 return False
             text = whole
         try:
-            person, intent = await tx.attempt(self._recognise, channel, text, now)
+            person, intent = await recognise(tx, channel, text, now)
             thought, outcome = WAITING, ""
         except StoreError:  # no fault of the text: the carrier is told to bring it again
             raise
         except Exception as error:  # one text must not keep the others from being kept
+            if recognise == self._recognise:
+                raise
             log.exception("a text could not be recognised")
             person, intent, thought, outcome = 0, "", FAILED, f"not understood by the program: {error!r}"
             self.failed += 1
+        id_ = self._ids.next()
         row = (
-            self._ids.next(), self._brand, channel, text.sender, text.recipient, text.text, person, now, intent,
+            id_, self._brand, channel, text.sender, text.recipient, text.text, person, now, intent,
             thought, outcome,
         )  # fmt: skip
         await tx.many("inbound_insert", [row])
+        if text.media:
+            await media.keep(tx, self._brand, id_, channel, text.media, now)
         return thought == WAITING
 
     async def _is_repeat(self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int], now: int) -> bool:
@@ -216,7 +260,7 @@ class Inbox:
             pieces = await tx.rows("piece_list", **key)
             await tx.run("piece_delete", **key)
             text = Inbound(sender, recipient, parts.join(dict(pieces)))
-            await self._keep_text(tx, channel, text)
+            await self._keep_text(tx, channel, text, frozenset(), self._recognise_alone)
         return len(stale)
 
     def think(self) -> None:
@@ -229,20 +273,30 @@ class Inbox:
         self._store.submit(self._think, done=self._thought)
 
     async def _think(self, tx: Tx) -> int:
-        """Think about the oldest texts, in order; each one's effects and its mark share a savepoint."""
+        """Think about the oldest texts, in order; should one fail, each in a savepoint of its own with its mark."""
         waiting = await tx.all(Kept, "inbound_waiting", limit=THINK_AT_ONCE)
-        for kept in waiting:
-            try:
-                outcome = await tx.attempt(self._answer, kept)
-                mark = DONE
-            except StoreError:  # no fault of the text: it is thought about again
-                raise
-            except Exception as error:
-                log.exception("a text could not be answered", extra={"inbound": kept.id})
-                outcome, mark = f"the program failed: {error!r}", FAILED
-                self.failed += 1
-            await tx.many("inbound_thought", [(mark, outcome, kept.id)])
+        try:
+            marks = await tx.attempt(self._think_all, waiting)
+        except StoreError:  # no fault of the texts: they are thought about again
+            raise
+        except Exception:
+            marks = [await self._think_alone(tx, kept) for kept in waiting]
+        await tx.many("inbound_thought", marks)
+        failpoints.hit("think")
         return len(waiting)
+
+    async def _think_all(self, tx: Tx, waiting: list[Kept]) -> list[tuple[int, str, int]]:
+        return [(DONE, await self._answer(tx, kept), kept.id) for kept in waiting]
+
+    async def _think_alone(self, tx: Tx, kept: Kept) -> tuple[int, str, int]:
+        try:
+            return DONE, await tx.attempt(self._answer, kept), kept.id
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("a text could not be answered", extra={"inbound": kept.id})
+            self.failed += 1
+            return FAILED, f"the program failed: {error!r}", kept.id
 
     def _thought(self, count: int | None, error: BaseException | None) -> None:
         self._thinking = False
@@ -250,6 +304,7 @@ class Inbox:
             log.error("thinking could not be committed, trying again", exc_info=error)
             asyncio.get_running_loop().call_later(THINK_AGAIN_S, self.think)
             return
+        failpoints.hit("thought")
         if count:
             self._replied()
         if self._think_again or count == THINK_AT_ONCE:

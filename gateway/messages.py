@@ -35,17 +35,17 @@ class State(IntEnum):
     QUEUED = 0
     IN_DOUBT = 10  # bytes may have left, no answer came
     SENT = 20  # the carrier has taken every part
-    UNKNOWN = 30  # no receipt within validity and grace
     STOPPED = 40  # its run was stopped before it left
     REFUSED = 41  # the gate said never; the reason says why
     EXPIRED = 42
     FAILED = 43
+    UNKNOWN = 44  # no receipt within validity and grace
     DELIVERED = 50
 
     @property
     def is_final(self) -> bool:
         """True when only a correction to delivered can follow."""
-        return self >= State.UNKNOWN
+        return self >= State.STOPPED
 
     @property
     def word(self) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gateway.errors import Failure, Retry
+from gateway import failpoints
+from gateway.errors import Failure, Retry, StoreError
 from gateway.ids import Ids
 from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
 from gateway.store import Tx
+
+log = logging.getLogger(__name__)
 
 TRIES = 5  # attempts at a part that fails for a reason that may pass
 FIRST_PAUSE_S = 15.0
@@ -69,9 +73,14 @@ class Waiting(NamedTuple):
 
 
 class Go(NamedTuple):
-    """It may leave now; `reached` is what to remember against the caps, empty for nothing."""
+    """It may leave now; `reached` is what to remember against the caps, empty for nothing.
+
+    `until` is when the phone must not get it any more (the end of the person's hours), 0 where there is no such time:
+    the carrier, too, must not bring it later.
+    """
 
     reached: bytes = b""
+    until: int = 0
 
 
 class Later(NamedTuple):
@@ -87,41 +96,107 @@ class Never(NamedTuple):
 
 
 Gate = Callable[[Waiting, int], Go | Later | Never]
+Left = Callable[[Tx, int, str, int], Coroutine[Any, Any, None]]  # person, why, when: a STOP that the carrier told us of
 
 
-class Claimed(NamedTuple):
-    """A message that was claimed: its record is on disk, so bytes may leave."""
+async def nobody_left(tx: Tx, person: int, why: str, at: int) -> None:
+    """Where no carrier keeps a list of its own."""
 
-    outbound: Outbound
-    person: int
-    run: int
-    program: str
-    parts: int
-    crashes: int
-    repeat: int
-    due: int
-    charged_at: int  # when the claim was counted against the caps, 0 if it was not
+
+class Claim:
+    """Messages that were claimed together, and what the claim wrote; `looked` counts the rows that were decided on.
+
+    `id` names its row on disk, which is there until every message has landed.
+    """
+
+    __slots__ = ("at", "epoch", "flights", "id", "is_changed", "looked", "open", "queue", "written_at")
+
+    def __init__(self, queue: int, epoch: int, at: int) -> None:
+        self.id = 0
+        self.queue = queue
+        self.epoch = epoch
+        self.at = at
+        self.written_at = at  # when its row was written
+        self.looked = 0
+        self.flights: list[Flight] = []
+        self.open = 0  # flights that have not landed
+        self.is_changed = False  # some have landed otherwise than by being taken whole: the row must say so
+
+    def left(self) -> list[tuple[int, int, int, int, int]]:
+        """The messages that have not landed, as the row keeps them: the parts not answered, and those to go again."""
+        return [flight.row(flight.open | flight.again) for flight in self.flights if flight.open]
+
+
+class Flight:
+    """A claimed message: its record is on disk, so bytes may leave. It has landed when no part is open.
+
+    `open` has a bit for each part without an answer, `again` for each that is to be sent again.
+    """
+
+    # What is rarely set stands here once for all: a flight is made for every message.
+    again = 0
+    pause_s = 0.0
+    tried = False  # a refused part has cost an attempt; being throttled costs none
+    failed = False  # a part is refused for good, so the others are not tried again
+    doubted = False  # no answer came, and it is to be sent again all the same
+
+    def __init__(self, claim: Claim, waiting: Waiting, outbound: Outbound, size: int, charged_at: int) -> None:
+        self.claim = claim
+        self.waiting = waiting
+        self.outbound = outbound
+        self.size = size  # parts to be written
+        self.charged_at = charged_at  # when the claim was counted against the caps, 0 if it was not
+        self.open = waiting[4] if waiting[4] != ALL_PARTS else (1 << size) - 1
+
+    def row(self, missing: int) -> tuple[int, int, int, int, int]:
+        """What the disk keeps of it while it is on the way."""
+        waiting = self.waiting
+        return waiting.id, waiting.person, waiting.attempt, missing, waiting.crashes
 
 
 @dataclass(slots=True)
 class Settlement:
     """What became of claimed messages, gathered for one transaction.
 
-    `events`, `landed`, `again` and `uncharge` are rows in the order of event_insert, (queue, id),
-    outbox_insert, and (person, program, brand, charged at) of caps to be given back. `epochs` are those at which
-    the queues were claimed from.
+    `events` are rows of event_insert; `again` is (epoch, a row of outbox_insert); `moved` is (epoch, queue, channel,
+    run, the rest of such a row) of what another channel shall carry; `uncharge` is (epoch, queue, (person, program,
+    brand, charged at)) of caps to be given back; `left` is (person, why, at) of people who have left by what the
+    carrier says. `claims` are those from which something has landed: `cut` makes of them what their rows on disk say.
     """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
-    landed: list[tuple[int, int]] = field(default_factory=list)
-    again: list[tuple[object, ...]] = field(default_factory=list)
-    uncharge: list[tuple[int, str, int, int]] = field(default_factory=list)
-    epochs: dict[int, int] = field(default_factory=dict)
+    claims: dict[int, Claim] = field(default_factory=dict)
+    again: list[tuple[int, tuple[int, int, int, int, int, int, int, int]]] = field(default_factory=list)
+    moved: list[tuple[int, int, str, int, tuple[int, int, int, int, int, int, int]]] = field(default_factory=list)
+    uncharge: list[tuple[int, int, tuple[int, str, int, int]]] = field(default_factory=list)
+    left: list[tuple[int, str, int]] = field(default_factory=list)
+    owned: set[tuple[int, int]] = field(default_factory=set)  # queue and the epoch at which it was claimed from
+    done: list[int] = field(default_factory=list)  # claims of which nothing is on the way any more
+    changed: list[tuple[int, list[tuple[int, int, int, int, int]]]] = field(default_factory=list)
 
-    def leave_out(self, queues: set[int]) -> Settlement:
-        """Without what only the owner of these queues may do. What the carrier said is true whoever owns them."""
-        landed = [row for row in self.landed if row[0] not in queues]
-        return Settlement(self.events, landed, [row for row in self.again if row[0] not in queues])
+    def cut(self, now: int) -> Settlement:
+        """Close it: later answers belong to the next one."""
+        for claim in self.claims.values():
+            self.owned.add((claim.queue, claim.epoch))
+            if not claim.open:
+                self.done.append(claim.id)
+            elif claim.is_changed or now - claim.written_at > LONG_MS:
+                self.changed.append((claim.id, claim.left()))
+                claim.is_changed, claim.written_at = False, now
+        self.claims.clear()
+        return self
+
+    def leave_out(self, lost: set[tuple[int, int]]) -> None:
+        """Drop what only the owner of these queues may do: the next owner has decided about their flights.
+
+        What the carrier said is true whoever owns them. Rows of claims that the next owner has cleared are not there.
+        """
+        self.again = [row for row in self.again if (row[1][0], row[0]) not in lost]
+        self.moved = [row for row in self.moved if (row[1], row[0]) not in lost]
+        self.uncharge = [row for row in self.uncharge if (row[1], row[0]) not in lost]
+
+
+LONG_MS = 5_000  # a claim that is open for so long is written anew, so that a start need not read the journal far back
 
 
 async def ensure_queue(tx: Tx, ids: Ids, brand: int, channel: str, lane: Lane, *, run: int = 0, rate: float = 0) -> int:
@@ -140,114 +215,125 @@ async def put(tx: Tx, messages: Sequence[Message], queue: int, due: int) -> None
     if longest > MOST_PARTS:
         raise ValueError(f"a text of {longest} parts: {MOST_PARTS} are the most")
     await tx.many("message_insert", messages)
-    await tx.many(
-        "outbox_insert", [(queue, due, each.id, each.brand_id, each.person, 0, ALL_PARTS, 0) for each in messages]
-    )
     if messages:
         first = messages[0]
+        await tx.run("outbox_fill", queue=queue, due=due, ids=[each.id for each in messages])
         await tx.run("tally_add", run=first.run, state=State.QUEUED, reason="", brand=first.brand_id, n=len(messages))
 
 
-@dataclass(slots=True)
-class Claim:
-    """What one claim took and what it must write; `looked` counts the rows that were decided on."""
-
-    looked: int = 0
-    claimed: list[Claimed] = field(default_factory=list)
-    flights: list[tuple[object, ...]] = field(default_factory=list)
-    reached: list[tuple[object, ...]] = field(default_factory=list)
-    later: list[tuple[object, ...]] = field(default_factory=list)
-    events: list[tuple[object, ...]] = field(default_factory=list)
-
-    def go(self, row: Waiting, reached: bytes, *, brand: int, queue: int, epoch: int, now: int) -> None:
-        """Its record goes to disk with this transaction; after that, bytes may leave."""
-        id_, person, attempt, missing, crashes = row.id, row.person, row.attempt, row.missing, row.crashes
-        self.flights.append((queue, id_, brand, person, attempt, missing, crashes, epoch, now))
-        if reached:
-            self.reached.append((person, row.program, brand, reached))
-        outbound = Outbound(
-            id_, attempt, row.sender, row.address, row.text, missing, row.valid_until, crashes > 0
-        )  # fmt: skip
-        self.claimed.append(
-            Claimed(
-                outbound, person, row.run, row.program, row.parts, crashes, row.repeat, row.due, now if reached else 0
-            )
-        )
-
-    async def write(self, tx: Tx) -> None:
-        """Four statements at most, each for the whole batch."""
-        if self.flights:
-            await tx.many("flight_insert", self.flights)
-        if self.reached:
-            await tx.many("reach_put", self.reached)
-        if self.later:
-            await tx.many("outbox_insert", self.later)
-        if self.events:
-            await tx.many("event_insert", self.events)
+SENT_AGAIN = "sent again"  # why a message was in doubt that waits once more
+EXPIRED = "expired"  # the gate's reason for what waited too long
 
 
 async def claim(
-    tx: Tx, *, brand: int, queue: int, epoch: int, now: int, messages: int, parts: int, gate: Gate
+    tx: Tx,
+    *,
+    brand: int,
+    queue: int,
+    epoch: int,
+    now: int,
+    messages: int,
+    parts: int,
+    gate: Gate,
+    sender_of: Callable[[str], str] | None = None,
 ) -> Claim | None:
     """Take what may leave now, at most so many messages and parts. None: the queue is no longer ours.
 
-    The gate is asked inside the transaction, with the stop and the caps as they stand at this moment.
+    The gate is asked inside the transaction, with the stop and the caps as they stand at this moment. `sender_of`
+    says from which number a channel sends what was meant to leave from another; empty where it cannot, and then the
+    message waits on.
     """
     owned = await tx.rows("queue_state", queue=queue)
     if not owned or owned[0][0] != epoch:
         return None
-    taken = Claim()
+    taken = Claim(queue, epoch, now)
     if not owned[0][1]:
         return taken
+    flights = taken.flights
+    reached: list[tuple[object, ...]] = []
+    later: list[tuple[object, ...]] = []
+    events: list[tuple[object, ...]] = []
     last = None
+    new = tuple.__new__  # a named tuple's own constructor costs thrice as much, for each of a thousand
     for row in await tx.rows("outbox_due", queue=queue, now=now, limit=messages):
-        waiting = Waiting._make(row)
-        size = waiting.parts if waiting.missing == ALL_PARTS else waiting.missing.bit_count()
-        if size > parts and taken.claimed:
+        waiting = new(Waiting, row)
+        missing, size = waiting.missing, waiting.parts
+        if missing != ALL_PARTS:
+            size = missing.bit_count()
+        if size > parts and flights:
             break
         last = waiting
         taken.looked += 1
         verdict = gate(waiting, now)
+        sender = waiting.sender
+        if sender_of is not None and not (sender := sender_of(sender)):
+            verdict = Later(now + ELSEWHERE_MS)
         if isinstance(verdict, Go):
             parts -= size
-            taken.go(waiting, verdict.reached, brand=brand, queue=queue, epoch=epoch, now=now)
+            charge, until = verdict
+            until = min(until, waiting.valid_until) if until and waiting.valid_until else until or waiting.valid_until
+            again = waiting.crashes > 0
+            words = waiting.id, waiting.attempt, sender, waiting.address, waiting.text, missing, until, again
+            outbound = new(Outbound, words)
+            flights.append(Flight(taken, waiting, outbound, size, now if charge else 0))
+            if charge:
+                reached.append((waiting.person, waiting.program, brand, charge))
         elif isinstance(verdict, Later):
             due = max(verdict.due, now + 1)
-            taken.later.append((queue, due, waiting.id, brand, waiting.person, *waiting[3:6]))
+            later.append((queue, due, waiting.id, brand, waiting.person, *waiting[3:6]))
         else:
             state = State.EXPIRED if verdict.reason == EXPIRED else State.REFUSED
-            taken.events.append((brand, waiting.run, waiting.id, -1, waiting.parts, state, now, verdict.reason, ""))
+            events.append((brand, waiting.run, waiting.id, -1, waiting.parts, state, now, verdict.reason, ""))
     if last is not None:
         await tx.run("outbox_delete_through", queue=queue, due=last.due, id=last.id)
-    await taken.write(tx)
+    if flights:
+        taken.open = len(flights)
+        left = [flight.row(flight.waiting.missing) for flight in flights]
+        taken.id = await tx.value("flight_insert", queue=queue, brand=brand, epoch=epoch, now=now, messages=left)
+    for query, rows in (("reach_put", reached), ("outbox_insert", later), ("event_insert", events)):
+        if rows:
+            await tx.many(query, rows)
+    failpoints.hit("claim")
     return taken
 
 
-EXPIRED = "expired"  # the gate's reason for what waited too long
+ELSEWHERE_MS = 60_000  # how long what this channel cannot carry for another waits before it is looked at again
 
 
-async def settle(tx: Tx, settlement: Settlement) -> None:
-    """Record what became of claimed messages.
+async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_left) -> list[int]:
+    """Record what became of claimed messages; the queues into which something was moved.
 
     Another owner of a queue has decided about its flights: only the answers to them are recorded then.
     """
-    lost = {queue for queue, epoch in settlement.epochs.items() if await tx.value("queue_state", queue=queue) != epoch}
+    lost = {own for own in settlement.owned if await tx.value("queue_state", queue=own[0]) != own[1]}
     if lost:
-        settlement = settlement.leave_out(lost)
+        settlement.leave_out(lost)
     if settlement.events:
         await tx.many("event_insert", settlement.events)
-    if settlement.landed:
-        by_queue: dict[int, list[int]] = {}
-        for queue, id_ in settlement.landed:
-            by_queue.setdefault(queue, []).append(id_)
-        for queue, ids in by_queue.items():
-            await tx.run("flight_delete", queue=queue, ids=ids)
+    if settlement.done:
+        await tx.run("flight_delete", ids=settlement.done)
+    for claim_id, messages in settlement.changed:
+        await tx.run("flight_update", id=claim_id, messages=messages)
     if settlement.again:
-        await tx.many("outbox_insert", settlement.again)
-    for person, program, brand, at in settlement.uncharge:
+        await tx.many("outbox_insert", [row for _, row in settlement.again])
+    moved = []
+    for _, _, channel, run, row in settlement.moved:
+        queue = await ensure_queue(tx, ids, row[2], channel, Lane.BULK if run else Lane.URGENT, run=run)
+        await tx.many("outbox_insert", [(queue, *row)])
+        moved.append(queue)
+    for _, _, (person, program, brand, at) in settlement.uncharge:
         times = await tx.value("reach_get", person=person, program=program)
         if times:
             await tx.many("reach_put", [(person, program, brand, without(times, at))])
+    for person, why, at in settlement.left:
+        try:
+            await tx.attempt(left, person, why, at)
+        except StoreError:
+            raise
+        except Exception:  # the answers of all others must be recorded
+            log.exception("what a carrier says of somebody who left could not be obeyed")
+    failpoints.hit("settle")
+    return moved
 
 
 def without(times: bytes, at: int) -> bytes:
@@ -263,21 +349,45 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
     """Become the owner of a queue: raise its epoch and decide about what its last owner left in the air.
 
     A message that is sent at least once waits again, marked as a possible duplicate; any other is in
-    doubt, and shown as such. Returns the new epoch.
+    doubt, and shown as such. What has an event behind its claim was answered. Returns the new epoch.
     """
     epoch: int = await tx.value("queue_take", queue=queue, owner=owner)
-    settlement = Settlement()
-    for id_, person, attempt, missing, crashes, _, run, parts, repeat in await tx.rows("flight_left", queue=queue):
+    flying = await tx.rows("flight_left", queue=queue)
+    answered = await _answered(tx, flying)
+    events: list[tuple[object, ...]] = []
+    again: list[tuple[object, ...]] = []
+    for id_, person, attempt, missing, crashes, since, at, run, parts, repeat in flying:
+        every = (1 << parts) - 1
+        silent = every & missing & ~answered.get((id_, since), 0)
+        if not silent:
+            continue
+        code = "poison" if repeat else "interrupted"
         if repeat and crashes + 1 < POISON:
-            settlement.again.append((queue, now, id_, brand, person, attempt, missing, crashes + 1))
-        else:
-            code = "poison" if repeat else "interrupted"
-            settlement.events.extend(
-                (brand, run, id_, part, parts, State.IN_DOUBT, now, code, "") for part in parts_of(missing, parts)
-            )
-    await settle(tx, settlement)
+            again.append((queue, now, id_, brand, person, attempt, whole(silent, parts), crashes + 1))
+            code = SENT_AGAIN
+        events += [(brand, run, id_, part, parts, State.IN_DOUBT, at, code, "") for part in parts_of(silent, parts)]
+    await tx.many("event_insert", events)
+    await tx.many("outbox_insert", again)
     await tx.run("flight_clear", queue=queue)
     return epoch
+
+
+async def _answered(tx: Tx, flying: list[tuple[Any, ...]]) -> dict[tuple[int, int], int]:
+    """The parts of each message that something was told about since its claim."""
+    if not flying:
+        return {}
+    since = {row[0]: row[5] for row in flying}
+    bits: dict[tuple[int, int], int] = {}
+    for message, part, n in await tx.rows("flight_answered", since=min(since.values()), ids=list(since)):
+        if n > since[message]:
+            key = message, since[message]
+            bits[key] = ALL_PARTS if part < 0 else bits.get(key, 0) | 1 << part
+    return bits
+
+
+def whole(missing: int, parts: int) -> int:
+    """The bits of the parts to be sent; one word for all of them, by which the gate knows that nothing has left yet."""
+    return ALL_PARTS if missing == (1 << parts) - 1 else missing
 
 
 def parts_of(missing: int, parts: int) -> Iterable[int]:

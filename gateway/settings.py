@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway.config import Name, Named, Settings
+from gateway.config import KEY, Name, Named, Settings, wrong
+from gateway.numbers import LineType
 from gateway.values import (
     Address,
     Colour,
@@ -42,13 +43,29 @@ def _site(address: str) -> str:
     return address.rstrip("/")
 
 
+def _listed(value: object) -> object:
+    """One thing may be written without a list around it."""
+    return [value] if isinstance(value, str) else value
+
+
 def _store(text: str) -> str:
     if not text.startswith(("sqlite:", "postgresql://")) or text == "sqlite:":
         raise ValueError(f"found {found(text)}, expected sqlite:FILE such as sqlite:data/carillon.db")
     return text
 
 
+def _prefix(digits: str) -> str:
+    if not digits.startswith("+") or not digits[1:].isdecimal() or not digits.isascii() or len(digits) > 15:
+        raise ValueError(f"found {found(digits)}, expected the first digits of a number with its plus such as +1206")
+    return digits
+
+
 Country = Annotated[str, AfterValidator(_country)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+CampaignName = Annotated[str, Name("campaigns")]
+Some = TypeVar("Some")
+Listed = Annotated[tuple[Some, ...], BeforeValidator(_listed, json_schema_input_type=Some | tuple[Some, ...])]
+OwnNumber = Annotated[str, Field(pattern=r"^(\+?\d{3,15}|[A-Za-z0-9 ]{1,11})$")]
 StorePlace = Annotated[str, AfterValidator(_store)]
 
 
@@ -86,12 +103,18 @@ class Brand(Settings):
 
 
 class SenderSettings(Named):
-    """A number (or name) that texts come from."""
+    """What texts come from: a number, a name, or several numbers of which each person knows one."""
 
-    number: str = Field(
-        description="The short code, telephone number or name that people see.",
-        pattern=r"^(\+?\d{3,15}|[A-Za-z0-9 ]{1,11})$",
+    number: OwnNumber = Field(
+        "",
+        description="The short code, telephone number or name that people see; of several numbers, the first.",
         examples=["20655"],
+    )
+    numbers: tuple[OwnNumber, ...] = Field(
+        (),
+        description="Instead of number: several of them. Each person is texted from the one that they know, else "
+        "from one of their own area, else from any, always the same.",
+        examples=[["+12065550100", "+12125550100"]],
     )
     channel: Annotated[str, Name("channels")] = Field(description="The channel that carries it.")
     countries: tuple[Country, ...] = Field(
@@ -103,6 +126,64 @@ class SenderSettings(Named):
     )
     stop_words: tuple[str, ...] = Field(
         (), description="Words that stop texts from this number, beside STOP and its kin.", examples=[["R", "T"]]
+    )
+    rate: Rate | None = Field(
+        None, description="How many parts each of its numbers may send in a second; else as the channel carries."
+    )
+    fallback: tuple[Annotated[str, Name("senders")], ...] = Field(
+        (),
+        description="Senders on other channels that take its texts, the first that can, while its own channel is out.",
+        examples=[["seattle_2"]],
+    )
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> Self:
+        if self.number and self.numbers and self.number != self.numbers[0]:
+            raise wrong([(("numbers", KEY), "found both number and numbers; expected one of them")])
+        if not self.number and not self.numbers:
+            raise wrong([((KEY,), "number is missing; the short code, telephone number or name that people see")])
+        # Both are always there, so that nobody has to ask which of them was written.
+        object.__setattr__(self, "numbers", self.numbers or (self.number,))
+        object.__setattr__(self, "number", self.numbers[0])
+        return self
+
+    @property
+    def is_pool(self) -> bool:
+        """True when there is a number to be chosen for each person."""
+        return len(self.numbers) > 1
+
+
+class RouteSettings(Named):
+    """A rule that says which senders may text whom. All that it names must hold; what it does not name may be any."""
+
+    country: Listed[Country] = Field(
+        (), description="The country of the person's number, or several.", examples=["US", ["US", "CA"]]
+    )
+    prefix: Listed[Prefix] = Field(
+        (), description="The first digits of the person's number, with the plus.", examples=["+1206"]
+    )
+    type: Listed[LineType] = Field(
+        (),
+        description="What kind of number it is. Where digits do not tell a mobile from a landline (as in the US), a "
+        "number counts as mobile.",
+        examples=["mobile"],
+    )
+    network: Listed[str] = Field(
+        (), description="The network that the number was given to, as run.py route shows it.", examples=["China Mobile"]
+    )
+    campaign: Listed[CampaignName] = Field((), description="The campaign that is sent, or several.")
+    lane: Literal["campaigns", "replies"] | None = Field(
+        None, description="campaigns, or replies: texts that answer no number of ours which still stands in the file."
+    )
+    senders: tuple[Annotated[str, Name("senders")], ...] = Field(
+        description="The senders that may be used; of those, only the ones that serve the person's country.",
+        min_length=1,
+        examples=[["seattle", "toll_free"]],
+    )
+    order: Literal["listed", "cost", "quality"] = Field(
+        "listed",
+        description="Which of them comes first: as listed; cost: the cheapest text; quality: the one of whose texts "
+        "most are delivered, then the fastest.",
     )
 
 

@@ -27,6 +27,7 @@ from aiohttp import web as http
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
+from gateway.channels.base import Call, Door
 from gateway.errors import CarillonError, PortTaken
 
 Request = http.Request
@@ -40,6 +41,7 @@ log = logging.getLogger("carillon.web")
 
 FORM_LIMIT = 16 * 1024
 CALL_LIMIT = 1024 * 1024
+DOOR_LIMIT = 256 * 1024  # anybody may knock; a carrier that brings many receipts at once stays well below
 FORM_FIELDS = 64
 HEADER_LIMIT = 8 * 1024  # octets of a request line, and of one header
 HEADERS_LIMIT = 64
@@ -51,6 +53,7 @@ LANGUAGE_S = 365 * 24 * 3600
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 FORM_TYPE = "application/x-www-form-urlencoded"
 TOKEN_FIELD = "token"  # the name of the hidden field, no secret  # noqa: S105
+DOOR_METHODS = ("GET", "POST")
 UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
@@ -233,16 +236,28 @@ def bearer(key: str) -> Callable[[Request], bool]:
     return authorised
 
 
-def application(site: Site, *, pages: Sequence[Route], calls: Sequence[Route] = ()) -> http.Application:
-    """A site of pages for people and calls for programs.
+def application(
+    site: Site,
+    *,
+    pages: Sequence[Route],
+    calls: Sequence[Route] = (),
+    doors: Sequence[Door] = (),
+    address: str = "",
+) -> http.Application:
+    """A site of pages for people, calls for programs, and doors for carriers.
 
     A page that changes something takes a form which must carry our token. A call needs `site.authorised`
-    instead; its body (at most 1 MB) is the handler's to read, and its errors are JSON.
+    instead; its body (at most 1 MB) is the handler's to read, and its errors are JSON. A door, whose path begins with
+    a slash, is handed what came (at most 256 KB) as it came, and sees for itself who it is. `address` is how the world
+    writes our beginning (`https://sms.example.com`), which who knocks cannot change.
     """
     app = http.Application(middlewares=[_edge(site)], client_max_size=CALL_LIMIT)
     app[SITE] = site
     app.add_routes([http.RouteDef(r.method, r.path, _page(site, r.handler), r.kwargs) for r in pages])
     app.add_routes([http.RouteDef(r.method, r.path, _call(site, r.handler), r.kwargs) for r in calls])
+    app.add_routes(
+        [http.RouteDef(method, d.path, _door(address.rstrip("/"), d), {}) for d in doors for method in DOOR_METHODS]
+    )
     return app
 
 
@@ -492,6 +507,23 @@ def _call(site: Site, handler: Handler) -> Handler:
         if not site.authorised(request):
             raise Refused(401)
         return await handler(request)
+
+    return guarded
+
+
+def _door(address: str, door: Door) -> Handler:
+    async def guarded(request: Request) -> http.StreamResponse:
+        request[_IS_CALL] = True
+        if not request.raw_path.startswith("/"):  # a whole address in the request line would name any host
+            raise Refused(400)
+        body = await _read_body(request, DOOR_LIMIT)
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            before = headers.get(name.lower())
+            headers[name.lower()] = value if before is None else f"{before}, {value}"
+        reply = await door.serve(Call(request.method, address + request.raw_path, headers, body))
+        kind = {"Content-Type": reply.content_type, "Cache-Control": "no-store"}
+        return Response(body=reply.body.encode(), status=reply.status, headers={**kind, **reply.headers})
 
     return guarded
 

@@ -12,6 +12,7 @@ from gateway.channels.simulator import Simulator
 from gateway.clock import Clock
 from gateway.engine import Gateway
 from gateway.ids import Ids
+from gateway.quality import Quality
 from gateway.rendering import Pages, Texts
 from gateway.store import Store
 
@@ -34,6 +35,7 @@ class App:
     gateway: Gateway | None = None
     runner: Runner | None = None
     simulator: Simulator | None = None
+    quality: Quality = field(default_factory=Quality)
     on_taken: list[Callable[[Business], None]] = field(default_factory=list)
 
     @property

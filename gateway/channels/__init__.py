@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Discriminator
 
-from gateway.channels import smpp
+from gateway.channels import http, smpp, twilio
 from gateway.channels.base import Channel, Surroundings
 
-AnyCarrier = Annotated[smpp.SmppCarrier, Discriminator("kind")]
+AnyCarrier = Annotated[smpp.SmppCarrier | http.HttpCarrier | twilio.TwilioCarrier, Discriminator("kind")]
 
 
 def make(settings: AnyCarrier, around: Surroundings) -> Channel:
@@ -17,3 +17,7 @@ def make(settings: AnyCarrier, around: Surroundings) -> Channel:
     match settings:
         case smpp.SmppCarrier():
             return smpp.channel(settings, around)
+        case http.HttpCarrier():
+            return http.channel(settings, around)
+        case twilio.TwilioCarrier():
+            return twilio.channel(settings, around)

@@ -43,7 +43,8 @@ _ENCODE = _Septets({ord(character): chr(septet) for septet, character in enumera
 _ENCODE.update({ord(character): chr(ESCAPE) + chr(septet) for septet, character in EXTENSION.items()})
 
 # A septet has no eighth bit, so 0x80 to 0xFF are no GSM at all: carriers that send them there mean Latin-1.
-_DECODE = ALPHABET + "\N{REPLACEMENT CHARACTER}" * 32 + bytes(range(0xA0, 0x100)).decode("latin-1")
+BEYOND_SEPTETS = "\N{REPLACEMENT CHARACTER}" * 32 + bytes(range(0xA0, 0x100)).decode("latin-1")
+_DECODE = ALPHABET + BEYOND_SEPTETS
 _UNESCAPE = {ALPHABET[septet]: character for septet, character in EXTENSION.items()}
 _UNESCAPE |= {"": " ", "\x1b": " "}
 _ESCAPE_PAIR = re.compile("\x1b(.?)", re.DOTALL)

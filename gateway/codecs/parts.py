@@ -1,17 +1,18 @@
 """How many parts a text costs, where it is cut, and how the parts become one text again.
 
-Sources: 3GPP 23.040 section 9.2.3.24 (user data header, concatenation), 23.038 section 4 (data coding), SMPP 3.4
-section 5.2.19; Unicode UAX 29 for what a reader sees as one character.
+Sources: 3GPP 23.040 section 9.2.3.24 (user data header, concatenation, national languages), 23.038 section 4 (data
+coding), SMPP 3.4 section 5.2.19; Unicode UAX 29 for what a reader sees as one character.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.codecs import gsm7
+from gateway.codecs import gsm7, national
+from gateway.codecs.national import Alphabet, Shift
 from gateway.messages import Joint
 
 GSM, UCS2 = 0, 8  # SMPP data_coding
@@ -20,7 +21,10 @@ WHOLE_SEPTETS, PART_SEPTETS = 160, 153  # of 140 octets, without and with a head
 WHOLE_UNITS, PART_UNITS = 70, 67
 MOST_PARTS = 255  # one octet counts them
 
+_OCTETS = 140  # what one part holds, header and text together
 _CONCAT_8, _CONCAT_16 = 0x00, 0x08  # information elements with a reference of one and of two octets
+_USUAL_HEADER = bytes((5, _CONCAT_8, 3))
+_CONCAT_OCTETS = 5  # an element with a reference of one octet, without the length of the whole header
 
 _ASCII_OUTSIDERS = bytes(code for code in range(128) if not gsm7.is_gsm(chr(code)))
 _ASCII_ESCAPED = gsm7.ESCAPED.replace("€", "").encode()
@@ -39,8 +43,16 @@ class Measure(NamedTuple):
     dear: str
 
 
-def measure(text: str) -> Measure:
-    """Count exactly what `split` would put on the wire.
+class Cut(NamedTuple):
+    """A text as it goes out: data_coding, the octets of each part, and whether each opens with a header."""
+
+    coding: int
+    pieces: list[bytes]
+    has_header: bool
+
+
+def measure(text: str, alphabets: Sequence[Alphabet] = ()) -> Measure:
+    """Count exactly what `cut` would put on the wire; without `alphabets` that is what `split` would.
 
     `dear` is the first character that forced UCS-2, empty for GSM. Raises ValueError beyond 255 parts.
     """
@@ -48,9 +60,7 @@ def measure(text: str) -> Measure:
         return Measure(GSM, len(text), 1, "")
     dear = gsm7.outsider(text)
     if dear:
-        units = len(text.encode("utf-16-be", "replace")) // 2
-        parts = 1 if units <= WHOLE_UNITS else _count(_cut_ucs2(text))
-        return Measure(UCS2, units, parts, dear)
+        return _measure_dear(text, dear, alphabets)
     septets = gsm7.encode(text)
     parts = 1 if len(septets) <= WHOLE_SEPTETS else _count(_cut_septets(septets))
     return Measure(GSM, len(septets), parts, "")
@@ -65,15 +75,43 @@ def split(text: str, reference: int) -> tuple[int, list[bytes]]:
     """
     if text.isascii() and _is_cheap(octets := text.encode()):
         return GSM, [octets.translate(_ASCII_SEPTETS)]
+    coding, pieces = bare(text)
+    return coding, pieces if len(pieces) == 1 else _headed(pieces, reference)
+
+
+def cut(text: str, reference: int, alphabets: Sequence[Alphabet] = ()) -> Cut:
+    """As `split`, and with the national alphabets of the languages that the reader's phone is known to speak.
+
+    One of them is used only where the default alphabet lacks a character and UCS-2 would take more parts. Then even
+    a single part opens with a header, so go by `has_header`. Raises ValueError beyond 255 parts.
+    """
+    shifted = _shifted(text, alphabets) if alphabets else None
+    if shifted is None:
+        coding, pieces = split(text, reference)
+        return Cut(coding, pieces, len(pieces) > 1)
+    elements = shifted.shift.header
+    if len(shifted.pieces) == 1:
+        return Cut(GSM, [bytes((len(elements),)) + elements + shifted.pieces[0]], True)
+    return Cut(GSM, _headed(shifted.pieces, reference, elements), True)
+
+
+def bare(text: str) -> tuple[int, list[bytes]]:
+    """The same parts without their headers, for carriers that write these themselves from sar_ parameters.
+
+    Raises ValueError beyond 255 parts.
+    """
     if gsm7.is_gsm(text):
         septets = gsm7.encode(text)
-        if len(septets) <= WHOLE_SEPTETS:
-            return GSM, [septets]
-        return GSM, _headed(_cut_septets(septets), reference)
+        return GSM, [septets] if len(septets) <= WHOLE_SEPTETS else _all(_cut_septets(septets))
     units = text.encode("utf-16-be", "replace")
-    if len(units) <= WHOLE_UNITS * 2:
-        return UCS2, [units]
-    return UCS2, _headed(_cut_ucs2(text), reference)
+    return UCS2, [units] if len(units) <= WHOLE_UNITS * 2 else _all(_cut_ucs2(text))
+
+
+def whole(text: str) -> tuple[int, bytes]:
+    """The data_coding and all octets uncut, for carriers that cut a message_payload themselves."""
+    if gsm7.is_gsm(text):
+        return GSM, gsm7.encode(text)
+    return UCS2, text.encode("utf-16-be", "replace")
 
 
 def read(short_message: bytes, data_coding: int, udhi: bool) -> tuple[str, Joint | None]:
@@ -82,12 +120,18 @@ def read(short_message: bytes, data_coding: int, udhi: bool) -> tuple[str, Joint
     Never raises: what no alphabet explains becomes U+FFFD. The text of a piece may end or begin within a character
     that the sender cut in two: only `join` makes it fit to be read.
     """
-    joint = None
-    if udhi and short_message and short_message[0] < len(short_message):
-        end = short_message[0] + 1
-        joint = _joint(short_message[1:end])
-        short_message = short_message[end:]
-    return _decode(short_message, data_coding, is_piece=joint is not None), joint
+    if not udhi and data_coding == GSM:
+        return gsm7.decode(short_message), None
+    if not udhi or not short_message or short_message[0] >= len(short_message):
+        return _decode(short_message, data_coding, is_piece=False), None
+    if short_message.startswith(_USUAL_HEADER):
+        joint = _joint_of(short_message[3:6])
+        return _decode(short_message[6:], data_coding, is_piece=joint is not None), joint
+    end = short_message[0] + 1
+    elements = list(_elements(short_message[1:end]))
+    joint = _joint(elements)
+    shift = national.shift_of(elements) if len(elements) > (joint is not None) else national.PLAIN
+    return _decode(short_message[end:], data_coding, is_piece=joint is not None, shift=shift), joint
 
 
 def join(pieces: Mapping[int, str]) -> str:
@@ -104,14 +148,70 @@ def _is_cheap(octets: bytes) -> bool:
     return len(octets) <= WHOLE_SEPTETS and len(octets.translate(None, _ASCII_AWKWARD)) == len(octets)
 
 
+def _all(cuts: Iterator[bytes]) -> list[bytes]:
+    pieces = list(cuts)
+    _checked(len(pieces))
+    return pieces
+
+
 def _count(cuts: Iterator[bytes]) -> int:
     return _checked(sum(1 for _ in cuts))
 
 
-def _headed(cuts: Iterator[bytes], reference: int) -> list[bytes]:
-    pieces = list(cuts)
+def _measure_dear(text: str, dear: str, alphabets: Sequence[Alphabet]) -> Measure:
+    shifted = _shifted(text, alphabets) if alphabets else None
+    if shifted is not None:
+        return Measure(GSM, sum(map(len, shifted.pieces)), _checked(len(shifted.pieces)), "")
+    units = len(text.encode("utf-16-be", "replace")) // 2
+    parts = 1 if units <= WHOLE_UNITS else _count(_cut_ucs2(text))
+    return Measure(UCS2, units, parts, dear)
+
+
+class _Shifted(NamedTuple):
+    shift: Shift
+    pieces: list[bytes]
+
+
+def _shifted(text: str, alphabets: Sequence[Alphabet]) -> _Shifted | None:
+    """The cheapest cut by national alphabets: fewest parts, then fewest octets, then the alphabet named first.
+
+    None where the default alphabet suffices, no table holds the text, or UCS-2 takes no more parts.
+    """
+    if len(text) <= WHOLE_UNITS // 2 or gsm7.is_gsm(text):  # so few are one part of UCS-2, whatever they are
+        return None
+    units = len(text.encode("utf-16-be", "replace")) // 2
+    dear_parts = 1 if units <= WHOLE_UNITS else sum(1 for _ in _cut_ucs2(text))
+    best, least = None, (dear_parts, 0)
+    for shift in national.shifts(alphabets):
+        try:
+            septets = national.encode(text, shift)
+        except ValueError:
+            continue
+        pieces = _cut_shifted(septets, len(shift.header))
+        cost = (len(pieces), len(septets) + len(pieces) * len(shift.header))
+        if cost < least:
+            best, least = _Shifted(shift, pieces), cost
+    return best
+
+
+def _cut_shifted(septets: bytes, element_octets: int) -> list[bytes]:
+    if len(septets) <= _room(1 + element_octets):
+        return [septets]
+    return list(_cut_septets(septets, _room(1 + element_octets + _CONCAT_OCTETS)))
+
+
+def _room(header_octets: int) -> int:
+    """Septets beside a header of so many octets: text begins on the next whole septet (23.040, 9.2.3.24)."""
+    return (_OCTETS - header_octets) * 8 // 7
+
+
+def _headed(pieces: list[bytes], reference: int, elements: bytes = b"") -> list[bytes]:
     total = _checked(len(pieces))
-    return [bytes((5, _CONCAT_8, 3, reference & 0xFF, total, number)) + piece for number, piece in enumerate(pieces, 1)]
+    length = _CONCAT_OCTETS + len(elements)
+    return [
+        bytes((length, _CONCAT_8, 3, reference & 0xFF, total, number)) + elements + piece
+        for number, piece in enumerate(pieces, 1)
+    ]
 
 
 def _checked(total: int) -> int:
@@ -120,11 +220,16 @@ def _checked(total: int) -> int:
     return total
 
 
-def _cut_septets(septets: bytes) -> Iterator[bytes]:
+_CR, _LF = b"\r\n"
+
+
+def _cut_septets(septets: bytes, room: int = PART_SEPTETS) -> Iterator[bytes]:
     start = 0
     while start < len(septets):
-        end = start + PART_SEPTETS
-        if end < len(septets) and septets[end - 1] == gsm7.ESCAPE:
+        end = start + room
+        if end < len(septets) and (
+            septets[end - 1] == gsm7.ESCAPE or (septets[end] == _LF and septets[end - 1] == _CR)
+        ):
             end -= 1
         yield septets[start:end]
         start = end
@@ -146,60 +251,105 @@ def _cut_ucs2(text: str) -> Iterator[bytes]:
 # Two characters that a reader sees as one (UAX 29, GB3 to GB13). Where the rules ask for tables that the standard
 # library lacks, the answer here is "glued": an earlier cut costs nothing but room.
 _JOINER = "\u200d"
-_EXTENDS = re.compile("[\u0e33\u0eb3\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_EXTENDS = re.compile("[\u0e33\u0eb3\u200c\u200d\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_PREPENDED = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2"
+    "\U000111c3\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88\U00011a89"
+    "\U00011d46\U00011f02"
+)
 _FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]+$")
-_JAMO = re.compile("[\u1100-\u115f\uac00-\ud7a3\u1160-\u11ff][\u1160-\u11ff]")
+_JAMO = re.compile(
+    "[\u1100-\u115f\ua960-\ua97c][\u1100-\u11ff\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb]"  # a leading consonant
+    "|[\u1160-\u11ff\uac00-\ud7a3\ud7b0-\ud7fb][\u1160-\u11ff\ud7b0-\ud7fb]"
+)
+_VIRAMA = 9  # the combining class of the sign by which an Indic consonant is joined to the next
 
 
 def _is_glued(text: str, start: int, at: int) -> bool:
     """True when a cut before text[at] would tear a visible character whose part begins at `start`."""
     before, after = text[at - 1], text[at]
-    if after < "\u0300":
+    if before == _JOINER or (before in _PREPENDED and unicodedata.category(after) != "Cc"):
+        return True
+    if after < "\u0300" or "\u30a0" <= after <= "\u9fff":  # below any mark, or Chinese and Japanese
         return after == "\n" and before == "\r"
-    if before == _JOINER or _EXTENDS.match(after) or unicodedata.category(after)[0] == "M":
+    if _is_extender(after):
         return True
     if "\U0001f1e6" <= after <= "\U0001f1ff":
         letters = _FLAG_LETTER.search(text, start, at)
         return letters is not None and len(letters.group()) % 2 == 1
-    return _JAMO.match(before + after) is not None
+    return _JAMO.match(before + after) is not None or _is_conjunct(text, start, at)
 
 
-def _joint(header: bytes) -> Joint | None:
-    """The concatenation element among the others (ports, shifts) of a header; the last one wins (9.2.3.24)."""
-    joint, place = None, 0
+def _is_extender(character: str) -> bool:
+    return _EXTENDS.match(character) is not None or unicodedata.category(character)[0] == "M"
+
+
+def _is_conjunct(text: str, start: int, at: int) -> bool:
+    """True for a letter after a virama, other marks between them or not (GB9c)."""
+    while at > start and _is_extender(text[at - 1]):
+        at -= 1
+        if unicodedata.combining(text[at]) == _VIRAMA:
+            return True
+    return False
+
+
+def _elements(header: bytes) -> Iterator[tuple[int, bytes]]:
+    """The information elements of a header, each its kind and its octets; what is cut off at the end is left out."""
+    place = 0
     while place + 2 <= len(header):
         kind, length = header[place], header[place + 1]
         body = header[place + 2 : place + 2 + length]
+        if len(body) == length:
+            yield kind, body
         place += 2 + length
+
+
+def _joint(elements: list[tuple[int, bytes]]) -> Joint | None:
+    """The concatenation element among the others (ports, shifts) of a header; the last one wins (9.2.3.24)."""
+    joint = None
+    for kind, body in elements:
         if (kind, len(body)) in ((_CONCAT_8, 3), (_CONCAT_16, 4)):
-            reference, total, number = int.from_bytes(body[:-2], "big"), body[-2], body[-1]
-            joint = Joint(reference, total, number) if 1 <= number <= total > 1 else joint
+            joint = _joint_of(body) or joint
     return joint
 
 
-def _decode(octets: bytes, data_coding: int, *, is_piece: bool) -> str:
+def _joint_of(body: bytes) -> Joint | None:
+    total, number = body[-2], body[-1]
+    return Joint(int.from_bytes(body[:-2], "big"), total, number) if 1 <= number <= total > 1 else None
+
+
+def _decode(octets: bytes, data_coding: int, *, is_piece: bool, shift: Shift = national.PLAIN) -> str:
     group = data_coding & 0xF0
     if group == 0x10:  # a message class: bits 3 and 2 hold the alphabet (23.038 section 4)
         data_coding &= 0x0C
     elif group == 0xF0:
         data_coding &= 0x04
     if data_coding == GSM or group in (0xC0, 0xD0):  # notes of waiting voice mail
-        if is_piece and gsm7.ends_within_escape(octets):
-            return gsm7.decode(octets[:-1]) + _KEPT_ESCAPE
-        return gsm7.decode(octets)
+        plain = shift is national.PLAIN and not is_piece
+        return gsm7.decode(octets) if plain else _decode_septets(octets, shift, is_piece=is_piece)
     if data_coding == UCS2 or group == 0xE0:
         return _halves_kept(octets) if is_piece else octets.decode("utf-16-be", "replace")
     return octets.decode(_CHARSETS.get(data_coding, "latin-1"), "replace")
 
 
+def _decode_septets(octets: bytes, shift: Shift, *, is_piece: bool) -> str:
+    kept = ""
+    if is_piece and gsm7.ends_within_escape(octets):
+        octets, kept = octets[:-1], _KEPT_ESCAPE_OF[shift]
+    if shift == national.PLAIN:
+        return gsm7.decode(octets) + kept
+    return national.decode(octets, shift) + kept
+
+
 # Some phones cut a long text within an escape pair or a surrogate pair. A lone half is no character, and a database
 # refuses it: so in a piece it waits as a character of the private plane 16, until `join` finds its other half.
 _KEPT = 0x10_0000
-_KEPT_ESCAPE = chr(_KEPT + gsm7.ESCAPE)
 _HALF = re.compile("[\ud800-\udfff]")
 _KEPT_PAIR = re.compile("([\U0010d800-\U0010dbff])([\U0010dc00-\U0010dfff])")
 _KEPT_HALF = re.compile("[\U0010d800-\U0010dfff]")
-_CUT_ESCAPE = re.compile(f"{_KEPT_ESCAPE}(.?)", re.DOTALL)
+_KEPT_ESCAPES = {chr(_KEPT + place): shift for place, shift in enumerate(national.ALL)}  # by what explains them
+_KEPT_ESCAPE_OF = {shift: kept for kept, shift in _KEPT_ESCAPES.items()}
+_CUT_ESCAPE = re.compile(f"([{''.join(_KEPT_ESCAPES)}])(.?)", re.DOTALL)
 
 
 def _halves_kept(octets: bytes) -> str:
@@ -210,7 +360,7 @@ def _halves_kept(octets: bytes) -> str:
 
 def _mend(text: str) -> str:
     """Make characters of the halves that meet; a half that stays alone becomes U+FFFD."""
-    text = _CUT_ESCAPE.sub(lambda cut: gsm7.unescape("\x1b" + cut[1]), text)
+    text = _CUT_ESCAPE.sub(lambda half: national.unescape("\x1b" + half[2], _KEPT_ESCAPES[half[1]]), text)
     text = _KEPT_PAIR.sub(lambda pair: _character(ord(pair[1]) - _KEPT, ord(pair[2]) - _KEPT), text)
     return _KEPT_HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 

@@ -1,6 +1,7 @@
-"""How a carrier's packets are written in SMPP 3.4: each kind as a table of fields, each status in plain words.
+"""How a carrier's packets are written in SMPP 3.4: each kind as a table of fields, and what a receipt says.
 
-All section numbers are those of the SMPP v3.4 specification, issue 1.2.
+All section numbers are those of the SMPP v3.4 specification, issue 1.2, where nothing else is said. Of SMPP 5.0 there
+is what carriers use: its optional parameters, statuses and states; no broadcasts.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ import re
 import struct
 from collections.abc import Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Final, NamedTuple
 
-from gateway.errors import Failure, Retry
+from gateway.codecs import smpp_options, smpp_statuses, smpp_times
 from gateway.messages import State
+
+# What has a room of its own and is spoken of here: an option's name, a status, a time.
+OPTIONS: Final = smpp_options.OPTIONS
+STATUSES: Final = smpp_statuses.STATUSES
+Status = smpp_statuses.Status
+failure = smpp_statuses.failure
+absolute_time = smpp_times.absolute_time
+relative_time = smpp_times.relative_time
+read_time = smpp_times.read_time
 
 HEADER: Final = struct.Struct(">IIII")  # command_length, command_id, command_status, sequence_number (3.2)
 _OPTION: Final = struct.Struct(">HH")  # tag, length (5.3.1)
@@ -31,7 +40,10 @@ UNBIND: Final = 0x00000006
 REPLACE_SM: Final = 0x00000007
 CANCEL_SM: Final = 0x00000008
 BIND_TRANSCEIVER: Final = 0x00000009
+OUTBIND: Final = 0x0000000B
 ENQUIRE_LINK: Final = 0x00000015
+SUBMIT_MULTI: Final = 0x00000021
+ALERT_NOTIFICATION: Final = 0x00000102
 DATA_SM: Final = 0x00000103
 ANSWER: Final = 0x80000000  # a command with this bit is the answer to the command without it
 
@@ -43,10 +55,11 @@ NOT_BOUND: Final = 0x04
 ALREADY_BOUND: Final = 0x05
 COME_AGAIN: Final = 0x64
 THROTTLED: Final = 0x58
+BAD_DESTINATION: Final = 0x40
 BAD_OPTIONS: Final = 0xC0
 UNKNOWN_ERROR: Final = 0xFF
 
-# Optional parameters (5.3.2)
+# Optional parameters that the code itself speaks of (5.3.2); all of them: `OPTIONS`
 RECEIPTED_MESSAGE_ID: Final = 0x001E
 SAR_REFERENCE: Final = 0x020C
 SAR_TOTAL: Final = 0x020E
@@ -55,6 +68,7 @@ INTERFACE_VERSION: Final = 0x0210
 NETWORK_ERROR_CODE: Final = 0x0423
 MESSAGE_PAYLOAD: Final = 0x0424
 MESSAGE_STATE: Final = 0x0427
+CONGESTION_STATE: Final = 0x0428  # 5.0, 4.8.4.18
 
 # esm_class (5.2.12)
 HAS_HEADER: Final = 0x40  # the text begins with a user data header
@@ -77,7 +91,25 @@ class RemoteError(Exception):
         self.sequence = sequence
 
 
-Value = int | str | bytes
+class Destination(NamedTuple):
+    """One of many recipients of a submit_multi: an address, or the name of a distribution list (4.5.1.1)."""
+
+    ton: int = 0
+    npi: int = 0
+    address: str = ""
+    list_name: str = ""
+
+
+class Unsuccessful(NamedTuple):
+    """A recipient that the carrier did not take, with its command_status (4.5.2.1)."""
+
+    ton: int
+    npi: int
+    address: str
+    status: int
+
+
+Value = int | str | bytes | tuple[Destination, ...] | tuple[Unsuccessful, ...]
 
 
 class Pdu(NamedTuple):
@@ -94,11 +126,13 @@ class Pdu(NamedTuple):
 
 
 class Kind(Enum):
-    """How a field is written: text that ends in a zero octet, one octet, or a length and so many octets."""
+    """How a field is written: text that ends in a zero octet, one octet, a length and so many octets, or a list."""
 
     TEXT = 1
     OCTET = 2
     COUNTED = 3
+    DESTINATIONS = 4
+    UNSUCCESSFUL = 5
 
 
 class Field(NamedTuple):
@@ -109,19 +143,20 @@ class Field(NamedTuple):
 
 
 def _fields(names: str) -> tuple[Field, ...]:
-    """Fields in wire order from their names: `.name` is text, `#name` is counted, a bare name is one octet."""
-    kinds = {".": Kind.TEXT, "#": Kind.COUNTED}
-    return tuple(Field(name.lstrip(".#"), kinds.get(name[0], Kind.OCTET)) for name in names.split())
+    """Fields in wire order: `.name` is text, `#name` counted, `*name` and `!name` lists, a bare name is one octet."""
+    kinds = {".": Kind.TEXT, "#": Kind.COUNTED, "*": Kind.DESTINATIONS, "!": Kind.UNSUCCESSFUL}
+    return tuple(Field(name.lstrip(".#*!"), kinds.get(name[0], Kind.OCTET)) for name in names.split())
 
 
 _SENDER = "source_addr_ton source_addr_npi .source_addr"
 _RECIPIENT = "dest_addr_ton dest_addr_npi .destination_addr"
 _BIND = _fields(".system_id .password .system_type interface_version addr_ton addr_npi .address_range")  # 4.1
 _BIND_ANSWER = _fields(".system_id")
-_MESSAGE = _fields(  # 4.4.1, 4.6.1
-    f".service_type {_SENDER} {_RECIPIENT} esm_class protocol_id priority_flag .schedule_delivery_time"
-    " .validity_period registered_delivery replace_if_present_flag data_coding sm_default_msg_id #short_message"
+_MESSAGE_REST = (
+    "esm_class protocol_id priority_flag .schedule_delivery_time .validity_period registered_delivery"
+    " replace_if_present_flag data_coding sm_default_msg_id #short_message"
 )
+_MESSAGE = _fields(f".service_type {_SENDER} {_RECIPIENT} {_MESSAGE_REST}")  # 4.4.1, 4.6.1
 _MESSAGE_ANSWER = _fields(".message_id")
 
 BODIES: Final[Mapping[int, tuple[Field, ...]]] = {
@@ -138,6 +173,10 @@ BODIES: Final[Mapping[int, tuple[Field, ...]]] = {
     SUBMIT_SM | ANSWER: _MESSAGE_ANSWER,
     DELIVER_SM: _MESSAGE,
     DELIVER_SM | ANSWER: _MESSAGE_ANSWER,
+    SUBMIT_MULTI: _fields(f".service_type {_SENDER} *dest_addresses {_MESSAGE_REST}"),  # 4.5.1
+    SUBMIT_MULTI | ANSWER: _fields(".message_id !unsuccess_smes"),  # 4.5.2
+    OUTBIND: _fields(".system_id .password"),  # 4.1.7
+    ALERT_NOTIFICATION: _fields(f"{_SENDER} esme_addr_ton esme_addr_npi .esme_addr"),  # 4.12
     UNBIND: (),
     UNBIND | ANSWER: (),
     REPLACE_SM: _fields(  # 4.10
@@ -178,7 +217,7 @@ def encode(pdu: Pdu) -> bytes:
     """Write one packet. A request's absent fields are zero or empty; an answer without fields has no body.
 
     Raises ValueError for a command without a table, a text with a zero octet or outside Latin-1, and more
-    than 255 octets of short_message.
+    than 255 octets of short_message or recipients.
     """
     table = BODIES.get(pdu.command)
     if table is None:
@@ -211,21 +250,70 @@ def _read_body(
         at += 1
         if kind is Kind.OCTET:
             fields[name] = octet
-            continue
-        if at + octet > end:
-            raise RemoteError(f"ends within {name}", BAD_LENGTH)
-        fields[name] = frame[at : at + octet]
-        at += octet
+        elif kind is Kind.COUNTED:
+            if at + octet > end:
+                raise RemoteError(f"ends within {name}", BAD_LENGTH)
+            fields[name] = frame[at : at + octet]
+            at += octet
+        else:
+            fields[name], at = _read_list(frame, at, octet, kind)
     return fields, read_options(frame, at, end)
+
+
+def _read_list(frame: bytes, at: int, count: int, kind: Kind) -> tuple[Value, int]:
+    """`count` recipients that begin at `at`, and where they end."""
+    try:
+        if kind is Kind.DESTINATIONS:
+            return _read_destinations(frame, at, count)
+        found = []
+        for _ in range(count):
+            stop = frame.index(0, at + 2)
+            (status,) = _STATUS.unpack_from(frame, stop + 1)
+            found.append(Unsuccessful(frame[at], frame[at + 1], frame[at + 2 : stop].decode("latin-1"), status))
+            at = stop + 1 + _STATUS.size
+        return tuple(found), at
+    except (ValueError, IndexError, struct.error):
+        raise RemoteError("ends within a list of recipients", BAD_LENGTH) from None
+
+
+def _read_destinations(frame: bytes, at: int, count: int) -> tuple[Value, int]:
+    found = []
+    for _ in range(count):
+        flag = frame[at]
+        if flag not in (_AN_ADDRESS, _A_LIST):
+            raise RemoteError(f"a recipient of the kind {flag}", BAD_DESTINATION)
+        start = at + 1 if flag == _A_LIST else at + 3
+        stop = frame.index(0, start)
+        words = frame[start:stop].decode("latin-1")
+        found.append(
+            Destination(list_name=words) if flag == _A_LIST else Destination(frame[at + 1], frame[at + 2], words)
+        )
+        at = stop + 1
+    return tuple(found), at
+
+
+_AN_ADDRESS, _A_LIST = 1, 2  # dest_flag (5.2.25)
+_STATUS: Final = struct.Struct(">I")
 
 
 def _write_field(field: Field, value: Value | None) -> bytes:
     if field.kind is Kind.TEXT:
         return text(str(value or ""))
     if field.kind is Kind.OCTET:
-        return bytes((int(value or 0),))
-    octets = value if isinstance(value, bytes) else b""
-    return bytes((len(octets),)) + octets
+        return bytes((value if isinstance(value, int) else 0,))
+    if field.kind is Kind.COUNTED:
+        octets = value if isinstance(value, bytes) else b""
+        return bytes((len(octets),)) + octets
+    entries = value if isinstance(value, tuple) else ()
+    return bytes((len(entries),)) + b"".join(map(_write_entry, entries))
+
+
+def _write_entry(entry: Destination | Unsuccessful) -> bytes:
+    if isinstance(entry, Unsuccessful):
+        return address(entry.ton, entry.npi, entry.address) + _STATUS.pack(entry.status)
+    if entry.list_name:
+        return bytes((_A_LIST,)) + text(entry.list_name)
+    return bytes((_AN_ADDRESS,)) + address(entry.ton, entry.npi, entry.address)
 
 
 def text(value: str) -> bytes:
@@ -318,7 +406,8 @@ def message_of(pdu: Pdu) -> ShortMessage:
     """The same for a packet that `decode` has read: needed for data_sm, whose fields stand otherwise."""
 
     def number(name: str) -> int:
-        return int(pdu.fields.get(name, 0))
+        value = pdu.fields.get(name, 0)
+        return value if isinstance(value, int) else 0
 
     def words(name: str) -> str:
         return str(pdu.fields.get(name, ""))
@@ -358,7 +447,10 @@ def message_body(
 ) -> bytes:
     """The body of a submit_sm or deliver_sm. `sender` and `recipient` come from `address`, `more` from `options`.
 
-    Raises ValueError for more than 255 octets: those belong into message_payload.
+    `validity` comes from `relative_time` or `absolute_time`. A long text travels as parts with a header
+    (`esm_class=HAS_HEADER`), as bare parts with `more=sar(...)`, or with no octets and `more=payload(...)`. What is
+    rare (a service type, a priority, a time to leave) only `encode` writes. Raises ValueError for more than 255 octets:
+    those belong into message_payload.
     """
     return b"\0%b%b%c\0\0\0%b\0%c\0%c\0%c%b%b" % (
         sender,
@@ -373,23 +465,43 @@ def message_body(
     )
 
 
+def data_body(
+    sender: bytes,
+    recipient: bytes,
+    octets: bytes,
+    *,
+    esm_class: int = 0,
+    data_coding: int = 0,
+    registered: int = 0,
+    more: bytes = b"",
+) -> bytes:
+    """The body of a data_sm (4.7.1), whose text is always a message_payload. The arguments: as `message_body`."""
+    return b"\0%b%b%c%c%c%b%b" % (sender, recipient, esm_class, registered, data_coding, payload(octets), more)
+
+
+def payload(octets: bytes) -> bytes:
+    """A text as message_payload (5.3.2.32), for a body whose own text is empty: the carrier cuts it into parts.
+
+    Raises ValueError for more octets than one packet may hold.
+    """
+    if len(octets) > MOST_PAYLOAD:
+        raise ValueError(f"{len(octets)} octets of message_payload: {MOST_PAYLOAD} is the most")
+    return _OPTION.pack(MESSAGE_PAYLOAD, len(octets)) + octets
+
+
+def sar(reference: int, total: int, number: int) -> bytes:
+    """The three options by which a carrier joins parts that have no header of their own (5.3.2.22 to 24)."""
+    return _SAR.pack(SAR_REFERENCE, 2, reference & 0xFFFF, SAR_TOTAL, 1, total, SAR_NUMBER, 1, number)
+
+
+_SAR: Final = struct.Struct(">HHHHHBHHB")
+MOST_PAYLOAD: Final = 64_000  # leaves room for the rest of the packet
+
+
 def _length(octets: bytes) -> int:
     if len(octets) > 255:
         raise ValueError(f"{len(octets)} octets of short_message")
     return len(octets)
-
-
-@lru_cache(maxsize=4096)
-def relative_time(seconds: int) -> bytes:
-    """A span of time as validity_period writes it (7.1.1.2), at least a second and at most 31 days.
-
-    A span and not a moment, so that our clock and the carrier's need not agree.
-    """
-    seconds = max(1, min(seconds, 31 * 86_400))
-    minutes, second = divmod(seconds, 60)
-    hours, minute = divmod(minutes, 60)
-    day, hour = divmod(hours, 24)
-    return b"0000%02d%02d%02d%02d000R" % (day, hour, minute, second)
 
 
 # --- receipts ---------------------------------------------------------------------------------------------------
@@ -405,12 +517,15 @@ _WORDS: Final = {  # appendix B
     b"REJECTD": State.FAILED,
 }
 _NUMBERS: Final = dict(enumerate(_WORDS, start=1))  # message_state counts the same words from 1 (5.2.28)
+_NUMBERS.update({0: b"SCHEDULED", 9: b"SKIPPED"})  # 5.0, 4.7.15
+_WORDS.update({b"SCHEDULED": State.SENT, b"SKIPPED": State.FAILED})
 RECEIPT_WORDS: Final = {  # what they mean to people
     "EXPIRED": "the phone could not be reached in time",
     "DELETED": "the carrier deleted it",
     "UNDELIV": "it could not be delivered to the phone",
     "UNKNOWN": "the carrier does not know what became of it",
     "REJECTD": "the carrier rejected it after taking it",
+    "SKIPPED": "the carrier passed it over",
 }
 _USUAL: Final = re.compile(  # most carriers write just this; one match takes half a microsecond
     rb"id:([^\s:]+) sub:\d+ dlvrd:\d+ submit date:\d+ done date:\d+ stat:([A-Z]+) err:([^\s:]+)"
@@ -468,7 +583,7 @@ def _receipt_text(message: ShortMessage) -> tuple[str, bytes, str]:
     found: dict[bytes, bytes] = {}
     for name, value in _ANY_ORDER.findall(octets):
         found.setdefault(name.lower(), value)  # the first counts: what follows may be the subscriber's own words
-    ident, word, code = (found.get(name, b"") for name in (b"id", b"stat", b"err"))
+    ident, word, code = (found.get(name, b"").rstrip(b",;") for name in (b"id", b"stat", b"err"))
     return ident.decode("latin-1"), word.upper(), code.decode("latin-1")
 
 
@@ -497,75 +612,45 @@ def spellings(ident: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((ident, str(plain), f"{plain:x}", f"{plain:X}", str(number), f"{number:010d}")))
 
 
-# --- statuses ---------------------------------------------------------------------------------------------------
+# --- what else the carrier tells ------------------------------------------------------------------------------------
 
 
-class Status(NamedTuple):
-    """A command_status: its name in the standard, plain words, and when to try again."""
+def query_body(message_id: str, sender: bytes) -> bytes:
+    """The body of a query_sm (4.8.1): the id as the carrier gave it, the sender (of `address`) as it was submitted.
 
-    name: str
-    words: str
-    retry: Retry
-
-
-_NEVER, _ONCE, _LATER, _STOP = Retry.NEVER, Retry.ONCE, Retry.LATER, Retry.STOP_CHANNEL
-STATUSES: Final[Mapping[int, Status]] = {  # names and meanings: 5.1.3; when to try again: the habits of carriers
-    0x00: Status("ROK", "taken", _NEVER),
-    0x01: Status("RINVMSGLEN", "the text is too long for the carrier", _NEVER),
-    0x02: Status("RINVCMDLEN", "the carrier found the packet's length wrong", _NEVER),
-    0x03: Status("RINVCMDID", "the carrier does not know this command", _NEVER),
-    0x04: Status("RINVBNDSTS", "the line is not bound for this", _LATER),
-    0x05: Status("RALYBND", "the carrier says that we are bound already", _LATER),
-    0x06: Status("RINVPRTFLG", "the carrier does not accept the priority", _NEVER),
-    0x07: Status("RINVREGDLVFLG", "the carrier does not accept a request for receipts", _NEVER),
-    0x08: Status("RSYSERR", "the carrier has an error of its own", _LATER),
-    0x0A: Status("RINVSRCADR", "the carrier does not accept the sender", _NEVER),
-    0x0B: Status("RINVDSTADR", "the carrier does not accept the recipient's number", _NEVER),
-    0x0C: Status("RINVMSGID", "the carrier does not know this message", _NEVER),
-    0x0D: Status("RBINDFAIL", "the carrier refused the line", _STOP),
-    0x0E: Status("RINVPASWD", "the carrier refused the password", _STOP),
-    0x0F: Status("RINVSYSID", "the carrier does not know the account", _STOP),
-    0x11: Status("RCANCELFAIL", "the message could not be cancelled", _NEVER),
-    0x13: Status("RREPLACEFAIL", "the message could not be replaced", _NEVER),
-    0x14: Status("RMSGQFUL", "the carrier's queue is full", _LATER),
-    0x15: Status("RINVSERTYP", "the carrier does not offer this service", _NEVER),
-    0x33: Status("RINVNUMDESTS", "the carrier does not accept so many recipients", _NEVER),
-    0x34: Status("RINVDLNAME", "the carrier does not know the distribution list", _NEVER),
-    0x40: Status("RINVDESTFLAG", "the carrier does not accept the kind of recipient", _NEVER),
-    0x42: Status("RINVSUBREP", "the carrier cannot replace an earlier message", _NEVER),
-    0x43: Status("RINVESMCLASS", "the carrier does not accept this class of message", _NEVER),
-    0x44: Status("RCNTSUBDL", "the carrier cannot send to a distribution list", _NEVER),
-    0x45: Status("RSUBMITFAIL", "the carrier could not take the message", _ONCE),
-    0x48: Status("RINVSRCTON", "the carrier does not accept the sender's type of number", _NEVER),
-    0x49: Status("RINVSRCNPI", "the carrier does not accept the sender's numbering plan", _NEVER),
-    0x50: Status("RINVDSTTON", "the carrier does not accept the recipient's type of number", _NEVER),
-    0x51: Status("RINVDSTNPI", "the carrier does not accept the recipient's numbering plan", _NEVER),
-    0x53: Status("RINVSYSTYP", "the carrier does not accept the system type", _STOP),
-    0x54: Status("RINVREPFLAG", "the carrier does not accept the wish to replace", _NEVER),
-    0x55: Status("RINVNUMMSGS", "the carrier does not accept the number of messages", _NEVER),
-    0x58: Status("RTHROTTLED", "the carrier asks us to slow down", Retry.THROTTLED),
-    0x61: Status("RINVSCHED", "the carrier does not accept the time of delivery", _LATER),
-    0x62: Status("RINVEXPIRY", "the carrier does not accept how long the message is valid", _NEVER),
-    0x63: Status("RINVDFTMSGID", "the carrier does not have that prepared text", _NEVER),
-    0x64: Status("RX_T_APPN", "the receiving side is busy for the moment", _LATER),
-    0x65: Status("RX_P_APPN", "the receiving side refused for good", _NEVER),
-    0x66: Status("RX_R_APPN", "the receiving side rejected the message", _ONCE),
-    0x67: Status("RQUERYFAIL", "the carrier could not answer the question", _LATER),
-    0xC0: Status("RINVOPTPARSTREAM", "the carrier could not read the optional parameters", _NEVER),
-    0xC1: Status("ROPTPARNOTALLWD", "the carrier does not allow an optional parameter", _NEVER),
-    0xC2: Status("RINVPARLEN", "the carrier found a parameter's length wrong", _NEVER),
-    0xC3: Status("RMISSINGOPTPARAM", "the carrier misses an optional parameter", _NEVER),
-    0xC4: Status("RINVOPTPARAMVAL", "the carrier does not accept an optional parameter", _NEVER),
-    0xFE: Status("RDELIVERYFAILURE", "the carrier could not deliver the message", _ONCE),
-    0xFF: Status("RUNKNOWNERR", "the carrier gave an error without saying which", _ONCE),
-    0x104: Status("RINVDCS", "the carrier does not accept the alphabet", _NEVER),
-}
+    Raises ValueError as `text` does.
+    """
+    return text(message_id) + sender
 
 
-@lru_cache(maxsize=1024)
-def failure(status: int) -> Failure:
-    """A status other than 0 as people and the dispatcher need it. An unlisted one is tried once again."""
-    known = STATUSES.get(status)
-    if known is None:
-        return Failure(f"0x{status:02X}", "the carrier gave a code of its own", _ONCE)
-    return Failure(f"0x{status:02X} {known.name}", known.words, known.retry)
+def read_query_answer(pdu: Pdu) -> Reading:
+    """What a query_sm_resp says (4.8.2), in the terms of a receipt; a state nobody knows is SENT: it ends nothing."""
+    number, error = pdu.fields.get("message_state"), pdu.fields.get("error_code")
+    word = _NUMBERS.get(number, b"") if isinstance(number, int) else b""
+    state = _WORDS.get(word, State.SENT)
+    code = f"{error:03d}" if isinstance(error, int) else ""
+    if state is not State.DELIVERED and state is not State.SENT:
+        code = f"{word.decode('latin-1')} {code}".rstrip()
+    ident = str(pdu.fields.get("message_id", ""))
+    return Reading((ident,) if ident else (), state, code)
+
+
+def read_answer(frame: bytes, at: int, end: int) -> tuple[str, Mapping[int, bytes]]:
+    """The message id and the options of an answer to a message, whose body stands at `at`..`end`.
+
+    Never raises, for the message is taken: options that cannot be read are none.
+    """
+    stop = frame.find(0, at, end)
+    if stop < 0:
+        return frame[at:end].decode("latin-1"), _NO_OPTIONS
+    try:
+        found = read_options(frame, stop + 1, end) if stop + 1 < end else _NO_OPTIONS
+    except RemoteError:
+        found = _NO_OPTIONS
+    return frame[at:stop].decode("latin-1"), found
+
+
+def congestion(found: Mapping[int, bytes]) -> int | None:
+    """How busy the carrier says it is, None where it does not: 0 idle, 80 to 89 best, 100 full (5.0, 4.8.4.18)."""
+    octets = found.get(CONGESTION_STATE, b"")
+    return min(octets[0], 100) if len(octets) == 1 else None

@@ -10,7 +10,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "sql"
 NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 ONE_ROW = re.compile(r"(INSERT INTO .*?VALUES )\(([?\d,\s]+)\)([^?]*)", re.DOTALL)
-WIDE = 50
+WIDE = 100
 PARAMETER = re.compile(r"(?<![:\w]):(\w+)|'[^']*'|--[^\n]*")
 
 

@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 SCHEMA = 4  # the newest migration that this code knows
 READERS = 2
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
-WAL_PAGES = 4_000  # about 16 MB between checkpoints; the limit below bounds the file
-WAL_LIMIT = 64 * 1024 * 1024
+PAGE = 4096
+WAL_LIMIT = 48 * 1024 * 1024  # a longer log begins anew, so that the file stays below 64 MB
+COPY_S = 0.25  # how often the log is copied into the file
 
 
 class Tx:
@@ -199,8 +200,11 @@ class Worker(threading.Thread):
     milliseconds.
     """
 
-    def __init__(self, name: str, connection: sqlite3.Connection, line: Line, begin: str) -> None:
+    def __init__(
+        self, name: str, connection: sqlite3.Connection, line: Line, begin: str, copier: Copier | None = None
+    ) -> None:
         super().__init__(name=name, daemon=True)
+        self._copier = copier
         self._connection = connection
         self._line = line
         self._begin = begin
@@ -233,6 +237,9 @@ class Worker(threading.Thread):
                 done.append(job)
                 self._attempt(job)
             execute("COMMIT")
+            if self._copier and self._copier.is_long:
+                self._copier.is_long = False
+                checkpoint(self._connection)
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):  # the next BEGIN is refused then, and this is tried again
                 if self._connection.in_transaction:
@@ -253,7 +260,8 @@ class Worker(threading.Thread):
         try:
             job.result = drive(job.function(self._tx, *job.arguments, **job.keywords))
         except Exception as error:
-            job.error = error
+            job.error = StoreError(f"the store could not write: {error}") if is_trouble(error) else error
+            job.error.__cause__ = error if job.error is not error else error.__cause__
             if not self._connection.in_transaction:  # the engine rolled everything back (disk full, say)
                 raise sqlite3.OperationalError(str(error)) from error
             execute("ROLLBACK TO job")
@@ -279,6 +287,40 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a transaction may await nothing but its tx")
 
 
+class Copier(threading.Thread):
+    """Copies the log into the file beside the writer, which else would stand still for it: a fifth of its time.
+
+    While somebody writes, the log never comes to its end and cannot begin anew; so when it is `long` the writer itself
+    copies the little that is left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="store-copier", daemon=True)
+        self.is_long = False
+        self._connection = connect(path)
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Copy now and then, until told to end."""
+        while not self._ended.wait(COPY_S):
+            self.is_long = checkpoint(self._connection) > WAL_LIMIT
+        self._connection.close()
+
+    def end(self) -> None:
+        """Copy nothing more."""
+        self._ended.set()
+        self.join()
+
+
+def checkpoint(connection: sqlite3.Connection) -> int:
+    """Copy what can be copied of the log without waiting for anybody; the octets of the log."""
+    try:
+        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error:  # a full disk, say: the log keeps everything, and is tried again
+        return 0
+    return int(pages) * PAGE
+
+
 class Store:
     """The database of one business.
 
@@ -292,12 +334,15 @@ class Store:
         self._lock = lock
         self._writes = Line()
         self._reads = Line()
-        self._workers = [Worker("store-writer", connect(path), self._writes, "BEGIN IMMEDIATE")]
+        self._copier = Copier(path)
+        writer = connect(path)
+        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        self._workers = [Worker("store-writer", writer, self._writes, "BEGIN IMMEDIATE", self._copier)]
         for number in range(READERS):
             connection = connect(path)
             connection.execute("PRAGMA query_only = ON")
             self._workers.append(Worker(f"store-reader-{number}", connection, self._reads, "BEGIN"))
-        for worker in self._workers:
+        for worker in (*self._workers, self._copier):
             worker.start()
 
     async def write(
@@ -351,6 +396,7 @@ class Store:
             line.close()
         for worker in self._workers:
             worker.join()
+        self._copier.end()
         os.close(self._lock)
 
 
@@ -365,10 +411,10 @@ def connect(path: Path) -> sqlite3.Connection:
         "temp_store = MEMORY",
         "secure_delete = FAST",  # the outbox deletes as much as it inserts: do not write pages only to blank them
         "cache_size = -65536",
-        f"wal_autocheckpoint = {WAL_PAGES}",
         f"journal_size_limit = {WAL_LIMIT}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute(queries.load("sqlite")["folding_create"].sql)
     return connection
 
 

@@ -148,6 +148,16 @@ def explain(number: str, as_json: bool) -> None:
     desk(as_json=as_json).explain(number)
 
 
+@cli.command()
+@click.argument("number")
+@click.option("--campaign", default="", help="Of this campaign; else of any.")
+@click.option("--lane", default="campaigns", show_default=True, help="campaigns or replies.")
+@as_json
+def route(number: str, campaign: str, lane: str, as_json: bool) -> None:
+    """Show who would text a number, from where, and why."""
+    desk(as_json=as_json).route(number, campaign, lane)
+
+
 @cli.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--program", default=None, help="What a yes in the file's consent column joins.")

@@ -113,6 +113,12 @@ class Desk:
             answer = business.ask("explain", number=number)
             self._tell(answer, lambda: terminal.explain(answer, head["zones"][0], head["now"]))
 
+    def route(self, number: str, campaign: str, lane: str) -> None:
+        """Who texts a number, and why."""
+        with self._business() as (business, _):
+            answer = business.ask("route", config=self._path, number=number, campaign=campaign, lane=lane)
+            self._tell(answer, lambda: terminal.route(answer))
+
     def text(self, number: str, words: str, to: str) -> None:
         """A virtual phone texts in."""
         with plainly(), reach(self._load_parts, self._config) as business:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from gateway import web
 from gateway.web import Listener, Request, Response, Route
-from handlers import pages
+from handlers import carriers, pages
 from handlers.app import App
 from handlers.console import control, metrics
 from handlers.console.operations import hello
@@ -35,9 +35,12 @@ class Doors:
 @asynccontextmanager
 async def doors(app: App) -> AsyncIterator[Doors]:
     """Both listeners for as long as the block runs, with the key for commands beside the store."""
-    listen = app.business.config.listen
+    config = app.business.config
+    listen = config.listen
     token, watch, readiness = control.new_token(), metrics.LoopWatch(), Readiness()
-    public = web.application(pages.public_site(app), pages=pages.routes(app))
+    public = web.application(
+        pages.public_site(app), pages=pages.routes(app), doors=carriers.doors(app), address=config.brand.site
+    )
     private = web.application(
         pages.private_site(app, web.bearer(token)),
         pages=[*figures(app, watch, readiness), *pages.private_routes(app)],

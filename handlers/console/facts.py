@@ -40,7 +40,7 @@ def plan_of(made: Plan, config: Config) -> Facts:
         "at": made.at,
         "people": made.people,
         "currency": config.brand.currency,
-        "new": [estimate_of(each) for each in made.new],
+        "new": [estimate_of(each, is_straightened=config.campaigns[each.campaign].straighten) for each in made.new],
         "same": made.same,
         "renamed": [list(pair) for pair in made.renamed],
         "gone": made.gone,
@@ -55,7 +55,7 @@ def plan_of(made: Plan, config: Config) -> Facts:
     }
 
 
-def estimate_of(estimate: Estimate) -> Facts:
+def estimate_of(estimate: Estimate, *, is_straightened: bool = False) -> Facts:
     """An estimate as JSON can carry it."""
     return {
         "campaign": estimate.campaign,
@@ -68,6 +68,8 @@ def estimate_of(estimate: Estimate) -> Facts:
         "later": estimate.later,
         "opens_at": estimate.opens_at or None,
         "codes": estimate.codes,
+        "straightened": estimate.typography if is_straightened else "",
+        "parts_saved": estimate.parts_saved if is_straightened else 0,
     }
 
 

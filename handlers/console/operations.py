@@ -20,13 +20,14 @@ from campaigns.importing import Batch, Reject, Row
 from campaigns.planning import Plan
 from campaigns.runs import Run
 from campaigns.settings import Config
-from gateway.config import ConfigErrors, Loaded, load
+from gateway.config import KEY, ConfigErrors, Loaded, Where, load
 from gateway.errors import CarillonError
 from gateway.messages import State
+from gateway.routes import CAMPAIGNS, LANES
 from gateway.store import Tx
 from gateway.wording import either, nearest
 from handlers.app import App
-from handlers.console import previews, status
+from handlers.console import previews, routing, status
 from handlers.console.facts import audience_of, header, plan_of, run_of
 
 Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -71,6 +72,7 @@ async def business_of(app: App, config: Config, version: int) -> Business:
         clock=app.clock,
         texts=app.texts,
         now=app.clock.now_ms(),
+        quality=app.quality,
     )
 
 
@@ -83,7 +85,7 @@ async def business_for_import(app: App, config: str) -> Business:
 
 
 def _draft(app: App, config: Config) -> Business:
-    return planning.draft(config, brand=app.brand, ids=app.ids, clock=app.clock, texts=app.texts)
+    return planning.draft(config, brand=app.brand, ids=app.ids, clock=app.clock, texts=app.texts, quality=app.quality)
 
 
 def applied(app: App) -> Business:
@@ -179,7 +181,9 @@ def _refuse_other_channels(app: App, config: Config) -> None:
 def _line(config: Config, name: str) -> object:
     """What a channel and its numbers are to the carrier; the price is only ours."""
     channel = config.channels.get(name)
-    numbers = sorted(sender.number for sender in config.senders.values() if sender.channel == name)
+    numbers = sorted(
+        number for sender in config.senders.values() if sender.channel == name for number in sender.numbers
+    )
     return (channel.model_dump(exclude={"price"}), numbers) if channel else None
 
 
@@ -212,6 +216,32 @@ async def preview(app: App, tell: Tell, *, config: str, campaign: str, number: s
         raise Unknown("campaign", campaign, list(known))
     business = _draft(app, loaded.value)
     return {"campaign": campaign, "texts": await previews.texts(app.store, business, known[campaign], number)}
+
+
+async def route(app: App, tell: Tell, *, config: str, number: str, campaign: str = "", lane: str = CAMPAIGNS) -> Answer:
+    """Who texts this number, as the file stands now, from which of our numbers, and why."""
+    loaded = await read_file(app, config)
+    if campaign and campaign not in loaded.value.campaigns:
+        raise Unknown("campaign", campaign, list(loaded.value.campaigns))
+    if lane not in LANES:
+        raise Unknown("lane", lane, list(LANES))
+    if campaign and lane != CAMPAIGNS:
+        raise CarillonError("a reply belongs to no campaign; take --campaign out, or --lane")
+    asked = routing.Asked(_draft(app, loaded.value), number, campaign, lane)
+    answer = await app.store.read(routing.explained, asked)
+    if rule := answer["rule"]:
+        rule["place"] = _place(loaded, ("routes", rule["name"], KEY), config)
+    elif campaign and loaded.value.campaigns[campaign].senders:
+        answer["named"] = _place(loaded, ("campaigns", campaign, "senders"), config)
+    told = {each["channel"]: each for each in status.lines(app)}
+    answer["channels"] = {name: told.get(name) for name in routing.channels(answer)}
+    return answer
+
+
+def _place(loaded: Loaded[Config], path: Where, config: str) -> str:
+    """`config.yaml:40`."""
+    spot = loaded.position(path)
+    return brief(f"{spot.file}:{spot.line}", config)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -462,6 +492,7 @@ OPERATIONS: Mapping[str, Callable[..., Awaitable[Answer]]] = {
     "stop": stop,
     "report": report,
     "explain": explain,
+    "route": route,
     "import_begin": import_begin,
     "import_batch": import_batch,
     "export_page": export_page,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from campaigns import contests, runs
 from campaigns.business import Business
 from campaigns.runs import Run
@@ -75,6 +77,8 @@ def _channel(business: Business, name: str, dispatcher: Dispatcher) -> Facts:
         "sent_parts": counters.sent_parts,
         "refused_parts": counters.refused_parts,
         "trouble": dispatcher.trouble.words if dispatcher.trouble else "",
+        "standing": str(dispatcher.breaker.state(asyncio.get_running_loop().time())),
+        "why": dispatcher.breaker.why,
     }
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -116,6 +117,9 @@ def plan(facts: Facts, zone: str) -> list[Text | str]:
             opens = moment(each["opens_at"], zone, facts["at"])
             waits = f"{each['later']:,} of them wait for their hours, the first until {opens}"
             lines.append(labelled("", f"begins {opens}" if each["later"] == each["sending"] else waits))
+        if each["straightened"]:
+            saved = several(each["parts_saved"], "part")
+            lines.append(labelled("", f"straightened: writes {each['straightened']}; saves {saved}"))
     lines += [labelled(key, "runs already, nothing changes", "dim") for key in facts["same"]]
     lines += [labelled(name, f"was {was}, and keeps its run", "bold green") for was, name in facts["renamed"]]
     lines += [
@@ -209,9 +213,8 @@ def status(facts: Facts, zone: str, now: int) -> list[Text | str]:
         given = f"{each['given']:,} of {each['codes']:,} given, {each['redeemed']:,} redeemed"
         lines.append(labelled(each["coupon"], given))
     for each in facts["channels"]:
-        bound = "bound" if each["lines"] == each["bound"] else f"{each['bound']} of {each['lines']} lines bound"
-        trouble = f"; {each['trouble']}" if each["trouble"] else ""
-        lines.append(labelled(each["channel"], f"{each['carrier']}, {bound}, {each['in_flight']:,} in flight{trouble}"))
+        words = f"{each['carrier']}, {channel_words(each)}; {each['in_flight']:,} in flight"
+        lines.append(labelled(each["channel"], words))
     if not facts["channels"]:
         lines.append("Nobody serves: run.py serve")
     return lines
@@ -272,12 +275,80 @@ def outlook(verdict: str, until: str = "") -> str:
 OUTLOOKS = {"sent": "would be sent", "later": "would wait for their hours"}
 
 
+def route(facts: Facts) -> list[Text | str]:
+    """Who texts a number, from where, and why; what stands in for it."""
+    network = facts["network"] or "network not known"
+    lines: list[Text | str] = [
+        f"  {facts['number']}, {facts['country'] or 'no country'}, {facts['line_type']}, {network}"
+    ]
+    of = f" of {facts['campaign']}" if facts["campaign"] else ""
+    lines.append(labelled("lane", f"{facts['lane']}{of}"))
+    if facts["lane"] == "replies":
+        lines.append(labelled("", "an answer leaves from the number that was texted; this is for one that is gone"))
+    lines.append(labelled("rule", rule_words(facts)))
+    if facts["skipped"]:
+        lines.append(labelled("", f"not asked, being for one campaign only: {', '.join(facts['skipped'])}", "dim"))
+    for place, each in enumerate(facts["candidates"], 1):
+        lines.append(labelled(f"{place} {each['sender']}", candidate(each, facts), "bold green" if place == 1 else ""))
+    lines += [labelled(f"- {each['sender']}", each["why"], "dim") for each in facts["out"]]
+    if facts["chosen"]:
+        chosen = facts["chosen"]
+        pool = f", of {chosen['of']}: {chosen['why']}" if chosen["of"] > 1 else ""
+        lines.append(labelled("from", f"{chosen['number']}{pool}", "bold green"))
+        others = ", then ".join(f"{each['number']} through {each['channel']}" for each in facts["fallback"])
+        lines.append(labelled("instead", others or "nobody: no fallback"))
+    else:
+        lines.append(labelled("from", 'nobody: refused, "no sender"', "bold red"))
+    lines += [labelled(name, channel_words(each)) for name, each in facts["channels"].items()]
+    return lines
+
+
+def rule_words(facts: Facts) -> str:
+    """`locals (config.yaml:40): country US, prefix +1206; the cheapest first`, or what holds without a rule."""
+    rule = facts["rule"]
+    if rule is None:
+        if facts["named"]:
+            return f"none fits: as {facts['campaign']} names them ({facts['named']})"
+        return "none fits" if facts["has_routes"] else "there are none: whoever serves the country"
+    orders = {"listed": "as listed", "cost": "the cheapest first", "quality": "the best delivered first"}
+    return f"{rule['name']} ({rule['place']}): {rule['when'] or 'everybody'}; {orders[rule['order']]}"
+
+
+def candidate(each: Facts, facts: Facts) -> str:
+    """What a text from a sender costs, how its channel delivers, and whether it is out."""
+    text = f" ({money(each['cost'], facts['currency'], 'en')} a text)" if each["cost"] != each["price"] else ""
+    price = f"{each['channel']}, {millionths(each['price'], facts['currency'])} per part{text}"
+    if each["is_known"]:
+        quality = f"{each['rate']:.1%} of {each['samples']:,.0f} delivered, after {each['latency_ms'] / 1000:.1f} s"
+    elif each["samples"]:
+        quality = f"only {each['samples']:,.0f} texts, too few to judge"
+    else:
+        quality = "not measured yet"
+    return f"{price}; {quality}" + ("; out at this moment" if each["is_out"] else "")
+
+
+def millionths(amount: int, currency: str) -> str:
+    """A price that may be less than a cent: `0.0079 USD`."""
+    return f"{Decimal(amount) / 1_000_000:f} {currency}"
+
+
+def channel_words(each: Facts | None) -> str:
+    """How a channel stands."""
+    if each is None:
+        return "nobody serves, so its state is not known"
+    bound = "bound" if each["lines"] == each["bound"] else f"{each['bound']} of {each['lines']} lines bound"
+    trouble = each["trouble"] or each["why"]
+    standing = {"shut": ", out", "trying": ", being tried with a few texts"}.get(each["standing"], "")
+    return f"{bound}{standing}" + (f": {trouble}" if trouble else "")
+
+
 def preview(facts: Facts) -> list[Text | str]:
     """A text as phones show it, with what it costs."""
     lines: list[Text | str] = []
     for each in facts["texts"]:
         price = money(each["price"], each["currency"], "en")
         dear = f"; {each['dear']!r} makes it {each['alphabet']}" if each["dear"] else ""
+        dear += f"; straightened: writes {each['straightened']}" if each["straightened"] else ""
         lines.append(Text(f"  {each['language']} from {each['sender']}", "bold"))
         lines.append(Text(f"  {each['text']}"))
         verdict = f"; now it {outlook(each['verdict'])}" if "verdict" in each else ""

@@ -23,7 +23,8 @@ ALWAYS: dict[str, Callable[[Turn], Coroutine[Any, Any, str]]] = {
     Intent.HELP: helping.answer,
     Intent.START: stop.start,
 }
-SILENT = {
+SILENT: dict[str, str] = {
+    consent.OBEYED: "the carrier obeyed and answered, so we do not",
     Intent.REACTION: "a phone's reaction, no answer",
     Intent.ROBOT: "an auto-reply, no answer",
     Intent.ANGRY: "angry: a person should read this, no answer",
@@ -36,7 +37,7 @@ async def answer(tx: Tx, business: Business, kept: Kept) -> str:
     if turn is None:
         return "not from a phone, no answer"
     if kept.intent in SILENT:
-        return SILENT[Intent(kept.intent)]
+        return SILENT[kept.intent]
     if kept.intent in ALWAYS:
         return await ALWAYS[kept.intent](turn)
     if kept.intent == Intent.YES and _is_start(turn):

@@ -7,13 +7,28 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from campaigns.audience import NO_CONSENT, NO_SENDER, Casting, Invitation, Member, due_at, lasts_ms
+from campaigns.audience import (
+    NO_CONSENT,
+    NO_SENDER,
+    Casting,
+    Invitation,
+    Member,
+    channels_of,
+    due_at,
+    lasts_ms,
+    share,
+    straightened,
+)
 from campaigns.business import Business
 from campaigns.gate import CAPPED, LEFT, Rule
 from campaigns.runs import ends_at
 from campaigns.settings import Campaign, Config, Send
 from gateway.clock import to_ms
-from gateway.values import LocalText
+from gateway.codecs.national import Alphabet
+from gateway.codecs.parts import measure
+from gateway.rendering import compile_text
+from gateway.settings import RouteSettings
+from gateway.values import LocalText, Price
 from tests.conftest import Apply
 
 SEATTLE, SHANGHAI = "America/Los_Angeles", "Asia/Shanghai"
@@ -150,3 +165,159 @@ def test_a_campaign_lasts_as_long_as_it_says_or_a_day(business: Business) -> Non
     assert lasts_ms(at(business, None, timedelta(hours=6))) == 6 * HOUR
     now = business.clock.now_ms()
     assert ends_at(business, business.config.campaigns["spring"], now) == now + 6 * HOUR
+
+
+# --- routes
+
+RULES: dict[str, dict[str, object]] = {
+    "locals": {"prefix": ["+1206"], "senders": ["backup"]},
+    "china": {"country": ["CN"], "network": ["China Mobile"], "senders": ["shanghai"]},
+    "rest": {"senders": ["seattle", "backup"], "order": "cost"},
+}
+
+
+def routed(config: Config, rules: dict[str, dict[str, object]], backup: str = "") -> Config:
+    """The shipped config with rules, and one more American sender with a cheaper channel."""
+    routes = {key: RouteSettings.model_validate(rule).model_copy(update={"key": key}) for key, rule in rules.items()}
+    cheap = config.channels["us_sms"].model_copy(update={"key": "cheap", "price": Price(7_000, "USD")})
+    second = config.senders["seattle"].model_copy(
+        update={"key": "backup", "number": "20656", "numbers": ("20656",), "channel": "cheap", "end": backup}
+    )
+    return config.model_copy(
+        update={
+            "routes": routes,
+            "channels": {**config.channels, "cheap": cheap},
+            "senders": {**config.senders, "backup": second},
+        }
+    )
+
+
+ELSEWHERE = "+12125550143"
+CHINA = {"country": "CN", "zone": SHANGHAI, "language": "zh", "address": "+8613812345678"}
+
+
+async def test_rules_choose_the_sender_by_what_is_known_of_the_number(apply: Apply, shipped_config: Config) -> None:
+    business = await apply(routed(shipped_config, RULES))
+    casting = Casting(business, changed(business, senders=()))
+    now = business.clock.now_ms()
+
+    assert invited(casting, member(), now).sender.key == "backup"
+    assert invited(casting, member(address=ELSEWHERE), now).sender.key == "backup"  # the cheapest
+    assert invited(casting, member(**CHINA, line_type="mobile", network="China Mobile"), now).sender.key == "shanghai"
+    assert casting.decide(member(**CHINA, line_type="mobile", network="China Unicom"), now) == NO_SENDER
+
+
+async def test_what_a_sender_adds_counts_when_the_cheapest_is_looked_for(apply: Apply, shipped_config: Config) -> None:
+    business = await apply(routed(shipped_config, {"rest": RULES["rest"]}, backup=" Reply STOP to end, please"))
+    now = business.clock.now_ms()
+
+    short = Casting(business, changed(business, senders=(), text=LocalText({"": "x" * 100})))
+    long = Casting(business, changed(business, senders=(), text=LocalText({"en": "x" * 150, "zh": "x"})))
+
+    assert invited(short, member(), now).sender.key == "backup"
+    assert invited(long, member(), now).sender.key == "seattle"  # one part, where backup needs two
+    assert invited(long, member(language="zh"), now).sender.key == "backup"
+
+
+async def test_a_page_is_routed_by_one_look_at_the_carriers(apply: Apply, shipped_config: Config) -> None:
+    rule: dict[str, object] = {"senders": ["seattle", "backup"], "order": "quality"}
+    business = await apply(routed(shipped_config, {"rest": rule}))
+    casting = Casting(business, changed(business, senders=()))
+    now = business.clock.now_ms()
+    casting.look(now)
+    assert invited(casting, member(), now).sender.key == "seattle"
+
+    business.quality.failed("us_sms", "US", 500, now)
+
+    assert invited(casting, member(), now).sender.key == "seattle"  # the page goes on as it began
+    casting.look(now)
+    assert invited(casting, member(), now).sender.key == "backup"
+    business.quality.out.add("cheap")
+    casting.look(now)
+    assert invited(casting, member(), now).sender.key == "seattle"
+
+
+async def test_without_senders_of_its_own_a_campaign_leaves_through_the_channels_of_its_rules(
+    apply: Apply, shipped_config: Config
+) -> None:
+    business = await apply(routed(shipped_config, RULES))
+
+    assert channels_of(changed(business, senders=()), business.config) == ["cheap", "cn_sms", "us_sms"]
+    assert channels_of(changed(business, senders=("seattle",)), business.config) == ["us_sms"]
+    rate = changed(business, senders=(), send=Send.model_validate({"at": "apply", "rate": "30/s"}))
+    assert share(rate, business.config) == 10
+
+
+def test_numbers_are_looked_at_only_where_a_rule_asks(business: Business) -> None:
+    casting = Casting(business, changed(business))
+    assert casting.looked_at([member()]) == ([member()], [])
+
+
+async def test_numbers_that_nobody_has_looked_at_are_looked_at_once(apply: Apply, shipped_config: Config) -> None:
+    business = await apply(routed(shipped_config, RULES))
+    casting = Casting(business, changed(business, senders=()))
+    old, fresh = member(id=1, **CHINA), member(id=2, line_type="mobile", **(CHINA | {"address": "+8613912345678"}))
+
+    seen, new = casting.looked_at([old, fresh])
+
+    assert [(each.line_type, each.network) for each in seen] == [("mobile", "China Mobile"), ("mobile", "")]
+    assert new == [("mobile", "China Mobile", 1)]
+
+
+# --- plain characters and national alphabets
+
+
+def test_fine_typography_stays_unless_the_campaign_asks_for_plain_characters(business: Business) -> None:
+    fine = "“Today’s latte” for {{ first_name or 'a friend’s friend' }}… https://x.example/ab"
+    kept = Casting(business, changed(business, text=LocalText.parse(fine)))
+    plain = Casting(business, changed(business, text=LocalText.parse(fine), straighten=True))
+    now = business.clock.now_ms()
+
+    assert kept.words(invited(kept, member(), now), {})[0].startswith("“Today’s latte” for Maya…")
+    assert plain.words(invited(plain, member(first_name=""), now), {}) == (
+        "\"Today's latte\" for a friend's friend... https://x.example/ab",
+        1,
+    )
+
+
+def test_what_is_filled_in_is_never_straightened(business: Business) -> None:
+    casting = Casting(business, changed(business, text=LocalText.parse("For you, {{ first_name }}…"), straighten=True))
+    now = business.clock.now_ms()
+
+    assert casting.words(invited(casting, member(first_name="D’Arcy"), now), {})[0] == "For you, D’Arcy..."
+    assert casting.wording(business.config.senders["seattle"], "en").changes == {"…": "..."}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plain", "你好…", "“quoted” 你好", "Łódź’s best"],  # nothing to gain: cheap already, or dear for another letter
+)
+def test_a_text_that_would_gain_nothing_stays_as_it_is(text: str) -> None:
+    assert straightened(compile_text(text, ())).plain is None
+
+
+def test_straightening_saves_the_parts_that_a_plan_tells(business: Business) -> None:
+    fine = LocalText.parse("x" * 140 + "…")
+    now = business.clock.now_ms()
+
+    for straighten, parts in ((True, 1), (False, 3)):
+        casting = Casting(business, changed(business, text=fine, straighten=straighten))
+        invitation = invited(casting, member(), now)
+        assert casting.words(invitation, {})[1] == parts
+        assert casting.saves(invitation, {}, parts) == 2
+
+
+async def test_parts_are_counted_in_the_alphabets_that_the_channel_sends_in(
+    apply: Apply, shipped_config: Config
+) -> None:
+    turkish = shipped_config.channels["us_sms"].model_copy(update={"alphabets": ("turkish",)})
+    business = await apply(
+        shipped_config.model_copy(update={"channels": {**shipped_config.channels, "us_sms": turkish}})
+    )
+    words = "şğı " * 30
+    casting = Casting(business, changed(business, text=LocalText.parse(words)))
+
+    _, parts = casting.words(invited(casting, member(), business.clock.now_ms()), {})
+
+    assert (parts, measure(words).parts) == (measure(words, [Alphabet.TURKISH]).parts, 2)
+    assert parts == 1

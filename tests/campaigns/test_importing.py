@@ -67,6 +67,7 @@ def test_a_whole_row_is_read() -> None:
             consent=True,
             consent_ms=to_ms(datetime(2026, 3, 14, 17, 22, tzinfo=UTC)),
             consent_source="form",
+            line_type="mobile or landline",
         ),
     )
     assert (batch.merged, batch.rejects, batch.notes, batch.unmapped) == (0, (), (), ())

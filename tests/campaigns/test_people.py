@@ -161,3 +161,11 @@ async def test_what_was_exported_can_be_imported_again(store: Store, business: B
     assert batch.rejects == batch.notes == ()
     await do_import(store, business, *batch.rows)
     assert await exported(store, business) == before
+
+
+async def test_of_whoever_joins_the_kind_and_the_network_of_the_number_are_kept(
+    store: Store, business: Business
+) -> None:
+    texting = await store.write(people.find_or_create, business, "+8613812345678", 0)
+    assert texting is not None
+    assert await store.read(lambda tx: tx.rows("person_line", person=texting.id)) == [("mobile", "China Mobile")]

@@ -7,7 +7,8 @@ import pytest
 from campaigns import people, replies
 from campaigns.business import Business
 from campaigns.settings import Config
-from gateway.store import Store
+from gateway.settings import RouteSettings
+from gateway.store import Store, Tx
 from tests.conftest import Apply
 
 
@@ -51,3 +52,40 @@ async def test_nothing_is_put_into_a_channel_that_is_gone(store: Store, apply: A
     channels = {"us_sms": shipped_config.channels["us_sms"]}
     business = await apply(shipped_config.model_copy(update={"channels": channels}))
     assert await put(store, business, "+8615900001785", "10690555", "cn_sms", "您好") == 0
+
+
+async def repeats(store: Store, business: Business, number: int) -> int:
+    """Whether a message is sent again when in doubt, as the gateway reads it."""
+
+    async def read(tx: Tx) -> int:
+        rows = await tx.rows("outbox_due", queue=business.queues["us_sms"], now=business.clock.now_ms(), limit=9)
+        return next(int(row[15]) for row in rows if row[1] == number)
+
+    return await store.read(read)
+
+
+@pytest.mark.parametrize(("policy", "repeat"), [("send again", 1), ("leave", 0)])
+async def test_an_answer_in_doubt_is_sent_again_unless_the_file_says_leave(
+    store: Store, apply: Apply, shipped_config: Config, policy: str, repeat: int
+) -> None:
+    replies_ = shipped_config.replies.model_copy(update={"when_in_doubt": policy})
+    business = await apply(shipped_config.model_copy(update={"replies": replies_}))
+    number = await put(store, business, "+12065550142", "20655", "us_sms", "Hello")
+    assert await repeats(store, business, number) == repeat
+
+
+async def test_only_for_a_number_that_is_gone_do_rules_choose_another(
+    store: Store, apply: Apply, shipped_config: Config
+) -> None:
+    rule = RouteSettings.model_validate({"lane": "replies", "network": "China Mobile", "senders": ["shanghai"]})
+    business = await apply(shipped_config.model_copy(update={"routes": {"china": rule}}))
+
+    async def sent_from(address: str, sender: str, channel: str) -> str:
+        number = await put(store, business, address, sender, channel, "您好")
+        return str((await store.read(lambda tx: tx.rows("message_of", id=number)))[0][5])
+
+    assert await sent_from("+8613812345678", "10690555", "cn_sms") == "10690555"
+    assert await sent_from("+8613812345678", "10699999", "cn_sms") == "10690555"  # ours no more
+    assert await sent_from("+8613812345678", "10699999", "gone") == "10690555"  # nor its channel
+    assert await sent_from("+8613012345678", "10699999", "cn_sms") == "10699999"  # China Unicom: no rule fits
+    assert await put(store, business, "+8613012345678", "10699999", "gone", "您好") == 0

@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from campaigns import coupons, runs
+from campaigns import consent, coupons, runs
 from campaigns.audience import BUDGET, COUPON_USED, NO_CODE, NO_CONSENT
 from campaigns.gate import LEFT
 from campaigns.runs import Run
 from campaigns.settings import Campaign, Config
 from gateway import outbox
-from gateway.messages import State
+from gateway.messages import Inbound, State
+from gateway.settings import RouteSettings
 from gateway.store import Tx
 from gateway.values import parse_duration
 from tests.campaigns.conftest import CLUB, Office, OfficeOf, campaign_like, price_of
@@ -479,3 +480,98 @@ async def test_twenty_campaigns_at_once_never_reach_anyone_more_often_than_the_c
 
 async def uncharge(tx: Tx, person: int, at: int) -> None:
     await outbox.settle(tx, outbox.Settlement(uncharge=[(person, CLUB, BRAND, at)]))
+
+
+# --- pools and numbers that were not looked at ------------------------------------------------------------------------
+
+SEATTLE_LINE, TACOMA_LINE, BOSTON_LINE = "+12065550100", "+12535550100", "+16175550100"
+
+
+def with_pool(config: Config, *numbers: str) -> dict[str, object]:
+    """The shipped senders, Seattle with several numbers."""
+    pool = config.senders["seattle"].model_copy(update={"number": numbers[0], "numbers": numbers})
+    return {"senders": {**config.senders, "seattle": pool}}
+
+
+async def sent_from(office: Office, people: list[int], key: str) -> dict[int, str]:
+    """The number that each person was texted from."""
+    run = (await office.run(key)).id
+    rows = [(person, row) for person in people for row in await office.rows("messages_to_person", person=person)]
+    return {person: row[4] for person, row in rows if row[1] == run}
+
+
+async def test_a_person_keeps_their_number_when_others_come_and_go(office_of: OfficeOf, shipped_config: Config) -> None:
+    first, second, third = (campaign_like(shipped_config, key) for key in ("first", "second", "third"))
+    office = await office_of(first, **with_pool(shipped_config, TACOMA_LINE, BOSTON_LINE))
+    people = await office.people(40)
+    await office.launch("first")
+    await office.runner.step()
+    before = await sent_from(office, people, "first")
+    assert set(before.values()) == {TACOMA_LINE, BOSTON_LINE}  # none is of their area, so they are spread
+
+    office = await office_of(second, **with_pool(shipped_config, SEATTLE_LINE, BOSTON_LINE, TACOMA_LINE))
+    await office.launch("second")
+    await office.runner.step()
+    assert await sent_from(office, people, "second") == before  # although one of their area is there now
+
+    office = await office_of(third, **with_pool(shipped_config, SEATTLE_LINE, BOSTON_LINE))
+    await office.launch("third")
+    await office.runner.step()
+    after = await sent_from(office, people, "third")
+    assert after == {p: BOSTON_LINE if number == BOSTON_LINE else SEATTLE_LINE for p, number in before.items()}
+
+
+async def test_the_number_that_a_person_texted_last_is_the_one_that_they_know(
+    office_of: OfficeOf, shipped_config: Config
+) -> None:
+    office = await office_of(
+        campaign_like(shipped_config, "plain"), **with_pool(shipped_config, SEATTLE_LINE, BOSTON_LINE)
+    )
+    people = await office.people(2)
+    for recipient in (SEATTLE_LINE, BOSTON_LINE):
+        office.clock.advance(seconds=1)
+        text = Inbound("+12062000000", recipient, "hello")
+        await office.store.write(consent.recognise, office.business, "us_sms", text, office.clock.now_ms())
+
+    await office.launch("plain")
+    await office.runner.step()
+
+    assert list((await sent_from(office, people, "plain")).values()) == [BOSTON_LINE, SEATTLE_LINE]
+
+
+async def test_nothing_is_kept_of_numbers_while_no_sender_has_several(office: Office) -> None:
+    people = await office.people(3)
+    text = Inbound("+12062000000", "20655", "hello")
+    await office.store.write(consent.recognise, office.business, "us_sms", text, office.clock.now_ms())
+    await office.launch("plain")
+    await office.runner.step()
+    assert await office.rows("sticky_among", first=people[0], last=people[-1]) == []
+
+
+async def test_a_campaign_that_asks_for_the_kind_of_a_number_keeps_what_it_finds(
+    office_of: OfficeOf, shipped_config: Config
+) -> None:
+    rule = RouteSettings.model_validate({"type": "mobile", "senders": ["seattle"]})
+    office = await office_of(campaign_like(shipped_config, "plain", senders=()), routes={"phones": rule})
+    people = await office.people(9)
+    assert [await office.rows("person_line", person=each) for each in people] == [[("", "")]] * 9
+
+    await office.launch("plain")
+    await office.runner.step()
+
+    assert len(await sent_from(office, people, "plain")) == 9
+    assert [await office.rows("person_line", person=each) for each in people] == [[("mobile or landline", "")]] * 9
+
+
+@pytest.mark.parametrize(("policy", "repeat"), [("leave", 0), ("send again", 1)])
+async def test_a_campaign_says_what_becomes_of_its_doubts(
+    office_of: OfficeOf, shipped_config: Config, policy: str, repeat: int
+) -> None:
+    office = await office_of(campaign_like(shipped_config, "plain", when_in_doubt=policy))
+    await office.people(1)
+    await office.launch("plain")
+    await office.runner.step()
+    tomorrow = office.clock.now_ms() + 86_400_000
+    queues = await office.rows("run_queues", brand=BRAND, run=(await office.run("plain")).id)
+    rows = [row for queue, _ in queues for row in await office.rows("outbox_due", queue=queue, now=tomorrow, limit=9)]
+    assert [row[15] for row in rows] == [repeat]

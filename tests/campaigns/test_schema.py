@@ -61,3 +61,25 @@ def test_a_name_is_no_setting() -> None:
 def test_the_reference_names_every_section() -> None:
     reference = config_reference()
     assert all(f"## {section}\n" in reference for section in Config.model_fields)
+
+
+def test_each_kind_of_carrier_has_a_table_of_its_own() -> None:
+    channels = config_reference().partition("## channels\n")[2].partition("\n## ")[0]
+    tables = {part.partition("\n")[0]: part for part in channels.split("### kind: ")[1:]}
+    assert {"smpp", "http"} <= tables.keys()
+    assert "| `window` |" in tables["smpp"]
+    assert "| `window` |" not in tables["http"]
+    assert all("| `price` | What one part costs. | must stand |" in table for table in tables.values())
+
+
+def test_an_editor_tells_the_kinds_of_carrier_apart() -> None:
+    schema = json_schema(shipped())
+    lines = schema["properties"]["channels"]["additionalProperties"]["oneOf"]
+    kinds = {schema["$defs"][line["$ref"].rpartition("/")[2]]["properties"]["kind"]["const"] for line in lines}
+    assert {"smpp", "http"} <= kinds
+
+
+def test_an_editor_takes_one_thing_or_a_list_where_a_rule_may_name_either() -> None:
+    rule = json_schema(shipped())["$defs"]["RouteSettings"]["properties"]
+    assert [one.get("type") == "array" or "anyOf" in one for one in rule["country"]["anyOf"]] == [False, True]
+    assert rule["campaign"]["anyOf"][1]["items"]["anyOf"][0] == {"enum": ["spring"]}

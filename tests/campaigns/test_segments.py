@@ -210,9 +210,9 @@ class Census:
             lat, lon = who.position or (None, None)
             seen_at = None if lat is None else 0 if who.seen_ago is None else now - who.seen_ago
             rows.append(
-                (id_, brand, f"+1206{id_:07}", "US", "America/Los_Angeles", "", who.language, "", "", who.city,
-                 who.gender, who.birthday.isoformat() if who.birthday else "", orjson.dumps(who.attributes).decode(),
-                 lat, lon, seen_at, now, 1)
+                (id_, brand, f"+1206{id_:07}", "US", "America/Los_Angeles", "", "", "", who.language, "", "",
+                 who.city, who.gender, who.birthday.isoformat() if who.birthday else "",
+                 orjson.dumps(who.attributes).decode(), lat, lon, seen_at, now, 1)
             )  # fmt: skip
             tags += [(brand, id_, tag) for tag in who.tags]
             deeds += [(brand, id_, kind, subject, now - ago, "") for kind, subject, ago in who.did]

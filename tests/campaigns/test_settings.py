@@ -391,3 +391,106 @@ def test_attributes_that_make_no_sense_are_told_and_not_stumbled_over(
     mistakes: Callable[..., list[tuple[str, str]]], attributes: str
 ) -> None:
     assert mistakes(("attributes:\n  tier: [gold, silver]", f"attributes: {attributes}"))
+
+
+# --- routes and pools
+
+POOL = "{numbers: [+12065550100, +12125550100], channel: us_sms, countries: [US]}"
+
+
+def routed(*rules: str) -> tuple[str, str]:
+    """A change of the small config that adds rules."""
+    return "programs:", "routes:\n" + "".join(f"  {rule}\n" for rule in rules) + "programs:"
+
+
+def test_routes_are_read_in_the_order_of_the_file(read: Callable[..., Loaded[Config]]) -> None:
+    config = read(routed("b: {prefix: +1206, senders: [seattle]}", "a: {senders: [seattle], order: cost}")).value
+    assert [(rule.key, rule.prefix, rule.order) for rule in config.routes.values()] == [
+        ("b", ("+1206",), "listed"), ("a", (), "cost"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "there", "text"),
+    [
+        ("a: {senders: [seatle]}", "seatle", 'no sender "seatle"; did you mean seattle (line 5)?'),
+        ("a: {campaign: sping, senders: [seattle]}", "sping", 'no campaign "sping"; did you mean spring (line 19)?'),
+        ("a: {type: mobil, senders: [seattle]}", "mobil", "did you mean mobile?"),
+        ("a: {order: price, senders: [seattle]}", "price", 'found "price", expected listed, cost or quality'),
+        ("a: {lane: reply, senders: [seattle]}", "reply", "did you mean replies?"),
+        ("a: {country: us, senders: [seattle]}", "us,", "expected a country's two capital letters"),
+        ("a: {country: CN, prefix: +86, senders: [seattle]}", "seattle]", "seattle serves US, and this rule is for CN"),
+        ("a: {country: US, prefix: +86, senders: [seattle]}", "+86", "numbers of US begin with +1"),
+        ("a: {network: China Mobil, senders: [seattle]}", "China Mobil", "did you mean China Mobile?"),
+        ("a: {contry: US, senders: [seattle]}", "contry", 'no setting "contry" in routes.a; did you mean country?'),
+        ("a: {country: US}", "a: {country", "senders is missing"),
+    ],
+)
+def test_a_slip_in_a_rule_is_told_at_its_place(
+    mistakes: Callable[..., list[tuple[str, str]]], rule: str, there: str, text: str
+) -> None:
+    ((found, told),) = mistakes(routed(rule))
+    assert found.startswith(there)
+    assert text in told
+
+
+def test_a_campaign_may_leave_its_senders_to_the_routes(
+    read: Callable[..., Loaded[Config]], mistakes: Callable[..., list[tuple[str, str]]]
+) -> None:
+    without = ("senders: [seattle], coupon", "coupon")
+    assert read(without, routed("a: {senders: [seattle]}")).value.campaigns["spring"].senders == ()
+    ((there, told),) = mistakes(without)
+    assert there.startswith("spring:")
+    assert told == "senders is missing; name those that it is sent from, or let routes: name them"
+
+
+def test_with_routes_several_senders_for_one_country_are_no_slip(read: Callable[..., Loaded[Config]]) -> None:
+    loaded = read(
+        routed("a: {senders: [seattle, second], order: quality}"),
+        ("routes:", "  second: {number: 20656, channel: us_sms, countries: [US]}\nroutes:"),
+        ("senders: [seattle], coupon", "senders: [seattle, second], coupon"),
+    )
+    assert loaded.warnings == ()
+
+
+def test_every_number_of_a_pool_is_its_own(mistakes: Callable[..., list[tuple[str, str]]]) -> None:
+    two = f"  one: {POOL}\n  two: {POOL.replace('+12065550100', '+14155550100')}\nprograms:"
+    ((there, told),) = mistakes(("programs:", two))
+    assert there.startswith("+12125550100]")
+    assert told == "the number +12125550100 is taken already by senders.one (line 6)"
+
+
+@pytest.mark.parametrize(
+    ("sender", "there", "text"),
+    [
+        ("{channel: us_sms, countries: [US]}", "one:", "number is missing; the short code"),
+        ("{number: 20656, numbers: [20657], channel: us_sms, countries: [US]}", "numbers:", "found both number and"),
+        ("{numbers: [20656, 'x/y'], channel: us_sms, countries: [US]}", "'x/y'", 'found "x/y"'),
+        (
+            "{number: 20656, channel: us_sms, countries: [US], fallback: [seattle]}",
+            "seattle]",
+            "goes through us_sms too",
+        ),
+        ("{number: 20656, channel: us_sms, countries: [US], fallback: [seatle]}", "seatle]", "did you mean seattle"),
+        ("{number: 20656, channel: us_sms, countries: [US], rate: 5}", "5}", "expected a rate such as 50/s"),
+    ],
+)
+def test_a_slip_in_a_sender_is_told_at_its_place(
+    mistakes: Callable[..., list[tuple[str, str]]], sender: str, there: str, text: str
+) -> None:
+    ((found, told),) = mistakes(("programs:", f"  one: {sender}\nprograms:"))
+    assert found.startswith(there)
+    assert text in told
+
+
+def test_bulk_is_left_in_doubt_and_answers_are_sent_again_unless_the_file_says_otherwise(
+    read: Callable[..., Loaded[Config]],
+) -> None:
+    plain = read().value
+    assert (plain.campaigns["spring"].when_in_doubt, plain.replies.when_in_doubt) == ("leave", "send again")
+    said = read(
+        ("coupon: latte, text", "when_in_doubt: send again, straighten: yes, coupon: latte, text"),
+        ("programs:", "replies: {when_in_doubt: leave}\nprograms:"),
+    ).value
+    assert (said.campaigns["spring"].when_in_doubt, said.replies.when_in_doubt) == ("send again", "leave")
+    assert said.campaigns["spring"].straighten

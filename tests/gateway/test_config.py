@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Discriminator, Field
 
 from gateway.config import (
     KEY,
@@ -338,3 +338,82 @@ def test_a_list_of_wrong_names_is_not_called_too_short_as_well(tmp_path: Path) -
     with pytest.raises(ConfigErrors) as caught:
         load(path, Street, {})
     assert [one.text for one in caught.value.mistakes] == ['no shop "pik"; did you mean pike (line 3)?']
+
+
+class Boat(Named):
+    """A boat."""
+
+    later: ClassVar[dict[str, str]] = {"motor": "motors come with summer"}
+
+    kind: Literal["boat"]
+    sails: int = Field(description="How many sails.", examples=["2"])
+
+
+class Cart(Named):
+    """A cart."""
+
+    kind: Literal["cart", "waggon"]
+    wheels: int = 2
+    door: Door = Door()
+
+
+class Harbour(Document):
+    """A harbour."""
+
+    vessels: Mapping[str, Annotated[Boat | Cart, Discriminator("kind")]]
+
+
+def harbour(folder: Path, text: str) -> Loaded[Harbour]:
+    path = folder / "harbour.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, Harbour, {})
+
+
+def vessel_mistakes(folder: Path, *lines: str) -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        harbour(folder, "\n  ".join(["vessels:", *lines]))
+    return [f"{one.line}:{one.column}: {one.text}" for one in caught.value.mistakes]
+
+
+def test_of_several_models_the_one_that_is_named_is_read(tmp_path: Path) -> None:
+    value = harbour(tmp_path, "vessels: {a: {kind: boat, sails: 2}, b: {kind: waggon, door: {wide: 3}}}").value
+    assert value.vessels["a"] == Boat(key="a", kind="boat", sails=2)
+    assert value.vessels["b"] == Cart(key="b", kind="waggon", door=Door(wide=3))
+
+
+def test_mistakes_in_one_of_several_models_are_told_as_in_any_other(tmp_path: Path) -> None:
+    assert vessel_mistakes(
+        tmp_path,
+        "a: {kind: boat, sales: 2, motor: big}",
+        "b: {kind: cart, wheels: four, door: {wide: 12, hight: 1}}",
+        "c: {kind: waggon, sails: 2, key: c}",
+    ) == [
+        "2:3: sails is missing; How many sails, for example 2",
+        '2:19: no setting "sales" in vessels.a; did you mean sails?',
+        '2:29: "motor" is not known yet: motors come with summer',
+        '3:27: found "four", expected a whole number',
+        '3:46: found "12", expected at most 9',
+        '3:50: no setting "hight" in vessels.b.door; there are wide',
+        '4:21: no setting "sails" in vessels.c; there are kind, wheels, door',
+        '4:31: no setting "key"; the name above is the key',
+    ]
+
+
+def test_a_wrong_word_for_the_model_is_told_and_hides_no_other_mistake(tmp_path: Path) -> None:
+    assert vessel_mistakes(
+        tmp_path, "a: {kind: baot, sales: 2}", "b: {kind: plane, sails: 2}", "c: {kind: [boat]}"
+    ) == [
+        "2:3: sails is missing; How many sails, for example 2",
+        '2:13: found "baot", expected boat, cart or waggon; did you mean boat?',
+        '2:19: no setting "sales" in vessels.a; did you mean sails?',
+        '3:13: found "plane", expected boat, cart or waggon',
+        "4:13: found a list, expected boat, cart or waggon",
+    ]
+
+
+def test_a_missing_word_for_the_model_is_told(tmp_path: Path) -> None:
+    assert vessel_mistakes(tmp_path, "a: {sails: 2}", "b:", "  kind: #boat", "  sails: 2", "c: boat") == [
+        "2:3: kind is missing; expected boat, cart or waggon",
+        '4:5: nothing stands behind "kind"; write something (a # begins a comment)',
+        '6:6: found "boat", expected settings, each a key, a colon, a space and a value',
+    ]

@@ -2,7 +2,7 @@ import phonenumbers
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from phonenumbers import timezone
+from phonenumbers import carrier, timezone
 
 from gateway import numbers
 from gateway.errors import CarillonError
@@ -219,3 +219,52 @@ def test_a_sender_with_a_letter_is_a_name() -> None:
         False,
         False,
     ]
+
+
+@given(number_like())
+@example(("+12065550142", "US"))
+@example(("+18005550100", "US"))
+@example(("+8613812345678", "CN"))
+@example(("+861059000000", "CN"))
+def test_kind_and_network_of_a_number_are_those_that_the_library_tells(near: tuple[str, str]) -> None:
+    try:
+        number = numbers.parse(*near)
+    except numbers.BadNumber:
+        return
+    parsed = phonenumbers.parse(number.e164, None)
+    kind = phonenumbers.PhoneNumberType.to_string(phonenumbers.number_type(parsed))
+    words = {
+        "FIXED_LINE": "landline", "FIXED_LINE_OR_MOBILE": "mobile or landline", "PREMIUM_RATE": "premium",
+        "PERSONAL_NUMBER": "personal", "UAN": "company",
+    }  # fmt: skip
+    expected = words.get(kind, kind.lower().replace("_", " ")), carrier.name_for_number(parsed, "en")
+    assert numbers.line_of(number.e164) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "area"),
+    [
+        ("+12065550142", "+1206"),
+        ("+861059000000", "+8610"),
+        ("+8613812345678", ""),  # mobile numbers of China tell no area
+        ("+18005550100", ""),
+        ("20655", ""),
+        ("Lantern", ""),
+    ],
+)
+def test_the_area_of_a_number_is_its_area_code(number: str, area: str) -> None:
+    assert numbers.area_of(number) == area
+
+
+@pytest.mark.parametrize(
+    ("number", "country"),
+    [("+12065550142", "US"), ("+14165550142", "CA"), ("+8613812345678", "CN"), ("+447700900123", "GB"), ("+9990", "")],
+)
+def test_the_country_for_figures_is_told_by_the_first_digits(number: str, country: str) -> None:
+    assert numbers.country_at_once(number) == country
+    assert numbers.country_at_once(number[:7] + "0000000") == country  # as first met
+
+
+def test_how_numbers_of_a_country_begin_and_which_networks_there_are() -> None:
+    assert (numbers.calling_code("US"), numbers.calling_code("CN"), numbers.calling_code("XX")) == ("+1", "+86", "")
+    assert {"China Mobile", "Optus"} <= numbers.networks()

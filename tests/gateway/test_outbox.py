@@ -1,8 +1,14 @@
-"""The claim: what may leave leaves once, what may not is put off or refused, and every row is accounted for."""
+"""The claim: what may leave leaves once, what may not is put off or refused, and every row is accounted for.
+
+And the settlement: wherever a process dies between two of them, each part was answered, is in doubt, or waits again.
+"""
 
 from __future__ import annotations
 
 import random
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,12 +18,14 @@ from gateway import outbox
 from gateway.errors import Failure, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal
-from gateway.messages import Lane, Purpose, State
-from gateway.outbox import Claim, Go, Later, Message, Never, Settlement, Waiting
-from gateway.store import Store, Tx
+from gateway.messages import ALL_PARTS, Lane, Purpose, State
+from gateway.outbox import LONG_MS, Claim, Flight, Go, Later, Message, Never, Settlement, Waiting
+from gateway.store import Store, Tx, open_store, queries
+from gateway.store.sqlite import statements
 
 NOW = 1_800_000_000_000
 RUN = 77
+IDS = Ids(lambda: NOW)
 
 
 def message(
@@ -35,8 +43,7 @@ def go(waiting: Waiting, now: int) -> Go:
 
 async def filled(store: Store, *messages: Message, due: int = NOW) -> tuple[int, int]:
     """A queue with these messages, owned; returns its id and epoch."""
-    ids = Ids(lambda: NOW)
-    queue = await store.write(outbox.ensure_queue, ids, 1, "us", Lane.BULK, run=RUN)
+    queue = await store.write(outbox.ensure_queue, IDS, 1, "us", Lane.BULK, run=RUN)
     await store.write(outbox.put, messages, queue, due)
     epoch = await store.write(outbox.take_over, brand=1, queue=queue, owner="me", now=NOW)
     return queue, epoch
@@ -59,7 +66,45 @@ async def claim(
 
 def taken(found: Claim | None) -> list[int]:
     assert found is not None
-    return [claimed.outbound.id for claimed in found.claimed]
+    return [flight.outbound.id for flight in found.flights]
+
+
+def landing(*flights: Flight) -> Settlement:
+    """A settlement in which these have landed."""
+    settlement = Settlement()
+    for flight in flights:
+        flight.open = 0
+        flight.claim.open -= 1
+        settlement.claims[flight.claim.id] = flight.claim
+    return settlement
+
+
+def sent(flight: Flight, part: int = 0) -> tuple[object, ...]:
+    """The event of a part that the carrier took."""
+    waiting = flight.waiting
+    return (1, RUN, waiting.id, part, waiting.parts, State.SENT, NOW, "", f"us:{waiting.id}.{part}")
+
+
+async def settle(
+    store: Store, settlement: Settlement, now: int = NOW, left: outbox.Left = outbox.nobody_left
+) -> list[int]:
+    return await store.write(outbox.settle, settlement.cut(now), IDS, left)
+
+
+async def flights(tx: Tx, queue: int) -> list[tuple[int, int]]:
+    """Message and missing parts of what the disk says is on the way."""
+    return [(row[0], row[3]) for row in await tx.rows("flight_left", queue=queue)]
+
+
+async def again(tx: Tx, queue: int) -> list[tuple[int, int, int, int]]:
+    """Message, attempt, missing parts and crashes of what waits in a queue."""
+    sql = "SELECT id, attempt, missing, crashes FROM outbox WHERE queue = ? ORDER BY due, id"
+    return [tuple(row) for row in tx._execute(sql, [queue])]
+
+
+async def die(store: Store, queue: int) -> int:
+    """The owner is gone; the next one takes over. Its epoch."""
+    return await store.write(outbox.take_over, brand=1, queue=queue, owner="next", now=NOW)
 
 
 async def events(tx: Tx) -> list[tuple[int, int, str]]:
@@ -155,7 +200,7 @@ async def test_an_at_least_once_message_is_sent_again_and_marked_until_it_is_poi
         found = await claim(store, queue, epoch)
         assert taken(found) == [1]
         assert found is not None
-        assert found.claimed[0].outbound.possible_duplicate is (crash > 0)
+        assert found.flights[0].outbound.possible_duplicate is (crash > 0)
         epoch = await store.write(outbox.take_over, brand=1, queue=queue, owner="next", now=NOW)
 
     assert taken(await claim(store, queue, epoch)) == []
@@ -166,16 +211,16 @@ async def test_a_cap_is_charged_at_the_claim_and_given_back_on_a_sure_failure(st
     queue, epoch = await filled(store, message(1, person=9))
     found = await claim(store, queue, epoch, gate=lambda waiting, now: Go(now.to_bytes(8, "little")))
     assert found is not None
-    assert found.claimed[0].charged_at
+    assert found.flights[0].charged_at
 
     async def reached(tx: Tx) -> bytes:
         times: bytes = await tx.value("reach_get", person=9, program="club")
         return times
 
     assert await store.read(reached) == NOW.to_bytes(8, "little")
-    await store.write(
-        outbox.settle, Settlement(landed=[(queue, 1)], uncharge=[(9, "club", 1, found.claimed[0].charged_at)])
-    )
+    settlement = landing(*found.flights)
+    settlement.uncharge.append((epoch, queue, (9, "club", 1, found.flights[0].charged_at)))
+    await settle(store, settlement)
     assert await store.read(reached) == b""
 
 
@@ -204,8 +249,345 @@ async def test_a_text_of_more_parts_than_can_be_accounted_for_is_not_kept_and_th
     found = await claim(store, queue, epoch, parts=63)
     assert taken(found) == [2]
     answered: list[tuple[object, ...]] = [(1, RUN, 2, part, 63, State.DELIVERED, NOW, "", "") for part in range(63)]
-    again: list[tuple[object, ...]] = [(queue, NOW, 2, 1, 2, 0, 1 << 62, 0)]
-    await store.write(outbox.settle, Settlement(answered, [(queue, 2)], again))
+    assert found is not None
+    settlement = landing(*found.flights)
+    settlement.events += answered
+    settlement.again.append((epoch, (queue, NOW, 2, 1, 2, 0, 1 << 62, 0)))
+    await settle(store, settlement)
     await store.write(Journal(1).fold, NOW)
 
     assert await store.read(lambda tx: tx.rows("tally_of_run", run=RUN)) == [(State.DELIVERED, "", 1)]
+
+
+# --- one row a claim -------------------------------------------------------------------------------------------------
+
+
+async def claimed(store: Store, *messages: Message) -> tuple[int, int, list[Flight]]:
+    queue, epoch = await filled(store, *messages)
+    found = await claim(store, queue, epoch)
+    assert found is not None
+    return queue, epoch, found.flights
+
+
+async def test_a_claim_is_one_row_that_is_there_until_the_last_of_its_messages_has_landed(store: Store) -> None:
+    queue, _, (first, second, third) = await claimed(store, message(1), message(2), message(3))
+    rows = "SELECT count(*) FROM flight"
+
+    for flight, left in ((first, 1), (third, 1), (second, 0)):
+        settlement = landing(flight)
+        settlement.events.append(sent(flight))
+        await settle(store, settlement)
+        assert await store.read(lambda tx: _value(tx, rows)) == left
+
+
+async def _value(tx: Tx, sql: str) -> object:
+    return tx._execute(sql).fetchone()[0]
+
+
+@pytest.mark.parametrize("repeat", [0, 1])
+@pytest.mark.parametrize("settled", [0, 1, 2, 3])
+async def test_after_a_crash_what_was_answered_and_settled_is_neither_in_doubt_nor_sent_again(
+    store: Store, repeat: int, settled: int
+) -> None:
+    queue, _, flying = await claimed(store, *(message(n, repeat=repeat) for n in (1, 2, 3)))
+    for flight in flying[:settled]:
+        settlement = landing(flight)
+        settlement.events.append(sent(flight))
+        await settle(store, settlement)
+
+    await die(store, queue)
+
+    taken_by_carrier = [(n, State.SENT, "") for n in range(1, settled + 1)]
+    silent = range(settled + 1, 4)
+    doubts = [] if repeat else [(n, State.IN_DOUBT, "interrupted") for n in silent]
+    assert await store.read(events) == taken_by_carrier + doubts
+    assert await store.read(again, queue) == ([(n, 0, 1, 1) for n in silent] if repeat else [])
+    assert await store.read(flights, queue) == []
+
+
+@pytest.mark.parametrize("repeat", [0, 1])
+async def test_after_a_crash_only_the_parts_without_an_answer_are_in_doubt_or_sent_again(
+    store: Store, repeat: int
+) -> None:
+    queue, _, [flight] = await claimed(store, message(1, parts=3, repeat=repeat))
+    await settle(store, Settlement(events=[sent(flight, 1)]))
+
+    await die(store, queue)
+
+    doubts = [] if repeat else [(1, State.IN_DOUBT, "interrupted")] * 2
+    assert await store.read(events) == [(1, State.SENT, ""), *doubts]
+    assert await store.read(again, queue) == ([(1, 0, 0b101, 1)] if repeat else [])
+
+
+async def test_what_landed_otherwise_than_by_being_taken_is_out_of_the_row_at_once(store: Store) -> None:
+    queue, epoch, (first, second) = await claimed(store, message(1), message(2))
+    first.claim.is_changed = True
+    settlement = landing(first)
+    settlement.again.append((epoch, (queue, NOW + 9, 1, 1, 1, 1, ALL_PARTS, 0)))
+    await settle(store, settlement)
+
+    assert await store.read(flights, queue) == [(2, 1)]
+    assert not first.claim.is_changed
+    await die(store, queue)
+    assert await store.read(again, queue) == [(1, 1, ALL_PARTS, 0)]
+    assert await store.read(events) == [(2, State.IN_DOUBT, "interrupted")]
+    assert second.open
+
+
+async def test_a_row_that_is_open_for_long_is_written_anew_with_what_is_open_and_forgets_nothing(store: Store) -> None:
+    queue, _, (first, second) = await claimed(store, message(1), message(2, parts=2, repeat=1))
+    second.open &= ~1
+    settlement = landing(first)
+    settlement.events += [sent(first), sent(second, 0)]
+    await settle(store, settlement, NOW + LONG_MS + 1)
+
+    assert await store.read(flights, queue) == [(2, 0b10)]
+    since = await store.read(lambda tx: _value(tx, "SELECT since FROM flight"))
+    assert since == await store.read(lambda tx: tx.value("event_last"))
+    await die(store, queue)
+    assert await store.read(again, queue) == [(2, 0, 0b10, 1)]
+
+
+async def test_a_part_that_waits_to_be_tried_again_is_still_known_when_the_row_is_written_anew(store: Store) -> None:
+    queue, _, (first, second) = await claimed(store, message(1), message(2, parts=2, repeat=1))
+    second.open &= ~1  # part 0 was refused for now, and goes again when part 1 is answered
+    second.again |= 1
+    settlement = landing(first)
+    settlement.events.append(sent(first))
+    await settle(store, settlement, NOW + LONG_MS + 1)
+
+    await die(store, queue)
+
+    assert await store.read(again, queue) == [(2, 0, 0b11, 1)]
+
+
+async def test_a_message_that_goes_again_after_some_parts_were_taken_never_takes_those_with_it(store: Store) -> None:
+    queue, epoch, [flight] = await claimed(store, message(1, parts=3, repeat=1))
+    flight.claim.is_changed = True
+    settlement = landing(flight)
+    settlement.events += [sent(flight, 0), sent(flight, 2)]
+    settlement.again.append((epoch, (queue, NOW, 1, 1, 1, 1, 0b010, 0)))
+    await settle(store, settlement)
+    found = await claim(store, queue, epoch)
+    assert found is not None
+    assert [flight.outbound.missing for flight in found.flights] == [0b010]
+
+    # The answers to the first attempt stand before this claim: they say nothing of it.
+    await die(store, queue)
+
+    assert await store.read(again, queue) == [(1, 1, 0b010, 1)]
+
+
+async def test_a_receipt_that_is_on_disk_before_its_answer_says_that_the_part_was_taken(store: Store) -> None:
+    queue, _, [flight] = await claimed(store, message(1, repeat=1))
+    receipt = (*sent(flight)[:5], State.DELIVERED, NOW, "", "")
+    await store.write(lambda tx: tx.many("event_insert", [receipt]))
+
+    await die(store, queue)
+
+    assert await store.read(again, queue) == []
+    assert await store.read(events) == [(1, State.DELIVERED, "")]
+
+
+async def test_what_a_settlement_could_not_commit_is_as_if_it_had_not_been(store: Store) -> None:
+    queue, epoch, (first, second) = await claimed(store, message(1), message(2, repeat=1))
+    first.claim.is_changed = True
+    settlement = landing(first)
+    settlement.events.append(sent(first))
+    settlement.again.append((epoch, (queue, NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
+    settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 2, 1, 2, 1, ALL_PARTS, 0)))
+    settlement.cut(NOW)
+
+    async def interrupted(tx: Tx) -> None:
+        await outbox.settle(tx, settlement, IDS)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        await store.write(interrupted)
+    assert await store.read(events) == []
+    assert [row[0] for row in await store.read(flights, queue)] == [1, 2]
+    assert len(await store.read(lambda tx: tx.rows("queue_list", brand=1))) == 1
+
+    await store.write(outbox.settle, settlement, IDS)
+    assert await store.read(events) == [(1, State.SENT, "")]
+    assert [row[0] for row in await store.read(flights, queue)] == [2]
+    assert second.open
+
+
+# --- another channel -------------------------------------------------------------------------------------------------
+
+
+async def test_what_moves_to_another_channel_is_in_one_place_whenever_the_process_dies(store: Store) -> None:
+    queue, epoch, [flight] = await claimed(store, message(1))
+    flight.claim.is_changed = True
+    settlement = landing(flight)
+    settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
+    [other] = await settle(store, settlement)
+
+    assert other != queue
+    await die(store, queue)
+    await die(store, other)
+    assert await store.read(again, queue) == []
+    assert await store.read(again, other) == [(1, 1, ALL_PARTS, 0)]
+    assert await store.read(events) == []
+
+
+async def test_what_the_next_owner_decided_about_is_not_moved_as_well(store: Store) -> None:
+    queue, epoch, [flight] = await claimed(store, message(1, repeat=1))
+    await die(store, queue)
+    settlement = landing(flight)
+    settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
+    settlement.again.append((epoch, (queue, NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
+
+    assert await settle(store, settlement) == []
+    assert await store.read(again, queue) == [(1, 0, 1, 1)]
+    assert len(await store.read(lambda tx: tx.rows("queue_list", brand=1))) == 1
+
+
+async def test_what_moves_while_its_run_is_paused_waits_in_the_new_queue_too(store: Store) -> None:
+    queue, epoch, [flight] = await claimed(store, message(1))
+
+    async def pause(tx: Tx) -> None:
+        await tx.run("queue_set_active", brand=1, run=RUN, active=0)
+
+    await store.write(pause)
+    settlement = landing(flight)
+    settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
+    [other] = await settle(store, settlement)
+
+    assert taken(await claim(store, other, await die(store, other))) == []
+
+
+async def test_a_queue_that_was_lost_takes_no_charge_of_another_with_it(store: Store) -> None:
+    queue, epoch, [flight] = await claimed(store, message(1, person=9))
+    await store.write(lambda tx: tx.many("reach_put", [(9, "club", 1, NOW.to_bytes(8, "little"))]))
+    settlement = landing(flight)
+    settlement.owned.add((4711, 1))  # another queue, which is no longer ours
+    settlement.uncharge.append((epoch, queue, (9, "club", 1, NOW)))
+    await settle(store, settlement)
+
+    assert await store.read(lambda tx: tx.value("reach_get", person=9, program="club")) == b""
+
+
+# --- who has left by what the carrier says ---------------------------------------------------------------------------
+
+
+async def test_who_left_by_the_carriers_word_is_told_in_the_transaction_of_the_answer(store: Store) -> None:
+    _, _, [flight] = await claimed(store, message(1, person=9))
+    told: list[tuple[int, str, int]] = []
+
+    async def left(tx: Tx, person: int, why: str, at: int) -> None:
+        told.append((person, why, at))
+        await tx.run("stop_insert", person=person, brand=1, at=at, source=why)
+
+    settlement = landing(flight)
+    settlement.events.append((*sent(flight)[:5], State.FAILED, NOW, "21610", ""))
+    settlement.left.append((9, "us: they have left", NOW))
+    settlement.cut(NOW)
+
+    async def interrupted(tx: Tx) -> None:
+        await outbox.settle(tx, settlement, IDS, left)
+        raise OSError("the disk is full")
+
+    async def stops(tx: Tx) -> list[tuple[int, int]]:
+        return [tuple(row) for row in tx._execute("SELECT person, at FROM stop")]
+
+    with pytest.raises(OSError, match="full"):
+        await store.write(interrupted)
+    assert (await store.read(stops), await store.read(events)) == ([], [])
+    await store.write(outbox.settle, settlement, IDS, left)
+
+    assert await store.read(stops) == [(9, NOW)]
+    assert await store.read(events) == [(1, State.FAILED, "21610")]
+    assert told == [(9, "us: they have left", NOW)] * 2  # once for each try, and one of them was undone
+
+
+async def test_one_person_whose_leaving_cannot_be_noted_does_not_keep_any_answer_from_being_recorded(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, _, [flight] = await claimed(store, message(1, person=9))
+
+    async def left(tx: Tx, person: int, why: str, at: int) -> None:
+        raise LookupError(f"nobody has the number {person}")
+
+    settlement = landing(flight)
+    settlement.events.append(sent(flight))
+    settlement.left.append((9, "us: they have left", NOW))
+    await settle(store, settlement, left=left)
+
+    assert await store.read(events) == [(1, State.SENT, "")]
+    assert "nobody has the number 9" in caplog.text
+
+
+# --- a stand-in ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_that_stands_in_sends_from_its_own_number_and_leaves_what_it_has_none_for(store: Store) -> None:
+    queue, epoch = await filled(store, message(1), message(2)._replace(sender="Lantern"))
+
+    async def stand_in(now: int) -> Claim | None:
+        return await store.write(
+            outbox.claim, brand=1, queue=queue, epoch=epoch, now=now, messages=9, parts=9, gate=go,
+            sender_of=lambda number: {"20655": "30655"}.get(number, ""),
+        )  # fmt: skip
+
+    found = await stand_in(NOW)
+    assert found is not None
+    assert [(flight.outbound.id, flight.outbound.sender) for flight in found.flights] == [(1, "30655")]
+    assert taken(await claim(store, queue, epoch, now=NOW + outbox.ELSEWHERE_MS - 1)) == []
+    assert taken(await claim(store, queue, epoch, now=NOW + outbox.ELSEWHERE_MS)) == [2]
+
+
+@pytest.mark.parametrize(("until", "valid", "expected"), [(0, 0, 0), (5, 0, 5), (0, 7, 7), (5, 7, 5), (9, 7, 7)])
+async def test_the_carrier_is_told_the_end_of_the_hours_or_of_the_message_whichever_is_sooner(
+    store: Store, until: int, valid: int, expected: int
+) -> None:
+    queue, epoch = await filled(store, message(1)._replace(valid_until=valid))
+    found = await claim(store, queue, epoch, gate=lambda waiting, now: Go(until=until))
+    assert found is not None
+
+    assert found.flights[0].outbound.valid_until == expected
+
+
+# --- a store of the first schema -------------------------------------------------------------------------------------
+
+
+def first_schema(path: Path, rows: Sequence[tuple[int, int, int, int]]) -> None:
+    """A store as the first version left it when it died, with these on the way: message, parts, repeat, missing."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE migration (number INTEGER PRIMARY KEY) STRICT")
+    for statement in statements((queries.FOLDER / "migrations" / "0001.sqlite.sql").read_text()):
+        connection.execute(statement)
+    connection.execute("INSERT INTO migration VALUES (1)")
+    connection.execute("INSERT INTO queue VALUES (5, 1, 'us', 'bulk', 77, 0, 1, 0, 'me', 3, 0)")
+    connection.execute("INSERT INTO queue VALUES (6, 1, 'us', 'bulk', 78, 0, 1, 0, 'me', 2, 0)")
+    for id_, parts, repeat, missing in rows:
+        values = (*message(id_, parts=parts, repeat=repeat),)
+        connection.execute(f"INSERT INTO message VALUES ({', '.join('?' * len(values))})", values)
+        connection.execute("INSERT INTO flight VALUES (5, ?, 1, ?, 0, ?, 0, 3, ?)", (id_, id_, missing, NOW))
+    connection.close()
+
+
+async def test_what_the_first_version_had_on_the_way_is_decided_by_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    first_schema(path, [(1, 1, 0, -1), (2, 2, 0, 0b10), (3, 1, 1, -1), (4, 3, 1, 0b101)])
+    store = open_store(path)
+    try:
+        assert await store.read(flights, 5) == [(1, -1), (2, 0b10), (3, -1), (4, 0b101)]
+        await die(store, 5)
+        assert await store.read(events) == [(1, State.IN_DOUBT, "interrupted"), (2, State.IN_DOUBT, "interrupted")]
+        assert await store.read(again, 5) == [(3, 0, 1, 1), (4, 0, 0b101, 1)]
+        assert await store.read(flights, 5) == []
+    finally:
+        store.close()
+    open_store(path).close()  # and is not brought up to date again
+
+
+async def test_a_store_of_the_first_version_with_nothing_on_the_way_opens_too(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    first_schema(path, [])
+    store = open_store(path)
+    try:
+        assert await store.read(lambda tx: _value(tx, "SELECT count(*) FROM flight")) == 0
+    finally:
+        store.close()

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.channels.smpp import SmppCarrier
-from gateway.settings import Brand, Listen, SenderSettings, Simulator
+from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator
 from gateway.values import HostPort, Price, Rate
 
 CHANNEL = {"kind": "smpp", "carrier": "simulator", "price": "0.0079 USD per part"}
@@ -71,3 +71,40 @@ def test_a_simulator_is_kind_unless_told_otherwise() -> None:
         None,
         0,
     )
+
+
+SENDER = {"channel": "us_sms", "countries": ["US"]}
+
+
+def test_a_sender_has_one_number_or_several_and_always_both_words_for_them() -> None:
+    one = SenderSettings.model_validate(SENDER | {"number": "20655"})
+    pool = SenderSettings.model_validate(SENDER | {"numbers": ["+12065550100", "+12125550100"]})
+    assert (one.number, one.numbers, one.is_pool) == ("20655", ("20655",), False)
+    assert (pool.number, pool.numbers, pool.is_pool) == ("+12065550100", ("+12065550100", "+12125550100"), True)
+    assert SenderSettings.model_validate(pool.model_dump()) == pool
+
+
+@pytest.mark.parametrize(
+    ("numbers", "complaint"),
+    [
+        ({}, "number is missing"),
+        ({"number": "20655", "numbers": ["20656"]}, "found both number and numbers"),
+    ],
+)
+def test_a_sender_has_either_a_number_or_numbers(numbers: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SenderSettings.model_validate(SENDER | numbers)
+    [error] = caught.value.errors()
+    [(_, text)] = error["ctx"]["mistakes"]
+    assert text.startswith(complaint)
+
+
+def test_a_rule_may_name_one_thing_without_a_list() -> None:
+    rule = RouteSettings.model_validate({"country": "US", "type": "toll free", "senders": ["a"]})
+    assert (rule.country, rule.type, rule.prefix, rule.order) == (("US",), ("toll free",), (), "listed")
+
+
+@pytest.mark.parametrize("prefix", ["1206", "+", "+1206x", "+1234567890123456"])
+def test_a_prefix_begins_with_a_plus_and_has_only_digits(prefix: str) -> None:
+    with pytest.raises(ValidationError, match="expected the first digits"):
+        RouteSettings.model_validate({"prefix": prefix, "senders": ["a"]})

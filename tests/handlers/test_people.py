@@ -270,8 +270,8 @@ async def test_they_redeem_once_in_an_open_shop_of_their_own_town(
 
     async def keep(tx: Tx) -> None:
         await tx.run(
-            "person_insert", id=person.id, brand=1, address=person.address, country="US", zone=zone, language="en",
-            created_at=now,
+            "person_insert", id=person.id, brand=1, address=person.address, country="US", zone=zone, line_type="",
+            network="", language="en", created_at=now,
         )  # fmt: skip
 
     await store.write(keep)

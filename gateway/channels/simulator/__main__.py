@@ -36,6 +36,8 @@ def main() -> int:
             throttle=options.throttle,
             drop_every=options.drop_every,
             answer_ms=options.answer_ms,
+            hex_ids=options.hex_ids,
+            elsewhere=options.elsewhere,
         )
         asyncio.run(_serve(options, rules))
     except (CarillonError, ValueError) as error:
@@ -59,6 +61,8 @@ def _options() -> argparse.ArgumentParser:
     add("--delay-ms", type=int, nargs=2, default=[300, 1500], metavar=("LEAST", "MOST"))
     for share in ("--lose", "--fail", "--reject"):
         add(share, type=float, default=0.0, metavar="SHARE")
+    add("--hex-ids", action="store_true", help="ids are hexadecimal in answers and decimal in receipts")
+    add("--elsewhere", action="store_true", help="receipts come on another line of the account than the text went")
     for count in ("--throttle", "--drop-every", "--answer-ms"):
         add(count, type=int, default=0, metavar="N")
     return parser

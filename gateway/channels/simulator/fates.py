@@ -16,6 +16,9 @@ BAD_RECIPIENT: Final = 0x0B  # command_status RINVDSTADR (SMPP 3.4, 5.1.3)
 
 DELIVERED: Final = b"DELIVRD"  # the words of receipts (SMPP 3.4, appendix B)
 UNDELIVERABLE: Final = b"UNDELIV"
+EXPIRED: Final = b"EXPIRED"
+DELETED: Final = b"DELETED"
+ENROUTE: Final = b"ENROUTE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Rules:
     throttle: int = 0  # submits a second that are looked at, the others are answered RTHROTTLED; 0 = all
     drop_every: int = 0  # the line falls after so many submits, the last of them taken and not answered; 0 = never
     answer_ms: int = 0  # how late a submit is answered
+    hex_ids: bool = False  # ids are hexadecimal in answers and decimal in receipts
+    elsewhere: bool = False  # receipts come on another line of the account than the text went, where there is one
 
     def __post_init__(self) -> None:
         if min(self.lose, self.fail, self.reject) < 0 or self.lose + self.fail + self.reject > 1:
@@ -83,7 +88,7 @@ class Fates:
         return _FAILED if drawn < rules.reject + rules.lose + rules.fail else _TAKEN
 
     def delay_s(self, fate: Fate) -> float:
-        """How long after the submit its receipt comes, in seconds."""
+        """How long after the submit its fate is sealed and its receipt comes, in seconds."""
         if fate.delay_ms is not None:
             return fate.delay_ms / 1000
         least, most = self._rules.delay_ms

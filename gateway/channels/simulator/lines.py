@@ -10,16 +10,27 @@ from typing import Final, NamedTuple, cast
 
 from gateway.channels.simulator import receipts
 from gateway.channels.simulator.counters import Counters
+from gateway.channels.simulator.fates import DELETED
 from gateway.channels.simulator.receipts import Receipt
-from gateway.codecs.smpp import ShortMessage
-from gateway.codecs.smpp_session import Answered, Arrived, Bind, Bound, Closed, Event, Requested, Server, Unanswered
+from gateway.codecs import smpp_session
+from gateway.codecs.smpp import Pdu, ShortMessage, Value
+from gateway.codecs.smpp_session import (
+    Answered,
+    Arrived,
+    Bind,
+    Bound,
+    Closed,
+    Event,
+    Reassured,
+    Server,
+    Unanswered,
+)
 from gateway.errors import CarillonError
 
 NAME: Final = "SIMULATOR"  # the system_id that it gives
 TICK_MS: Final = 10  # receipts that fall due within a tick leave together
 COME_BACK_S: Final = 1.0  # the pause before what was not taken is brought again
 ANSWER_S: Final = 60  # how long a receipt or a text waits for its acknowledgement
-CANNOT_QUERY: Final = 0x67  # command_status RQUERYFAIL (SMPP 3.4, 5.1.3)
 
 
 class _Posted:
@@ -43,13 +54,16 @@ class _Delivery(NamedTuple):
     account: str
     body: bytes
     posted: _Posted | None
+    origin: object = None
 
 
 class Deliveries:
     """Receipts and texts by account: first to come, first to be brought, and kept until they are acknowledged."""
 
-    def __init__(self, counters: Counters, now_ms: Callable[[], int]) -> None:
+    def __init__(self, counters: Counters, now_ms: Callable[[], int], *, elsewhere: bool = False) -> None:
         self.lines: list[Line] = []
+        self.cancelled: set[bytes] = set()  # the ids of texts whose receipt, still to come, says that they were deleted
+        self._elsewhere = elsewhere
         self._counters = counters
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
@@ -114,24 +128,45 @@ class Deliveries:
         while self._ticks and self._ticks[0] <= tick:
             for due in self._due.pop(heapq.heappop(self._ticks)):
                 if isinstance(due, Receipt):
-                    due = _Delivery(due.account, receipts.body(due, now_ms), None)  # noqa: PLW2901 - it is due: now a body
+                    due = self._receipt(due, now_ms)  # noqa: PLW2901 - it is due: now a body
                 self._waiting[due.account].append(due)
                 accounts.add(due.account)
         self._set_alarm()
         for account in accounts:
             self.pump(account)
 
+    def _receipt(self, due: Receipt, now_ms: int) -> _Delivery:
+        if self.cancelled and due.message_id in self.cancelled:
+            self.cancelled.discard(due.message_id)
+            due = due._replace(word=DELETED)
+        return _Delivery(due.account, receipts.body(due, now_ms), None, due.origin)
+
     def pump(self, account: str) -> None:
         """Spread what waits for an account over its lines, as far as their windows go."""
         waiting = self._waiting[account]
+        if self._elsewhere and waiting:
+            self._bring_elsewhere(account, waiting)
+            return
         lines = [line for line in self.lines if line.account == account and line.room] if waiting else []
         for left, line in zip(range(len(lines), 0, -1), lines, strict=True):
             count = min(line.room, -(-len(waiting) // left))
-            deliveries = [waiting.popleft() for _ in range(count)]
-            texts = sum(delivery.posted is not None for delivery in deliveries)
-            self._counters.texts_sent += texts
-            self._counters.receipts_sent += count - texts
-            line.deliver(deliveries)
+            self._deliver(line, [waiting.popleft() for _ in range(count)])
+
+    def _deliver(self, line: Line, deliveries: Sequence[_Delivery]) -> None:
+        texts = sum(delivery.posted is not None for delivery in deliveries)
+        self._counters.texts_sent += texts
+        self._counters.receipts_sent += len(deliveries) - texts
+        line.deliver(deliveries)
+
+    def _bring_elsewhere(self, account: str, waiting: deque[_Delivery]) -> None:
+        """Each on a line by which its text did not come; on that one only where there is no other."""
+        while waiting:
+            lines = [line for line in self.lines if line.account == account and line.takes]
+            others = [line for line in lines if line is not waiting[0].origin] or lines
+            line = next((line for line in others if line.room), None)
+            if line is None:
+                return
+            self._deliver(line, [waiting.popleft()])
 
     def acknowledged(self, account: str, answers: Sequence[tuple[object, int, str]]) -> None:
         """What was taken is done with; anything else is brought again after a pause."""
@@ -155,14 +190,17 @@ class Deliveries:
 
 
 Submitted = Callable[["Line", Sequence[tuple[int, ShortMessage]]], None]
+Requested = Callable[["Line", Pdu], None]
 
 
 class Line(asyncio.Protocol):
     """One connection of a client."""
 
-    def __init__(self, deliveries: Deliveries, admit: Callable[[Bind], int], submitted: Submitted) -> None:
+    def __init__(
+        self, deliveries: Deliveries, admit: Callable[[Bind], int], submitted: Submitted, requested: Requested
+    ) -> None:
         self._deliveries = deliveries
-        self._submitted = submitted
+        self._submitted, self._requested = submitted, requested
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._is_full = False
@@ -173,6 +211,11 @@ class Line(asyncio.Protocol):
     def account(self) -> str:
         """The system_id of who is bound; empty before."""
         return self._session.client
+
+    @property
+    def takes(self) -> bool:
+        """Whether receipts and texts may be brought on it at all."""
+        return self._session.mode in ("transceiver", "receiver")
 
     @property
     def room(self) -> int:
@@ -217,6 +260,11 @@ class Line(asyncio.Protocol):
         self._session.answer(answers)
         self._flush()
 
+    def reply(self, request: Pdu, status: int, **fields: Value) -> None:
+        """Answer a request that is no submit."""
+        self._session.reply(request, status, **fields)
+        self._flush()
+
     def cut(self) -> None:
         """The line falls, with all that is on the way."""
         self._transport.abort()
@@ -240,7 +288,7 @@ class Line(asyncio.Protocol):
                     self._submitted(self, messages)
                 case Answered(answers):
                     self._deliveries.acknowledged(self.account, answers)
-                case Bound():
+                case Bound() | Reassured():
                     self._deliveries.pump(self.account)
                 case Unanswered(tokens):
                     self._deliveries.take_back(tokens)
@@ -248,6 +296,6 @@ class Line(asyncio.Protocol):
                     self._deliveries.take_back(tokens)
                     self._flush()
                     self._transport.close()
-                case Requested(pdu):
-                    self._session.reply(pdu, CANNOT_QUERY)
+                case smpp_session.Requested(pdu):
+                    self._requested(self, pdu)
         self._flush()

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway import clock
-from gateway.channels.simulator.fates import DELIVERED, UNDELIVERABLE
+from gateway.channels.simulator.fates import DELETED, DELIVERED, ENROUTE, EXPIRED, UNDELIVERABLE
 from gateway.codecs import smpp
 from gateway.codecs.smpp import ShortMessage
 
@@ -22,6 +22,7 @@ class Receipt(NamedTuple):
     message_id: bytes
     submit_ms: int
     word: bytes
+    origin: object = None  # the line on which the text came
 
 
 class _Told(NamedTuple):
@@ -37,7 +38,10 @@ _TOLD: Final = {
     UNDELIVERABLE: _Told(
         b"000", b"001", smpp.options({smpp.MESSAGE_STATE: b"\x05", smpp.NETWORK_ERROR_CODE: _GSM + b"\0\x01"})
     ),
+    EXPIRED: _Told(b"000", b"000", smpp.options({smpp.MESSAGE_STATE: b"\x03"})),
+    DELETED: _Told(b"000", b"000", smpp.options({smpp.MESSAGE_STATE: b"\x04"})),
 }
+STATES: Final = {ENROUTE: 1, DELIVERED: 2, EXPIRED: 3, DELETED: 4, UNDELIVERABLE: 5}  # message_state (5.2.28)
 
 
 def body(receipt: Receipt, done_ms: int) -> bytes:

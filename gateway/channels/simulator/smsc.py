@@ -7,19 +7,22 @@ import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from gateway.channels.simulator import receipts
+from gateway.channels.simulator.book import Book, Entry
 from gateway.channels.simulator.counters import Counters
-from gateway.channels.simulator.fates import UNDELIVERABLE, Fate, Fates, Rules
+from gateway.channels.simulator.fates import DELIVERED, EXPIRED, UNDELIVERABLE, Fate, Fates, Rules
 from gateway.channels.simulator.handsets import Handset, HandsetMessage, Handsets
 from gateway.channels.simulator.lines import Deliveries, Line
 from gateway.channels.simulator.receipts import Receipt
+from gateway.channels.smpp.reading import with_header
 from gateway.codecs import parts, smpp
-from gateway.codecs.smpp import ShortMessage
+from gateway.codecs.smpp import Pdu, ShortMessage
 from gateway.codecs.smpp_session import Bind
 from gateway.errors import CarillonError, PortTaken
 
@@ -27,12 +30,17 @@ GOODBYE_S: Final = 1.0  # how long the last octets of a line may take to leave
 
 BAD_PASSWORD: Final = 0x0E  # command_status (SMPP 3.4, 5.1.3)
 BAD_ACCOUNT: Final = 0x0F
+CANNOT_CANCEL: Final = 0x11
+CANNOT_REPLACE: Final = 0x13
+CANNOT_QUERY: Final = 0x67
+_TIME_TO_LIVE: Final = 0x0017  # qos_time_to_live: seconds (5.3.2.8)
 
 
 @dataclass(slots=True)
 class _Read:
     """What one read of a line brought, and what becomes of it."""
 
+    line: Line
     account: str
     now_ms: int
     now: float
@@ -72,6 +80,7 @@ class Simulator:
         self._log_path, self._fsync = log, fsync
         self._log = -1
         self._handsets = Handsets(keep)
+        self._book = Book()
         self._seen: set[int] | None = set() if watch_duplicates else None
         self._reference = 0
         self._last_id = now_ms() << 20  # so that ids differ from those before a restart
@@ -81,10 +90,10 @@ class Simulator:
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes any free one, see `port`. Raises PortTaken."""
         self._loop = asyncio.get_running_loop()
-        self._deliveries = Deliveries(self.counters, self._now_ms)
+        self._deliveries = Deliveries(self.counters, self._now_ms, elsewhere=self._rules.elsewhere)
         try:
             self._server = await self._loop.create_server(
-                lambda: Line(self._deliveries, self._admit, self._submitted), host, port
+                lambda: Line(self._deliveries, self._admit, self._submitted, self._requested), host, port
             )
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
@@ -169,7 +178,7 @@ class Simulator:
 
     def _submitted(self, line: Line, messages: Sequence[tuple[int, ShortMessage]]) -> None:
         """Take what one read brought: decide, log, answer, in this order."""
-        read = _Read(line.account, self._now_ms(), self._loop.time())
+        read = _Read(line, line.account, self._now_ms(), self._loop.time())
         falls = False
         for sequence, message in messages:
             answer = self._meet(read, sequence, message)
@@ -205,9 +214,9 @@ class Simulator:
     def _take(self, read: _Read, message: ShortMessage, fate: Fate) -> str:
         """Give it an id, note it for the log, plan its receipt, show it on the handset."""
         self._last_id += 1
-        message_id = f"s{self._last_id:x}"  # with a letter that is no hexadecimal digit: it has one spelling only
+        message_id, told_id = self._ids()
         sender, recipient = receipts.sender_of(message), receipts.recipient_of(message)
-        text, joint = parts.read(message.octets, message.data_coding, bool(message.esm_class & smpp.HAS_HEADER))
+        text, joint = parts.read(*_octets_of(message))
         reference, total, part = joint or (0, 1, 1)
         if self._log >= 0:
             record = {"at_ms": read.now_ms, "id": message_id, "account": read.account, "sender": sender}
@@ -217,14 +226,55 @@ class Simulator:
             mark = hash((sender, recipient, text, part, total))
             self.counters.duplicates += mark in self._seen
             self._seen.add(mark)
-        if _wants_receipt(message.registered_delivery, fate.word):
-            receipt = Receipt(read.account, message, message_id.encode(), read.now_ms, fate.word)
-            self._deliveries.plan(read.now + self._fates.delay_s(fate), receipt)
-        if fate.word != UNDELIVERABLE:
+        word, due = self._end_of(read, message, fate)
+        self._book.note(message_id, Entry(message.sender, word, due))
+        if _wants_receipt(message.registered_delivery, word):
+            receipt = Receipt(read.account, message, told_id.encode(), read.now_ms, word, read.line)
+            self._deliveries.plan(due, receipt)
+        if word in (b"", DELIVERED):
             whole = self._handsets.received(recipient, sender, text, joint, read.now_ms)
             if whole is not None and self.on_message:
                 read.shown.append((whole, recipient))
         return message_id
+
+    def _ids(self) -> tuple[str, str]:
+        """The newest message's id as answers and as receipts write it."""
+        if self._rules.hex_ids:
+            return f"{self._last_id:x}", f"{self._last_id:010d}"
+        message_id = f"s{self._last_id:x}"  # with a letter that is no hexadecimal digit: it has one spelling only
+        return message_id, message_id
+
+    def _end_of(self, read: _Read, message: ShortMessage, fate: Fate) -> tuple[bytes, float]:
+        """How it ends, and when by the loop's clock: a text that would come too late is not brought at all."""
+        delay_s = self._fates.delay_s(fate)
+        valid_s = _valid_s(message, read.now_ms)
+        if fate.word and valid_s is not None and valid_s < delay_s:
+            return EXPIRED, read.now + max(0.0, valid_s)
+        return fate.word, read.now + delay_s
+
+    def _requested(self, line: Line, pdu: Pdu) -> None:
+        """A client asks what became of a text, or takes one back."""
+        now = self._loop.time()
+        message_id, sender = str(pdu.fields["message_id"]), str(pdu.fields["source_addr"])
+        if pdu.command == smpp.CANCEL_SM:
+            is_gone = self._book.cancel(message_id, sender, now)
+            if is_gone:
+                told_id = f"{int(message_id, 16):010d}" if self._rules.hex_ids else message_id
+                self._deliveries.cancelled.add(told_id.encode())
+            line.reply(pdu, smpp.OK if is_gone else CANNOT_CANCEL)
+        elif pdu.command == smpp.QUERY_SM:
+            self._tell(line, pdu, self._book.find(message_id, sender), now)
+        else:
+            line.reply(pdu, CANNOT_REPLACE)
+
+    def _tell(self, line: Line, pdu: Pdu, entry: Entry | None, now: float) -> None:
+        if entry is None:
+            line.reply(pdu, CANNOT_QUERY)
+            return
+        word = self._book.state(entry, now)
+        error = int(word == UNDELIVERABLE)  # as the receipt says
+        message_id = str(pdu.fields["message_id"])
+        line.reply(pdu, smpp.OK, message_id=message_id, message_state=receipts.STATES[word], error_code=error)
 
     def _write_log(self, records: list[bytes]) -> None:
         if records:
@@ -237,3 +287,27 @@ def _wants_receipt(registered_delivery: int, word: bytes) -> bool:
     """5.2.17: 1 asks for every final receipt, 2 only for that of a failure."""
     asked = registered_delivery & 3
     return bool(word) and (asked == 1 or (asked == 2 and word == UNDELIVERABLE))
+
+
+def _octets_of(message: ShortMessage) -> tuple[bytes, int, bool]:
+    """What `parts.read` wants; parts that came with sar_ fields are given the header that says the same."""
+    octets, has_header = with_header(message)
+    return octets, message.data_coding, has_header
+
+
+def _valid_s(message: ShortMessage, now_ms: int) -> float | None:
+    """How long a text is worth bringing; None without an end, or with one that cannot be read."""
+    if _TIME_TO_LIVE in message.options:
+        return float(int.from_bytes(message.options[_TIME_TO_LIVE], "big"))
+    validity = message.validity
+    if not validity:
+        return None
+    return _span_s(validity, 0) if validity[-1:] == "R" else _span_s(validity, now_ms)
+
+
+@lru_cache(maxsize=1024)
+def _span_s(validity: str, now_ms: int) -> float | None:
+    try:
+        return (smpp.read_time(validity, now_ms) - now_ms) / 1000
+    except ValueError:
+        return None

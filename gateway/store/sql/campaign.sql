@@ -3,7 +3,7 @@
 -- name: audience_page
 -- The members of a segment after a person, in the order of the table, with all that planning asks about.
 SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, p.last_name, p.city, p.attributes,
-       s.at, c.since, r.times
+       s.at, c.since, r.times, p.line_type, p.network
 FROM person p
 LEFT JOIN stop s ON s.person = p.id
 LEFT JOIN consent c ON c.person = p.id AND c.program = :program

@@ -4,11 +4,16 @@
 INSERT INTO event (brand_id, run, message, part, parts, state, at, code, ref)
 VALUES (:brand, :run, :message, :part, :parts, :state, :at, :code, :ref)
 
+-- name: event_last
+SELECT coalesce(max(n), 0) FROM event
+
 -- name: event_after
 SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :n ORDER BY n LIMIT :limit
 
--- name: event_between
-SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :after AND n <= :until ORDER BY n
+-- name: event_refs
+-- Carriers' ids whose receipts may still come: after delivered nothing changes.
+SELECT e.ref, e.run, e.message, e.part, e.parts FROM event e LEFT JOIN state s ON s.message = e.message
+WHERE e.n > :after AND e.ref <> '' AND (s.state IS NULL OR s.state < 50) ORDER BY e.n
 
 -- name: cursor_get
 SELECT n FROM cursor WHERE name = :name
@@ -16,15 +21,79 @@ SELECT n FROM cursor WHERE name = :name
 -- name: cursor_set
 INSERT INTO cursor (name, brand_id, n) VALUES (:name, :brand, :n) ON CONFLICT (name) DO UPDATE SET n = excluded.n
 
--- name: state_get
-SELECT message, parts, sent, delivered, worst, state, code FROM state
-WHERE message IN (SELECT value FROM json_each(:messages))
+-- name: folding_create
+-- The new states of one batch, between two statements; of this connection alone.
+CREATE TEMP TABLE folding (
+  message INTEGER NOT NULL, run INTEGER NOT NULL, parts INTEGER NOT NULL, sent INTEGER NOT NULL,
+  delivered INTEGER NOT NULL, worst INTEGER NOT NULL, code TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL,
+  was INTEGER NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL
+)
 
--- name: state_put
+-- name: fold_short
+-- The new state of every message of one part that the events speak of, beside its old one. States are merged by the
+-- highest rank (gateway.messages.State): a part that was sent or delivered is a bit; of what is neither the worst counts,
+-- compared as its two digits and its code, so that any order of events ends in one result.
+INSERT INTO folding (message, run, parts, sent, delivered, worst, code, state, reason, was, why, at)
+SELECT message, run, 1, sent, delivered, worst, code,
+       CASE WHEN delivered THEN 50 WHEN sent THEN max(20, worst) ELSE worst END,
+       CASE WHEN delivered OR (sent AND worst < 20) THEN '' ELSE code END, was, why, at
+FROM (
+  SELECT message, run, sent, delivered, CAST(substr(worst, 1, 2) AS INTEGER) AS worst, substr(worst, 3) AS code, was, why,
+         at
+  FROM (
+    SELECT g.message, g.run, max(g.at, coalesce(s.at, 0)) AS at, g.sent | coalesce(s.sent, 0) AS sent, g.delivered | coalesce(s.delivered, 0) AS delivered,
+           max(g.worst, coalesce(s.worst || s.code, '0')) AS worst, coalesce(s.state, 0) AS was,
+           CASE WHEN s.state = s.worst THEN s.code ELSE '' END AS why
+    FROM (
+      SELECT message, run, max(state IN (20, 50)) AS sent, max(state = 50) AS delivered,
+             max(CASE WHEN state IN (20, 50) THEN '0' ELSE state || code END) AS worst, max(at) AS at
+      FROM event WHERE n > :after AND n <= :until AND parts = 1 GROUP BY message
+    ) g LEFT JOIN state s ON s.message = g.message
+  )
+)
+
+-- name: fold_long
+-- The same for messages of several parts: each part is a bit, part -1 is all of them.
+INSERT INTO folding (message, run, parts, sent, delivered, worst, code, state, reason, was, why, at)
+SELECT message, run, parts, sent, delivered, worst, code,
+       CASE WHEN delivered = every THEN 50 WHEN sent = every THEN max(20, worst) ELSE worst END,
+       CASE WHEN delivered = every OR (sent = every AND worst < 20) THEN '' ELSE code END, was, why, at
+FROM (
+  SELECT message, run, parts, every, sent, delivered, CAST(substr(worst, 1, 2) AS INTEGER) AS worst,
+         substr(worst, 3) AS code, was, why, at
+  FROM (
+    SELECT g.message, g.run, g.parts, max(g.at, coalesce(s.at, 0)) AS at, ~(-1 << g.parts) AS every,
+           CASE WHEN g.sent_whole THEN ~(-1 << g.parts) ELSE g.sent | coalesce(s.sent, 0) END AS sent,
+           CASE WHEN g.delivered_whole THEN ~(-1 << g.parts) ELSE g.delivered | coalesce(s.delivered, 0) END AS delivered,
+           max(g.worst, coalesce(s.worst || s.code, '0')) AS worst, coalesce(s.state, 0) AS was,
+           CASE WHEN s.state = s.worst THEN s.code ELSE '' END AS why
+    FROM (
+      SELECT message, run, parts,
+             max(part < 0 AND state IN (20, 50)) AS sent_whole, max(part < 0 AND state = 50) AS delivered_whole,
+             sum(DISTINCT CASE WHEN part >= 0 AND state IN (20, 50) THEN 1 << part ELSE 0 END) AS sent,
+             sum(DISTINCT CASE WHEN part >= 0 AND state = 50 THEN 1 << part ELSE 0 END) AS delivered,
+             max(CASE WHEN state IN (20, 50) THEN '0' ELSE state || code END) AS worst, max(at) AS at
+      FROM event WHERE n > :after AND n <= :until AND parts > 1 GROUP BY message
+    ) g LEFT JOIN state s ON s.message = g.message
+  )
+)
+
+-- name: fold_states
 INSERT INTO state (message, brand_id, run, parts, sent, delivered, worst, state, code, at)
-VALUES (:message, :brand, :run, :parts, :sent, :delivered, :worst, :state, :code, :at)
+SELECT message, :brand, run, parts, sent, delivered, worst, state, code, at FROM folding WHERE true ORDER BY message
 ON CONFLICT (message) DO UPDATE SET sent = excluded.sent, delivered = excluded.delivered, worst = excluded.worst,
     state = excluded.state, code = excluded.code, at = excluded.at
+
+-- name: fold_tally
+INSERT INTO tally (run, state, reason, brand_id, n)
+SELECT run, state, reason, :brand, sum(n) FROM (
+  SELECT run, was AS state, why AS reason, -1 AS n FROM folding
+  UNION ALL SELECT run, state, reason, 1 FROM folding
+) WHERE true GROUP BY run, state, reason HAVING sum(n) <> 0
+ON CONFLICT (run, state, reason) DO UPDATE SET n = n + excluded.n
+
+-- name: fold_clear
+DELETE FROM folding
 
 -- name: state_overdue
 -- Taken by the carrier, or in doubt, and no receipt although the message's life and the grace are over.
@@ -33,8 +102,13 @@ WHERE s.state = :state AND s.message < :made_before AND s.at < :before AND m.val
 ORDER BY s.message LIMIT :limit
 
 -- name: doubts_fitting
-SELECT m.id, m.run, m.parts, s.delivered, m.channel, m.sender, m.address
-FROM state s CROSS JOIN message m ON m.id = s.message WHERE s.state = 10
+-- Messages that a receipt without a known id may be about: in doubt now; or of which one copy was in doubt before they were
+-- sent again; or on the way at this moment. `at` is when the bytes of a doubtful one may first have left.
+SELECT m.id, m.run, m.parts, s.delivered, s.state, s.at, m.channel, m.sender, m.address
+FROM state s CROSS JOIN message m ON m.id = s.message WHERE s.worst = 10 AND s.message > :made_after
+UNION ALL
+SELECT m.id, m.run, m.parts, 0, 0, f.at, m.channel, m.sender, m.address
+FROM flight f CROSS JOIN json_each(f.messages) j CROSS JOIN message m ON m.id = j.value ->> 0
 
 -- name: ref_put
 INSERT INTO ref (ref, brand_id, run, message, part, parts, at) VALUES (:ref, :brand, :run, :message, :part, :parts, :at)
@@ -49,10 +123,10 @@ DELETE FROM ref WHERE ref IN (SELECT ref FROM ref WHERE at < :before ORDER BY at
 
 -- name: parked_insert
 INSERT INTO parked (brand_id, channel, refs, fit, state, code, at)
-VALUES (:brand, :channel, :refs, :fit, :state, :code, :at)
+VALUES (:brand, :channel, :refs, :fit, :state, :code, :at) RETURNING n
 
--- name: parked_after
-SELECT n, refs, fit, state, code, at FROM parked WHERE n > :n ORDER BY n LIMIT 10000
+-- name: parked_all
+SELECT n, refs, fit, state, code, at FROM parked ORDER BY n
 
 -- name: parked_delete
 DELETE FROM parked WHERE n = :n

@@ -13,6 +13,9 @@ SELECT id, run, purpose, program, channel, sender, address, text, parts, price F
 -- name: message_route
 SELECT channel, sender, address FROM message WHERE id = :id
 
+-- name: message_routes
+SELECT m.id, m.sender, m.address FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
+
 -- name: messages_to_person
 SELECT m.id, m.run, m.purpose, m.channel, m.sender, m.text, m.parts, coalesce(s.state, 0), coalesce(s.code, ''),
        coalesce(s.at, 0), m.answers
@@ -22,6 +25,11 @@ WHERE m.person = :person ORDER BY m.id
 -- name: outbox_insert
 INSERT INTO outbox (queue, due, id, brand_id, person, attempt, missing, crashes)
 VALUES (:queue, :due, :id, :brand, :person, :attempt, :missing, :crashes)
+
+-- name: outbox_fill
+-- New messages take their place in a queue.
+INSERT INTO outbox (queue, due, id, brand_id, person, attempt, missing, crashes)
+SELECT :queue, :due, m.id, m.brand_id, m.person, 0, -1, 0 FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
 
 -- name: outbox_due
 -- CROSS JOIN and the LEFT JOINs keep the order of the outbox; every look-up is by primary key, and for a
@@ -43,16 +51,27 @@ SELECT o.queue, o.due, o.id, o.person, m.parts FROM outbox o CROSS JOIN message 
 WHERE o.queue = :queue ORDER BY o.due, o.id LIMIT :limit
 
 -- name: flight_insert
-INSERT INTO flight (queue, id, brand_id, person, attempt, missing, crashes, epoch, at)
-VALUES (:queue, :id, :brand, :person, :attempt, :missing, :crashes, :epoch, :at)
+-- What happens to these messages from now on stands behind `since` in the journal.
+INSERT INTO flight (queue, brand_id, epoch, at, since, messages)
+VALUES (:queue, :brand, :epoch, :now, (SELECT coalesce(max(n), 0) FROM event), :messages) RETURNING id
 
 -- name: flight_delete
-DELETE FROM flight WHERE queue = :queue AND id IN (SELECT value FROM json_each(:ids))
+DELETE FROM flight WHERE id IN (SELECT value FROM json_each(:ids))
+
+-- name: flight_update
+-- Some have landed and their events are on disk; these are still on the way.
+UPDATE flight SET messages = :messages, since = (SELECT coalesce(max(n), 0) FROM event) WHERE id = :id
 
 -- name: flight_left
 -- What a dead owner had claimed: at most a window and a batch.
-SELECT f.id, f.person, f.attempt, f.missing, f.crashes, f.at, m.run, m.parts, m.repeat
-FROM flight f CROSS JOIN message m ON m.id = f.id WHERE f.queue = :queue ORDER BY f.id
+SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, f.since, f.at, m.run, m.parts, m.repeat
+FROM flight f CROSS JOIN json_each(f.messages) j CROSS JOIN message m ON m.id = j.value ->> 0
+WHERE f.queue = :queue ORDER BY f.id, j.key
+
+-- name: flight_answered
+-- Which parts of these messages something was told about behind an event.
+SELECT DISTINCT message, part, n FROM event
+WHERE n > :since AND message IN (SELECT value FROM json_each(:ids))
 
 -- name: flight_clear
 DELETE FROM flight WHERE queue = :queue
@@ -66,7 +85,8 @@ SELECT times FROM reach WHERE person = :person AND program = :program
 
 -- name: queue_insert
 INSERT INTO queue (id, brand_id, channel, lane, run, shard, active, rate, owner, epoch, lease_until)
-VALUES (:id, :brand, :channel, :lane, :run, 0, 1, :rate, '', 0, 0)
+VALUES (:id, :brand, :channel, :lane, :run, 0,
+        coalesce((SELECT min(active) FROM queue WHERE brand_id = :brand AND run = :run AND run <> 0), 1), :rate, '', 0, 0)
 ON CONFLICT (brand_id, channel, lane, run, shard) DO NOTHING
 
 -- name: queue_find

@@ -14,18 +14,20 @@ SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, s.at, d.top
 FROM person p LEFT JOIN stop s ON s.person = p.id LEFT JOIN dialog d ON d.person = p.id WHERE p.id = :person
 
 -- name: person_insert
-INSERT INTO person (id, brand_id, address, country, zone, language, created_at)
-VALUES (:id, :brand, :address, :country, :zone, :language, :created_at)
+INSERT INTO person (id, brand_id, address, country, zone, line_type, network, language, created_at)
+VALUES (:id, :brand, :address, :country, :zone, :line_type, :network, :language, :created_at)
 
 -- name: person_upsert
 -- A later value that is not empty wins; attributes add up; the newer position stays.
-INSERT INTO person (id, brand_id, address, country, zone, region, language, first_name, last_name, city, gender,
-                    birthday, attributes, lat, lon, seen_at, created_at)
-VALUES (:id, :brand, :address, :country, :zone, :region, :language, :first_name, :last_name, :city, :gender,
+INSERT INTO person (id, brand_id, address, country, zone, region, line_type, network, language, first_name, last_name,
+                    city, gender, birthday, attributes, lat, lon, seen_at, created_at)
+VALUES (:id, :brand, :address, :country, :zone, :region, :line_type, :network, :language, :first_name, :last_name, :city, :gender,
         nullif(:birthday, ''), :attributes, :lat, :lon, :seen_at, :created_at)
 ON CONFLICT (brand_id, address) DO UPDATE SET
     zone = CASE WHEN :is_stated THEN excluded.zone ELSE person.zone END,
     region = coalesce(nullif(excluded.region, ''), person.region),
+    line_type = coalesce(nullif(excluded.line_type, ''), person.line_type),
+    network = coalesce(nullif(excluded.network, ''), person.network),
     language = coalesce(nullif(excluded.language, ''), person.language),
     first_name = coalesce(nullif(excluded.first_name, ''), person.first_name),
     last_name = coalesce(nullif(excluded.last_name, ''), person.last_name),

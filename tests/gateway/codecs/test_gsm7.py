@@ -24,6 +24,7 @@ def test_the_alphabet_has_a_place_for_each_of_128_septets() -> None:
         ("_", "11"),
         ("Ç", "09"),
         ("à", "7f"),
+        ("é", "05"),
         ("Δ", "10"),
         ("¡", "40"),
         ("¿", "60"),
@@ -91,6 +92,13 @@ def test_odd_octets_read_as_a_phone_would_show_them(octets: str, text: str) -> N
 )  # golden vectors G-3; the fill of seven spare bits: 3GPP 23.038, 6.1.2.3.1
 def test_septets_pack_as_in_the_standard(text: str, packed: str) -> None:
     assert gsm7.pack(gsm7.encode(text)).hex() == packed
+    assert gsm7.decode(gsm7.unpack(bytes.fromhex(packed), len(gsm7.encode(text)))) == text
+
+
+def test_seven_septets_read_the_same_whatever_fills_the_last_octet() -> None:
+    # golden vector G-3: with zero fill and with a CR
+    for packed in ("31d98c56b3dd00", "31d98c56b3dd1a"):
+        assert gsm7.decode(gsm7.unpack(bytes.fromhex(packed), 7)) == "1234567"
 
 
 def test_packed_septets_begin_on_a_septet_boundary_after_a_header() -> None:

@@ -97,6 +97,7 @@ def test_the_character_that_makes_a_text_dear_is_named(text: str, measured: part
 def test_ucs2_goes_big_endian_without_a_mark(text: str, octets: str) -> None:
     # golden vectors G-3
     assert parts.split(text, 1) == (8, [bytes.fromhex(octets)])
+    assert parts.read(bytes.fromhex(octets), 8, udhi=False) == (text, None)
 
 
 def test_each_part_of_a_long_text_opens_with_its_place_in_the_whole() -> None:
@@ -112,10 +113,85 @@ def test_an_escape_pair_moves_whole_to_the_next_part() -> None:
     assert messages[1][6:8].hex() == "1b3c"
 
 
+@pytest.mark.parametrize("before", [151, 152, 153])
+def test_a_line_end_of_two_characters_moves_whole_to_the_next_part(before: int) -> None:
+    _, messages = parts.split("a" * before + "\r\n" + "b" * 20, 1)
+    assert not any(message.endswith(b"\r") for message in messages)
+
+
 def test_a_surrogate_pair_moves_whole_to_the_next_part() -> None:
     # R-3.3: parts of 66 and 7 units, not 67 and 6
     _, messages = parts.split("a" * 66 + "👍" + "b" * 5, 1)
     assert [len(message[6:]) // 2 for message in messages] == [66, 7]
+
+
+# GraphemeBreakTest.txt of the Unicode Character Database (UAX 29): the sequences at its end, which show each rule.
+BREAKS = """
+÷ 000D × 000A ÷ 0061 ÷ 000A ÷ 0308 ÷
+÷ 0061 × 0308 ÷
+÷ 0020 × 200D ÷ 0646 ÷
+÷ 0646 × 200D ÷ 0020 ÷
+÷ 1100 × 1100 ÷
+÷ AC00 × 11A8 ÷ 1100 ÷
+÷ AC01 × 11A8 ÷ 1100 ÷
+÷ 1F1E6 × 1F1E7 ÷ 1F1E8 ÷ 0062 ÷
+÷ 0061 ÷ 1F1E6 × 1F1E7 ÷ 1F1E8 ÷ 0062 ÷
+÷ 0061 ÷ 1F1E6 × 1F1E7 × 200D ÷ 1F1E8 ÷ 0062 ÷
+÷ 0061 ÷ 1F1E6 × 200D ÷ 1F1E7 × 1F1E8 ÷ 0062 ÷
+÷ 0061 ÷ 1F1E6 × 1F1E7 ÷ 1F1E8 × 1F1E9 ÷ 0062 ÷
+÷ 0061 × 200D ÷
+÷ 0061 × 0308 ÷ 0062 ÷
+÷ 0061 × 0903 ÷ 0062 ÷
+÷ 0061 ÷ 0600 × 0062 ÷
+÷ 1F476 × 1F3FF ÷ 1F476 ÷
+÷ 0061 × 1F3FF ÷ 1F476 ÷
+÷ 0061 × 1F3FF ÷ 1F476 × 200D × 1F6D1 ÷
+÷ 1F476 × 1F3FF × 0308 × 200D × 1F476 × 1F3FF ÷
+÷ 1F6D1 × 200D × 1F6D1 ÷
+÷ 0061 × 200D ÷ 1F6D1 ÷
+÷ 0061 × 200D ÷ 2701 ÷
+÷ 0915 ÷ 0924 ÷
+÷ 0915 × 094D × 0924 ÷
+÷ 0915 × 094D × 094D × 0924 ÷
+÷ 0915 × 094D × 200D × 0924 ÷
+÷ 0915 × 093C × 200D × 094D × 0924 ÷
+÷ 0915 × 093C × 094D × 200D × 0924 ÷
+÷ 0915 × 094D × 0924 × 094D × 092F ÷
+÷ 0915 × 094D ÷ 0061 ÷
+÷ 0061 × 094D ÷ 0924 ÷
+÷ 003F × 094D ÷ 0924 ÷
+"""
+# Where the rules need tables that we do not have, we keep together what they let be cut; never the other way round.
+KEPT_TOGETHER = ("200D ÷", "÷ 0308", "094D ÷ 0924")
+
+
+def clusters(line: str) -> list[str]:
+    """The visible characters of a line of that file."""
+    return ["".join(chr(int(code, 16)) for code in cluster.split("×")) for cluster in line.strip("÷ ").split("÷")]
+
+
+@pytest.mark.parametrize("line", BREAKS.strip().splitlines())
+@pytest.mark.parametrize("before", range(56, 67))
+def test_parts_are_cut_only_where_the_unicode_standard_allows_it(line: str, before: int) -> None:
+    expected = clusters(line)
+    text = "好" * before + "".join(expected) + "好" * 30
+    places = set(range(before + 1)) | {before + len("".join(expected[:count])) for count in range(len(expected) + 1)}
+    _, messages = parts.split(text, 1)
+    first = len(messages[0][6:].decode("utf-16-be"))
+    assert first in places or first > before + len("".join(expected))
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in BREAKS.strip().splitlines() if not any(x in line for x in KEPT_TOGETHER)]
+)
+def test_parts_are_cut_where_the_unicode_standard_allows_it(line: str) -> None:
+    expected = clusters(line)
+    text = "好" + "".join(expected) + "好"
+    at = 1
+    for cluster in expected:
+        assert not parts._is_glued(text, 0, at)
+        assert all(parts._is_glued(text, 0, within) for within in range(at + 1, at + len(cluster)))
+        at += len(cluster)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +208,28 @@ def test_a_surrogate_pair_moves_whole_to_the_next_part() -> None:
         "\r\n",
         "🏴\U000e0067\U000e0062\U000e007f",
         "กำ",
+        "ｶﾞ",
+        "\u1100\uac01",
+        "\ua960\ud7b0\ud7cb",
+        "\u0600\u0661",
     ],
-    ids=["flag", "joined", "selector", "accent", "skin tone", "family", "keycap", "jamo", "line end", "region", "thai"],
+    ids=[
+        "flag",
+        "joined",
+        "selector",
+        "accent",
+        "skin tone",
+        "family",
+        "keycap",
+        "jamo",
+        "line end",
+        "region",
+        "thai",
+        "half-width",
+        "jamo and syllable",
+        "old jamo",
+        "number sign",
+    ],
 )
 @pytest.mark.parametrize("before", range(55, 68))
 def test_what_a_reader_sees_as_one_character_is_not_cut(cluster: str, before: int) -> None:
@@ -161,6 +257,8 @@ def test_more_than_255_parts_are_refused_in_plain_words(text: str, most: int) ->
         parts.measure(text * (most * 255 + 1))
     with pytest.raises(ValueError, match="256 parts: 255 is the most"):
         parts.split(text * (most * 255 + 1), 1)
+    with pytest.raises(ValueError, match="256 parts: 255 is the most"):
+        parts.bare(text * (most * 255 + 1))
 
 
 @given(any_text | lively_text)
@@ -182,7 +280,8 @@ def test_every_text_arrives_as_it_was_sent(text: str) -> None:
     assert sent_and_read(text) == text
 
 
-@given(st.text(alphabet=gsm7.PLAIN + gsm7.ESCAPED + "好ú`👍", min_size=1, max_size=500))
+# Without a line end of two characters, which we keep together and others do not.
+@given(st.text(alphabet=(gsm7.PLAIN + gsm7.ESCAPED + "好ú`👍").replace("\r", ""), min_size=1, max_size=500))
 def test_an_independent_splitter_counts_the_same(text: str) -> None:
     other = smsutil.split(text)
     measured = parts.measure(text)
@@ -282,3 +381,17 @@ def test_an_escape_that_a_phone_cut_in_two_arrives_whole() -> None:
 def test_a_missing_piece_leaves_an_ellipsis() -> None:
     assert parts.join({4: "d", 1: "a", 2: "b"}) == "ab…d"
     assert parts.join({}) == ""
+
+
+@given(any_text | lively_text)
+def test_bare_parts_are_the_same_parts_without_their_headers(text: str) -> None:
+    coding, messages = parts.split(text, 3)
+    header = 6 if len(messages) > 1 else 0
+    assert parts.bare(text) == (coding, [message[header:] for message in messages])
+    assert parts.whole(text) == (coding, b"".join(message[header:] for message in messages))
+
+
+@given(any_text | lively_text)
+def test_a_full_cut_says_what_a_split_does_and_whether_a_header_stands_before(text: str) -> None:
+    coding, messages = parts.split(text, 3)
+    assert parts.cut(text, 3) == parts.Cut(coding, messages, len(messages) > 1)

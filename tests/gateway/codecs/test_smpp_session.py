@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.codecs import smpp
 from gateway.codecs.smpp import ANSWER, HEADER, LAST_SEQUENCE, Pdu
+from gateway.codecs.smpp_delivery import Delivery
 from gateway.codecs.smpp_session import (
     Answered,
     Arrived,
@@ -17,12 +18,16 @@ from gateway.codecs.smpp_session import (
     Bound,
     Client,
     Closed,
+    Delivered,
     Event,
+    Learned,
+    Reassured,
     Refused,
     Requested,
     Server,
     Unanswered,
 )
+from gateway.messages import State
 
 PHONE = smpp.address(1, 1, "12065550142")
 SHOP = smpp.address(3, 0, "20655")
@@ -406,7 +411,8 @@ def test_an_answer_that_does_not_come_is_told_once_and_the_line_survives() -> No
     assert client.tick(5) == [Unanswered(["old"])]
     assert client.tick(6) == []
     server.answer([(sequence, 0, "too late") for sequence, _ in late])
-    assert client.receive(server.take_out(), 6) == []
+    [late_answer] = [event for event in client.receive(server.take_out(), 6) if isinstance(event, Answered)]
+    assert late_answer.answers == [("old", 0, "too late")]
     assert client.in_flight == 1
 
 
@@ -486,3 +492,134 @@ def test_a_bind_answered_by_a_generic_nack_is_refused() -> None:
     events = client.receive(HEADER.pack(16, smpp.GENERIC_NACK, 0, asked.sequence), 0)
 
     assert events[0] == Refused(smpp.UNKNOWN_ERROR)
+
+
+# --- what is late, asked and told beside
+
+
+def test_after_a_late_answer_nothing_leaves_until_the_other_side_has_shown_that_it_is_there() -> None:
+    """R-2.4"""
+    client, server = pair()
+    late = arrived(server.receive(send(client, ["old"]), 0))
+
+    assert client.tick(5) == [Unanswered(["old"])]
+    assert client.room == 0
+    asked = client.take_out()
+    assert [pdu.command for pdu in frames(asked)] == [smpp.ENQUIRE_LINK]
+    server.receive(asked, 5)
+    assert client.receive(server.take_out(), 5) == [Reassured()]
+    assert client.room == 10
+    server.answer([(sequence, 0, "after all") for sequence, _ in late])
+    assert client.receive(server.take_out(), 6) == [Answered([("old", 0, "after all")])]
+    server.answer([(sequence, 0, "again") for sequence, _ in late])
+    assert client.receive(server.take_out(), 6) == []
+
+
+def test_a_late_answer_and_silence_thereafter_end_the_line() -> None:
+    """R-2.4"""
+    client, _ = pair()
+    send(client, ["old"])
+
+    assert client.tick(5) == [Unanswered(["old"])]
+    assert client.tick(10) == [Closed("no answer to a bind, an enquire_link or an unbind", [])]
+
+
+def test_a_peer_too_busy_for_the_question_is_none_the_less_there() -> None:
+    client, server = pair()
+    late = arrived(server.receive(send(client, "ab"), 0))
+    client.tick(5)
+    server.answer([(late[0][0], 0, "id")])
+    client.receive(server.take_out(), 7)
+
+    assert client.tick(10) == [Reassured()]
+    assert client.room == 10
+
+
+def test_not_more_than_so_many_late_answers_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.codecs.smpp_session.MOST_LATE", 2)
+    client, server = pair()
+    messages = arrived(server.receive(send(client, "abc"), 0))
+    client.tick(5)
+    server.answer([(sequence, 0, "id") for sequence, _ in messages])
+
+    [event] = [event for event in client.receive(server.take_out(), 6) if isinstance(event, Answered)]
+    assert [token for token, _, _ in event.answers] == ["b", "c"]
+
+
+def test_how_busy_the_carrier_says_it_is_comes_with_its_answers() -> None:
+    client, _ = pair()
+    first, second = frames(send(client, "ab"))
+    busy = smpp.options({smpp.CONGESTION_STATE: b"\x5a"})
+    octets = b"".join(
+        HEADER.pack(16 + len(body), smpp.SUBMIT_SM | ANSWER, 0, pdu.sequence) + body
+        for pdu, body in ((first, b"id-1\0" + busy), (second, b""))
+    )
+
+    assert client.receive(octets, 0) == [Answered([("a", 0, "id-1"), ("b", 0, "")], 90)]
+
+
+def test_a_question_about_a_message_is_answered_and_takes_room_meanwhile() -> None:
+    client, server = pair()
+    client.ask_about([("x", smpp.query_body("12345", SHOP)), ("y", smpp.query_body("6", SHOP))], 0)
+    assert (client.room, client.in_flight) == (8, 0)
+    for event, status in zip(server.receive(client.take_out(), 0), (0, 0x67), strict=True):
+        assert isinstance(event, Requested)
+        server.reply(event.pdu, status, **({} if status else {"message_id": "12345", "message_state": 2}))
+
+    assert client.receive(server.take_out(), 0) == [
+        Learned("x", 0, smpp.Reading(("12345",), State.DELIVERED, "000")),
+        Learned("y", 0x67, None),
+    ]
+    assert client.room == 10
+
+
+def test_a_question_that_is_nacked_cannot_be_read_or_has_no_answer_leaves_nothing_behind() -> None:
+    client, _ = pair()
+    client.ask_about([(token, smpp.query_body("1", SHOP)) for token in "xyz"], 0)
+    nacked, unread, _ = frames(client.take_out())
+
+    assert client.receive(HEADER.pack(16, smpp.GENERIC_NACK, 3, nacked.sequence), 0) == [Learned("x", 3, None)]
+    broken = HEADER.pack(18, smpp.QUERY_SM | ANSWER, 0, unread.sequence) + b"ab"
+    assert client.receive(broken, 0) == [Learned("y", smpp.BAD_LENGTH, None)]
+    assert client.receive(broken, 0) == []
+    client.tick(5)
+    assert client.room == 10
+
+
+@pytest.mark.parametrize("command", [smpp.ALERT_NOTIFICATION, smpp.OUTBIND])
+def test_what_the_standard_knows_no_answer_to_is_not_answered(command: int) -> None:
+    client, _ = pair()
+
+    assert client.receive(smpp.encode(Pdu(command, 0, 4)), 0) == []
+    assert (client.take_out(), client.room) == (b"", 10)
+
+
+def test_a_client_may_send_by_data_sm_and_its_answers_are_its_own() -> None:
+    client = Client(Bind("transceiver", "lantern", "secret"), use_data_sm=True)
+    server = Server("SMSC", lambda bind: 0)
+    client.start(0)
+    server.receive(client.take_out(), 0)
+    client.receive(server.take_out(), 0)
+    client.send([("x", smpp.data_body(SHOP, PHONE, b"Hello"))], 0)
+
+    [(sequence, message)] = arrived(server.receive(client.take_out(), 0))
+    server.answer([(sequence, 0, "id-1")])
+
+    assert (message.sender, message.octets) == ("20655", b"Hello")
+    assert client.receive(server.take_out(), 0) == [Answered([("x", 0, "id-1")])]
+
+
+def test_usual_receipts_are_told_apart_where_that_is_wanted() -> None:
+    client = Client(Bind("transceiver", "lantern", "secret"), reads_deliveries=True)
+    server = Server("SMSC", lambda bind: 0)
+    client.start(0)
+    server.receive(client.take_out(), 0)
+    client.receive(server.take_out(), 0)
+    words = b"id:7 sub:001 dlvrd:001 submit date:2605281200 done date:2605281200 stat:DELIVRD err:000 text:"
+    server.send([(1, HELLO), (2, smpp.message_body(PHONE, SHOP, words, esm_class=4))], 0)
+
+    deliveries, messages = client.receive(server.take_out(), 0)
+    assert deliveries == Delivered([(2, Delivery("\1", "12065550142", "\3", "20655", "7", "000"))])
+    assert isinstance(messages, Arrived)
+    client.acknowledge([2, 1])
+    assert server.receive(client.take_out(), 0) == [Answered([(2, 0, ""), (1, 0, "")])]

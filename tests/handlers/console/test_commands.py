@@ -74,6 +74,15 @@ def test_the_list_of_commands_reads_whole_in_80_columns_in_the_order_of_the_work
     assert [line.split()[0] for line in listed[:4]] == ["serve", "check", "plan", "apply"]
 
 
+def test_a_route_is_told_in_lines_and_as_json(say: Say) -> None:
+    lines = say("route", "206 555 0142", "--campaign", "spring").output.splitlines()
+    assert lines[1] == "  +12065550142, US, mobile or landline, network not known"
+    assert lines[4].startswith("  1 seattle  us_sms, 0.0079 USD per part")
+    assert "  from       20655" in lines
+    told = json.loads(say("route", "+8613812345678", "--json").output)
+    assert (told["network"], told["chosen"]["number"]) == ("China Mobile", "10690555")
+
+
 def test_a_file_in_another_encoding_is_told_with_its_line(say: Say, config_file: Path) -> None:
     config_file.write_bytes(config_file.read_text("utf-8").encode("gb18030"))
     done = say("check")

@@ -275,3 +275,123 @@ async def test_a_story_holds_the_consent_with_its_wording_the_votes_and_the_leav
     assert "voted 3, The owl in cup by page" in words
     assert 'left everything by text "Stop"' in words
     assert told["now"] == [{"program": "lantern_club", "verdict": "left", "due": 0}]
+
+
+# --- who texts whom
+
+ROUTES = """
+routes:
+  locals: {prefix: +1206, senders: [seattle, backup], order: quality}
+  spring_only: {campaign: spring, country: US, senders: [seattle]}
+  america: {country: [US, CA], senders: [seattle, backup], order: cost}
+
+programs:"""
+BACKUP = """
+  backup: {number: 20657, channel: cheap, countries: [US, CA]}
+
+programs:"""
+CHEAP = "  cheap: {kind: smpp, carrier: simulator, rate: 5/s, price: 0.0070 USD per part}\n\nsenders:"
+
+
+@pytest.fixture
+def routed(edit: Edit) -> str:
+    """The shipped file with rules, a pool in Seattle, and one more sender that may stand in for it."""
+    edit("\nprograms:", BACKUP)
+    edit("\nprograms:", ROUTES)
+    edit("\nsenders:", CHEAP)
+    return edit(
+        "seattle: {number: 20655, channel: us_sms, countries: [US, CA]}",
+        "seattle: {numbers: [+12065550100, +12125550100], channel: us_sms, countries: [US, CA], fallback: [backup]}",
+    )
+
+
+def line_of(word: str, path: str) -> int:
+    lines = Path(path).read_text("utf-8").splitlines()
+    return next(number for number, text in enumerate(lines, 1) if text.strip().startswith(word))
+
+
+async def route(app: App, path: str, number: str, **wants: str) -> dict[str, Any]:
+    return await operations.route(app, hush, config=path, number=number, **wants)
+
+
+async def test_a_route_tells_the_rule_with_its_line_and_everybody_in_and_out(peopled: App, routed: str) -> None:
+    told = await route(peopled, routed, MAYA)
+    line = line_of("locals:", routed)
+    assert told["rule"] == {
+        "name": "locals", "when": "prefix +1206", "order": "quality", "place": f"config.yaml:{line}",
+    }  # fmt: skip
+    assert [each["sender"] for each in told["candidates"]] == ["seattle", "backup"]
+    assert told["out"] == [{"sender": "shanghai", "why": "the rule locals does not name it"}]
+    assert told["chosen"] == {"sender": "seattle", "number": "+12065550100", "why": "of their area", "of": 2}
+    assert told["fallback"] == [{"channel": "cheap", "number": "20657"}]
+    assert told["channels"] == {"us_sms": None, "cheap": None}  # nobody serves
+
+
+async def test_a_route_tells_what_the_planner_does(peopled: App, routed: str) -> None:
+    peopled.quality.failed("us_sms", "US", 500, peopled.clock.now_ms())
+    assert (await route(peopled, routed, MAYA))["chosen"]["sender"] == "backup"
+    first = (await route(peopled, routed, MAYA))["candidates"][1]
+    assert (first["sender"], first["rate"], first["samples"], first["is_known"]) == ("seattle", 0.0, 500, True)
+
+
+async def test_a_campaigns_own_senders_stand_above_the_rules_that_name_others(peopled: App, routed: str) -> None:
+    told = await route(peopled, routed, "+13035550142", campaign="spring")
+    assert told["rule"]["name"] == "spring_only"
+    assert told["skipped"] == []
+    anybody = await route(peopled, routed, "+13035550142")
+    assert anybody["skipped"] == ["spring_only"]
+    assert (anybody["rule"]["name"], [each["sender"] for each in anybody["candidates"]]) == (
+        "america", ["backup", "seattle"],
+    )  # fmt: skip
+    far = await route(peopled, routed, "+14165550142", campaign="spring")
+    assert {each["sender"]: each["why"] for each in far["out"]}["backup"] == "the campaign does not name it"
+
+
+async def test_where_no_rule_fits_the_campaigns_line_is_told(peopled: App, routed: str) -> None:
+    told = await route(peopled, routed, "+8613812345678", campaign="spring")
+    assert (told["rule"], told["chosen"]["number"]) == (None, "10690555")
+    assert told["named"].startswith("config.yaml:")
+    assert (told["line_type"], told["network"]) == ("mobile", "China Mobile")
+    assert (await route(peopled, routed, "+8613812345678"))["chosen"] is None
+
+
+async def test_a_stranger_in_a_pool_is_told_that_nothing_is_settled(peopled: App, routed: str) -> None:
+    why = (await route(peopled, routed, "+13035550142", campaign="spring"))["chosen"]["why"]
+    assert why == "any of them: settled when we come to know this phone"
+
+
+async def test_without_rules_whoever_serves_the_country_texts(peopled: App, edit: Edit) -> None:
+    told = await route(peopled, edit(), MAYA)
+    assert (told["rule"], told["has_routes"], told["chosen"]["number"]) == (None, False, "20655")
+    assert told["out"] == [{"sender": "shanghai", "why": "serves CN, not US"}]
+
+
+@pytest.mark.parametrize(
+    ("wants", "told"),
+    [
+        ({"campaign": "sprng"}, 'no campaign "sprng"; did you mean spring?'),
+        ({"lane": "reply"}, 'no lane "reply"; did you mean replies?'),
+        ({"lane": "replies", "campaign": "spring"}, "a reply belongs to no campaign"),
+        ({"number": "12"}, "12: "),
+    ],
+)
+async def test_a_slip_in_asking_for_a_route_names_the_right_word(
+    peopled: App, edit: Edit, wants: dict[str, str], told: str
+) -> None:
+    with pytest.raises(CarillonError) as caught:
+        await route(peopled, edit(), **({"number": MAYA} | wants))
+    assert str(caught.value).startswith(told)
+
+
+async def test_a_plan_and_a_preview_show_what_straightening_changes(peopled: App, edit: Edit) -> None:
+    edit("Lantern Coffee: 2 lattes for 1, {{", "Lantern’s 2 lattes for 1: from nine till noon, and a smile… {{")
+    shown = await plan(peopled, edit())
+    assert any("straighten: yes would save" in each and "’ as '" in each for each in shown["warnings"])
+
+    path = edit("    coupon: latte\n    text:", "    coupon: latte\n    straighten: yes\n    text:")
+    shown = (await plan(peopled, path))["new"][0]
+    assert shown["straightened"] == "’ as ', … as ..."
+    assert shown["parts_saved"] >= shown["sending"] // 2
+    english = (await operations.preview(peopled, hush, config=path, campaign="spring"))["texts"][0]
+    assert (english["straightened"], english["alphabet"]) == ("’ as ', … as ...", "GSM")
+    assert "Lantern's" in english["text"]

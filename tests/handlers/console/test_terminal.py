@@ -16,6 +16,7 @@ ZONES = ["America/Los_Angeles", "Asia/Shanghai"]
 SPRING: dict[str, Any] = {
     "campaign": "spring", "matched": 612, "refused": {"left": 14, "no consent": 31, "capped": 0, "hold-out": 57},
     "sending": 510, "parts": 510, "cost": 3_640_000, "seconds": 10.9, "later": 0, "opens_at": None, "codes": 510,
+    "straightened": "", "parts_saved": 0,
 }  # fmt: skip
 
 
@@ -117,3 +118,73 @@ def test_lines_are_without_colour_where_nobody_looks(capsys: pytest.CaptureFixtu
     terminal.show([terminal.labelled("spring", "x" * 300, "bold red")])
     out = capsys.readouterr().out
     assert out == f"  spring     {'x' * 300}\n"
+
+
+CANDIDATE: dict[str, Any] = {
+    "sender": "seattle", "channel": "us_sms", "price": 7_900, "cost": 15_800, "rate": 0.9812, "latency_ms": 2_140,
+    "samples": 1204, "is_known": True, "is_out": False,
+}  # fmt: skip
+BACKUP = {**CANDIDATE, "sender": "backup", "cost": 7_900, "samples": 12, "is_known": False, "is_out": True}
+SHUT = {"lines": 2, "bound": 1, "trouble": "wrong password", "standing": "shut", "why": "wrong password"}
+ROUTE: dict[str, Any] = {
+    "number": "+12065550142", "country": "US", "line_type": "mobile or landline", "network": "", "lane": "campaigns",
+    "campaign": "spring", "currency": "USD", "has_routes": True, "named": "", "skipped": [],
+    "rule": {"name": "locals", "when": "prefix +1206", "order": "cost", "place": "config.yaml:40"},
+    "candidates": [CANDIDATE, BACKUP],
+    "out": [{"sender": "shanghai", "why": "serves CN, not US"}],
+    "chosen": {"sender": "seattle", "number": "+12065550100", "why": "of their area", "of": 3},
+    "fallback": [{"channel": "us_two", "number": "20657"}, {"channel": "us_three", "number": "20658"}],
+    "channels": {"us_sms": SHUT, "us_two": None},
+}  # fmt: skip
+
+
+def test_a_route_reads_from_the_phone_to_who_stands_in() -> None:
+    assert plain(terminal.route(ROUTE)) == [
+        "  +12065550142, US, mobile or landline, network not known",
+        "  lane       campaigns of spring",
+        "  rule       locals (config.yaml:40): prefix +1206; the cheapest first",
+        "  1 seattle  us_sms, 0.0079 USD per part (0.0158 USD a text); 98.1% of 1,204 delivered, after 2.1 s",
+        "  2 backup   us_sms, 0.0079 USD per part; only 12 texts, too few to judge; out at this moment",
+        "  - shanghai serves CN, not US",
+        "  from       +12065550100, of 3: of their area",
+        "  instead    20657 through us_two, then 20658 through us_three",
+        "  us_sms     1 of 2 lines bound, out: wrong password",
+        "  us_two     nobody serves, so its state is not known",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rule": None, "named": "config.yaml:88"}, "none fits: as spring names them (config.yaml:88)"),
+        ({"rule": None}, "none fits"),
+        ({"rule": None, "has_routes": False}, "there are none: whoever serves the country"),
+        ({"rule": {**ROUTE["rule"], "when": "", "order": "listed"}}, "locals (config.yaml:40): everybody; as listed"),
+    ],
+)
+def test_what_stands_for_a_rule_is_said_in_words(changes: dict[str, Any], said: str) -> None:
+    assert terminal.rule_words({**ROUTE, **changes}) == said
+
+
+def test_rules_of_campaigns_that_nobody_named_are_told() -> None:
+    lines = plain(terminal.route({**ROUTE, "skipped": ["spring_only", "fall_only"]}))
+    assert lines[3] == "             not asked, being for one campaign only: spring_only, fall_only"
+
+
+def test_whom_nobody_may_text_is_told_with_the_reason_of_the_report() -> None:
+    lines = plain(terminal.route({**ROUTE, "candidates": [], "chosen": None, "fallback": [], "channels": {}}))
+    assert lines[-1] == '  from       nobody: refused, "no sender"'
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "bound"),
+        ({"bound": 0}, "0 of 1 lines bound"),
+        ({"standing": "trying", "why": "9 of 20 failed"}, "bound, being tried with a few texts: 9 of 20 failed"),
+        ({"standing": "shut", "why": "no line", "bound": 0}, "0 of 1 lines bound, out: no line"),
+    ],
+)
+def test_how_a_channel_stands_is_said_in_words(facts: dict[str, Any], said: str) -> None:
+    sound = {"lines": 1, "bound": 1, "trouble": "", "standing": "open", "why": ""}
+    assert terminal.channel_words(sound | facts) == said

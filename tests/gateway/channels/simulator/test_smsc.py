@@ -323,3 +323,148 @@ async def test_ids_are_not_given_again_after_a_restart(open_carrier: Open, dial:
         ids |= {answer[2] for answer in client.answers}
         await carrier.stop()
     assert len(ids) == 100
+
+
+# --- asked, cancelled, too late, and otherwise
+
+
+def bring(client: Any, recipient: str, octets: bytes = b"Hi", **fields: Any) -> None:
+    """Submit one part with these fields."""
+    to = smpp.address(smpp.INTERNATIONAL, 1, recipient.lstrip("+"))
+    body = smpp.message_body(smpp.address(smpp.NETWORK, 0, OURS), to, octets, registered=1, **fields)
+    client.session.send([((recipient, 0), body)], 0)
+    client.transport.write(client.session.take_out())
+
+
+async def asked(client: Any, command: int, message_id: str, sender: str = OURS) -> smpp.Pdu:
+    """What the carrier answers to a request about a message."""
+    heard: list[smpp.Pdu] = []
+    session = client.session
+
+    def listen(frame: bytes, now: float, read: object) -> None:
+        pdu = smpp.decode(frame)
+        if pdu.command == command | smpp.ANSWER:
+            heard.append(pdu)
+
+    session._other = listen
+    client.transport.write(smpp.encode(smpp.Pdu(command, 0, 900, {"message_id": message_id, "source_addr": sender})))
+    await client.until(lambda: bool(heard))
+    del session._other
+    return heard[0]
+
+
+async def submitted(client: Any, recipient: str, **fields: Any) -> str:
+    """Submit one part; its id."""
+    before = len(client.answers)
+    bring(client, recipient, **fields)
+    await client.until(lambda: len(client.answers) > before)
+    return str(client.answers[-1][2])
+
+
+async def test_a_text_that_would_come_too_late_expires(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier(Rules(delay_ms=(5000, 5000)))
+    client = await dial(carrier.port)
+    bring(client, ANN, validity=smpp.relative_time(1))
+    await client.until(lambda: bool(client.receipts()))
+    [reading] = client.receipts()
+    assert (reading.state, reading.code) == (State.EXPIRED, "EXPIRED 000")
+    assert carrier.handset(ANN).messages == []
+
+
+async def test_a_text_that_comes_in_time_does_not_expire_and_a_time_that_is_none_says_nothing(
+    open_carrier: Open, dial: Dial
+) -> None:
+    carrier = await open_carrier()
+    client = await dial(carrier.port)
+    absolute = smpp.absolute_time(AT_MS + 60_000)
+    for validity in (smpp.relative_time(1), absolute, b"tomorrow"):
+        bring(client, ANN, validity=validity)
+    await client.until(lambda: len(client.receipts()) == 3)
+    assert {reading.state for reading in client.receipts()} == {State.DELIVERED}
+
+
+@pytest.mark.parametrize(("recipient", "state", "error"), [(ANN, 2, 0), ("+12065550002", 2, 0), ("+12065550000", 5, 1)])
+async def test_the_carrier_says_truly_what_became_of_a_text(
+    open_carrier: Open, dial: Dial, recipient: str, state: int, error: int
+) -> None:
+    carrier = await open_carrier(Rules(delay_ms=(0, 0)))
+    client = await dial(carrier.port)
+    message_id = await submitted(client, recipient)
+    await asyncio.sleep(0.05)
+    answer = await asked(client, smpp.QUERY_SM, message_id)
+    assert (answer.status, answer.fields["message_id"]) == (0, message_id)
+    assert (answer.fields["message_state"], answer.fields["error_code"]) == (state, error)
+
+
+async def test_nobody_is_told_of_a_text_that_is_not_his(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier()
+    client = await dial(carrier.port)
+    message_id = await submitted(client, ANN)
+    assert (await asked(client, smpp.QUERY_SM, message_id, sender="40404")).status == 0x67
+    assert (await asked(client, smpp.QUERY_SM, "never heard of")).status == 0x67
+    assert (await asked(client, smpp.REPLACE_SM, message_id)).status == 0x13
+
+
+@pytest.mark.parametrize("hex_ids", [False, True])
+async def test_a_text_that_has_not_reached_the_phone_may_be_cancelled_once(
+    open_carrier: Open, dial: Dial, hex_ids: bool
+) -> None:
+    carrier = await open_carrier(Rules(delay_ms=(300, 300), hex_ids=hex_ids))
+    client = await dial(carrier.port)
+    message_id = await submitted(client, "+12065550000")
+    assert (await asked(client, smpp.QUERY_SM, message_id)).fields["message_state"] == 1
+    assert (await asked(client, smpp.CANCEL_SM, message_id)).status == 0
+    assert (await asked(client, smpp.CANCEL_SM, message_id)).status == 0x11
+    assert (await asked(client, smpp.QUERY_SM, message_id)).fields["message_state"] == 4
+    await client.until(lambda: bool(client.receipts()))
+    assert [(reading.state, reading.code) for reading in client.receipts()] == [(State.FAILED, "DELETED 000")]
+
+
+async def test_a_text_on_the_handset_can_no_longer_be_cancelled(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier()
+    client = await dial(carrier.port)
+    message_id = await submitted(client, ANN)
+    assert (await asked(client, smpp.CANCEL_SM, message_id)).status == 0x11
+
+
+async def test_parts_with_sar_fields_show_as_one_text(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier()
+    client = await dial(carrier.port)
+    for number, piece in ((2, b"for one"), (1, b"Two lattes ")):
+        bring(client, ANN, piece, more=smpp.sar(77, 2, number))
+    await client.until(lambda: len(client.receipts()) == 2)
+    assert [(message.text, message.parts) for message in carrier.handset(ANN).messages] == [("Two lattes for one", 2)]
+
+
+async def test_a_payload_and_a_data_sm_show_like_any_text(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier(Rules(delay_ms=(5000, 5000)))
+    client = await dial(carrier.port)
+    bring(client, ANN, b"", more=smpp.payload(b"as payload"))
+    fields: dict[str, smpp.Value] = {"source_addr": OURS, "destination_addr": ANN[1:], "registered_delivery": 1}
+    options = {smpp.MESSAGE_PAYLOAD: b"by data", 0x0017: (1).to_bytes(4, "big")}
+    client.transport.write(smpp.encode(smpp.Pdu(smpp.DATA_SM, 0, 901, fields, {smpp.MESSAGE_PAYLOAD: b"by data"})))
+    client.transport.write(smpp.encode(smpp.Pdu(smpp.DATA_SM, 0, 902, fields, options)))
+    await client.until(lambda: bool(client.receipts()))
+    assert [message.text for message in carrier.handset(ANN).messages] == ["as payload", "by data"]
+    assert [reading.state for reading in client.receipts()] == [State.EXPIRED]
+
+
+async def test_ids_may_be_hexadecimal_in_answers_and_decimal_in_receipts(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier(Rules(delay_ms=(0, 0), hex_ids=True))
+    client = await dial(carrier.port)
+    message_id = await submitted(client, ANN)
+    await client.until(lambda: bool(client.receipts()))
+    assert client.receipts()[0].ids == (f"{int(message_id, 16):010d}",)
+
+
+async def test_receipts_may_come_on_another_line(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier(Rules(delay_ms=(0, 0), elsewhere=True))
+    sender, receiver = await dial(carrier.port), await dial(carrier.port, mode="receiver")
+    for number in range(10):
+        sender.submit(f"+1206555010{number}", "Hi")
+    await receiver.until(lambda: len(receiver.receipts()) == 10)
+    assert not sender.arrived
+    receiver.transport.abort()
+    await receiver.until(lambda: receiver.closed)
+    sender.submit(ANN, "Hi")
+    await sender.until(lambda: len(sender.receipts()) == 1)

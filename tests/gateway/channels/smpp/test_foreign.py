@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -23,9 +24,10 @@ from gateway.channels.base import Upward
 from gateway.channels.smpp import SmppAddress, SmppChannel, SmppSettings
 from gateway.codecs import parts, smpp
 from gateway.codecs import smpp_session as sessions
-from gateway.messages import Answer, Inbound, Outbound, Receipt, State
+from gateway.messages import Answer, Asked, Inbound, Outbound, Receipt, State
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[4]
+PEM = CHECKOUT / "tests/peers/localhost.pem"
 PACKAGES = Path(os.environ.get("CARILLON_NODE", CHECKOUT)) / "node_modules"
 CHINESE = "【灯笼咖啡】春天来了，拿铁买一送一，请到南京路店出示此短信。" * 6 + "拒收请回复R"
 MESSAGE = Outbound(7, 1, "20655", "+12065550142", CHINESE)
@@ -45,6 +47,9 @@ class Peer:
     thanked: list[int] = field(default_factory=list)
     is_unbound: bool = False
     binds: list[bool] = field(default_factory=list)  # whether the password was right
+    modes: list[str] = field(default_factory=list)
+    throttled: int = 0
+    asked: list[str] = field(default_factory=list)
 
     def hear(self, line: dict[str, Any]) -> None:
         """Take one line that the node process printed."""
@@ -56,15 +61,20 @@ class Peer:
             self.thanked.append(line["thanked"])
         if "bind" in line:
             self.binds.append(line["known"])
+            self.modes.append(line["mode"])
+        if "asked" in line:
+            self.asked.append(line["asked"])
+        self.throttled = line.get("throttled", self.throttled)
         self.is_unbound |= "unbound" in line
 
 
 @contextlib.asynccontextmanager
-async def npm_smpp() -> AsyncIterator[Peer]:
-    """The carrier of tests/peers/smsc.js."""
+async def npm_smpp(**options: object) -> AsyncIterator[Peer]:
+    """The carrier of tests/peers/smsc.js, with its options."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(CHECKOUT / "tests/peers/smsc.js"),
+        json.dumps(options),
         env={**os.environ, "NODE_PATH": str(PACKAGES)},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -166,6 +176,7 @@ async def test_a_foreign_carrier_sees_a_long_chinese_text_whole_and_its_receipts
             SmppSettings(SmppAddress("127.0.0.1", peer.port, tls=False), "lantern", "secret"),
             Upward(lambda _, some: answers.extend(some), arrived, lambda _: None),
             now_ms=lambda: 0,
+            chance=random.Random(7),
         )
         running = asyncio.create_task(channel.run())
         await until(channel.room)
@@ -194,6 +205,7 @@ async def test_a_foreign_carriers_refusal_of_the_password_is_understood() -> Non
             SmppSettings(SmppAddress("127.0.0.1", peer.port, tls=False), "lantern", "wrong"),
             Upward(lambda *_: None, lambda *_: None, lambda *_: None),
             now_ms=lambda: 0,
+            chance=random.Random(7),
         )
         running = asyncio.create_task(channel.run())
         await until(lambda: channel.lines()[0].trouble)
@@ -203,6 +215,120 @@ async def test_a_foreign_carriers_refusal_of_the_password_is_understood() -> Non
 
     assert channel.lines()[0].trouble == smpp.failure(0x0E)
     assert peer.binds == [False]
+
+
+@dataclass
+class House:
+    """What a channel tells upwards; it thanks for everything."""
+
+    channel: SmppChannel = field(init=False)
+    answers: list[Answer] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+
+    def arrived(self, _: str, receipts: list[Receipt], texts: list[Inbound]) -> None:
+        self.receipts += receipts
+        self.channel.thank([*(receipt.handle for receipt in receipts), *(text.handle for text in texts)])
+
+    @property
+    def taken(self) -> list[Answer]:
+        return [answer for answer in self.answers if answer.carrier_id]
+
+
+@contextlib.asynccontextmanager
+async def bound_to(peer: Peer, *, tls: bool = False, **settings: Any) -> AsyncIterator[House]:
+    """A channel with all its lines bound to a foreign carrier; at the end it says goodbye."""
+    house = House()
+    authorities = PEM.read_text() if tls else None
+    address = SmppAddress("localhost" if tls else "127.0.0.1", peer.port, tls=tls, authorities=authorities)
+    house.channel = SmppChannel(
+        "foreign",
+        SmppSettings(address, "lantern", "secret", longest_pause_s=0.1, **settings),
+        Upward(lambda _, some: house.answers.extend(some), house.arrived, lambda _: None),
+        now_ms=lambda: 0,
+        chance=random.Random(7),
+    )
+    running = asyncio.create_task(house.channel.run())
+    await until(lambda: all(line.bound for line in house.channel.lines()))
+    try:
+        yield house
+    finally:
+        await house.channel.drain(5)
+        await asyncio.wait_for(running, 5)
+
+
+HELLO = MESSAGE._replace(text="Two lattes for one")
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "binds",
+    [("transceiver",), ("transmitter", "receiver"), ("transceiver", "transceiver")],
+    ids=["one", "a pair", "two"],
+)
+async def test_a_foreign_carrier_binds_lines_of_every_mode_and_brings_receipts_on_any(binds: tuple[str, ...]) -> None:
+    async with npm_smpp() as peer, bound_to(peer, binds=binds) as house:
+        assert house.channel.send([HELLO, HELLO._replace(id=8)]) == []
+        await until(lambda: len(house.receipts) == 2 and len(peer.thanked) == 2)
+
+    assert sorted(peer.modes) == sorted(binds)
+    assert all(any(answer.carrier_id in receipt.spellings for receipt in house.receipts) for answer in house.taken)
+
+
+@needs_node
+async def test_a_foreign_carrier_that_throttles_gets_nothing_new_for_a_second() -> None:
+    """R-2.6"""
+    loop = asyncio.get_running_loop()
+    async with npm_smpp(throttle=3) as peer, bound_to(peer) as house:
+        assert house.channel.send([HELLO._replace(id=id_) for id_ in range(3)]) == []
+        await until(lambda: len(house.answers) == 3)
+        began = loop.time()
+        refused = [answer.failure for answer in house.answers]
+        assert house.channel.send([HELLO]) == [HELLO]
+        await until(house.channel.room)
+        assert loop.time() - began > 0.9
+        assert house.channel.send([HELLO]) == []
+        await until(lambda: house.taken)
+
+    assert refused == [smpp.failure(smpp.THROTTLED)] * 3
+    assert peer.throttled == 3
+
+
+@needs_node
+async def test_a_foreign_carrier_that_hangs_up_leaves_a_doubt_and_is_bound_again() -> None:
+    """R-2.8"""
+    async with npm_smpp(hangUp=1) as peer, bound_to(peer) as house:
+        house.channel.send([HELLO])
+        await until(lambda: house.answers)
+        await until(lambda: len(peer.binds) == 2 and house.channel.room())
+        house.channel.send([HELLO._replace(id=8)])
+        await until(lambda: house.taken)
+
+    assert [(answer.message, answer.in_doubt) for answer in house.answers] == [(7, True), (8, False)]
+    assert [whole[0] for whole in peer.whole] == [HELLO.text]
+
+
+@needs_node
+async def test_a_foreign_carrier_is_spoken_to_over_tls() -> None:
+    """R-2.14"""
+    async with npm_smpp(pem=str(PEM)) as peer, bound_to(peer, tls=True) as house:
+        house.channel.send([MESSAGE])
+        await until(lambda: len(house.taken) == 3 and peer.whole)
+
+    assert peer.whole == [(CHINESE, "20655", "12065550142")]
+
+
+@needs_node
+async def test_a_foreign_carrier_takes_data_sm_and_tells_what_became_of_a_text() -> None:
+    async with npm_smpp() as peer, bound_to(peer, use_data_sm=True, long_texts="payload") as house:
+        house.channel.send([HELLO, MESSAGE._replace(id=8)])
+        await until(lambda: len(house.taken) == 2 and len(house.receipts) == 2)
+        house.channel.query([Asked(house.taken[0].carrier_id, "20655", "+12065550142")])
+        await until(lambda: len(house.receipts) == 3)
+
+    assert {text for text, _, _ in peer.whole} == {HELLO.text, CHINESE}
+    assert {(answer.message, answer.part, answer.parts) for answer in house.taken} == {(7, 0, 1), (8, -1, 3)}
+    assert peer.asked == [house.taken[0].carrier_id]
+    assert house.receipts[2][:3] == ((house.taken[0].carrier_id,), State.DELIVERED, "000")
 
 
 class OurCarrier(asyncio.Protocol):

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from gateway.channels.base import Channel, Upward
-from gateway.channels.smpp import SmppAddress, SmppChannel, SmppSettings
+from gateway.channels.smpp import AddressType, AddressTypes, SmppAddress, SmppChannel, SmppSettings
 from gateway.codecs import smpp
 from gateway.codecs import smpp_session as sessions
 from gateway.errors import Retry
-from gateway.messages import Answer, Inbound, Joint, Outbound, Receipt, State
+from gateway.messages import Answer, Asked, Inbound, Joint, Outbound, Receipt, State
 
 NOW_MS = 1_780_000_000_000
-PEERS = Path(__file__).parents[2] / "peers"
+PEERS = Path(__file__).parents[3] / "peers"
 HELLO = Outbound(7, 1, "20655", "+12065550142", "Hello")
 CHINESE = "灯笼咖啡" * 40  # 160 characters: 67 + 67 + 26
 
@@ -48,6 +48,13 @@ class Guest(asyncio.Protocol):
                     if self.carrier.is_answering
                     else []
                 )
+            elif isinstance(event, sessions.Requested):
+                self.carrier.questions.append(event.pdu)
+                state = self.carrier.states.get(str(event.pdu.fields["message_id"]))
+                if state is None:
+                    self.session.reply(event.pdu, 0x67)
+                else:
+                    self.session.reply(event.pdu, 0, message_id="any", message_state=state, error_code=1)
             elif isinstance(event, sessions.Answered):
                 self.carrier.thanks += [(token, status) for token, status, _ in event.answers]
             elif isinstance(event, sessions.Closed):
@@ -77,6 +84,8 @@ class Carrier:
     guests: list[Guest] = field(default_factory=list)
     binds: list[sessions.Bind] = field(default_factory=list)
     goodbyes: list[str] = field(default_factory=list)
+    questions: list[smpp.Pdu] = field(default_factory=list)
+    states: dict[str, int] = field(default_factory=dict)  # message_state by id; of others nothing is known
     port: int = 0
 
     def admit(self, bind: sessions.Bind) -> int:
@@ -110,6 +119,7 @@ class House:
     receipts: list[Receipt] = field(default_factory=list)
     texts: list[Inbound] = field(default_factory=list)
     ready: int = 0
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     def upward(self) -> Upward:
         return Upward(
@@ -148,7 +158,8 @@ def channel_to(carrier: Carrier, house: House, **changes: object) -> SmppChannel
     settings = SmppSettings(
         SmppAddress("127.0.0.1", carrier.port, tls=False), "lantern", "secret", window=10, longest_pause_s=0.05
     )
-    return SmppChannel("simulator", replace(settings, **changes), house.upward(), now_ms=lambda: NOW_MS)  # type: ignore[arg-type]
+    chance = house.chance
+    return SmppChannel("simulator", replace(settings, **changes), house.upward(), now_ms=lambda: NOW_MS, chance=chance)  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager
@@ -226,7 +237,7 @@ async def test_the_type_of_a_number_is_told_by_its_shape(who: str, on_the_wire: 
 
 
 async def test_a_name_is_a_sender_and_the_configuration_may_type_short_codes() -> None:
-    async with bound(short_code=(0, 0)) as (channel, carrier, _):
+    async with bound(types=AddressTypes(short_code=AddressType(0, 0))) as (channel, carrier, _):
         channel.send([HELLO._replace(sender="Lantern"), HELLO])
         await until(lambda: len(carrier.taken) == 2)
 
@@ -310,10 +321,10 @@ async def test_a_carrier_that_asks_us_to_slow_down_gets_nothing_new_for_a_second
 
         assert channel.room() == 0
         assert channel.send([HELLO]) == [HELLO]
-        await until(channel.room)
+        await until(lambda: house.ready > before)
 
         assert loop.time() - began > 0.9
-        assert house.ready == before + 1
+        assert channel.room() == 1
         assert channel.lines()[0].throttled == 1
         assert house.answers[0].failure == smpp.failure(smpp.THROTTLED)
 
@@ -368,24 +379,29 @@ async def test_a_wrong_password_is_told_and_not_tried_again_and_again() -> None:
     assert len(carrier.binds) == 1
 
 
-async def test_a_carrier_that_drops_every_line_is_tried_after_ever_longer_pauses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    longest: list[float] = []
+class ShortestPauses(random.Random):
+    """Draws pauses that a test can wait for, and notes how long they might have been."""
 
-    def the_shortest(_: float, high: float) -> float:
-        longest.append(high)
+    def __init__(self) -> None:
+        super().__init__()
+        self.longest: list[float] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.longest.append(b)
         return 0.001
 
-    monkeypatch.setattr("gateway.channels.smpp.random.uniform", the_shortest)
-    house = House()
+
+async def test_a_carrier_that_drops_every_line_is_tried_after_ever_longer_pauses() -> None:
+    """R-2.7"""
+    chance = ShortestPauses()
+    house = House(chance=chance)
     async with (
         Carrier(is_dropping=True).open() as carrier,
         running(channel_to(carrier, house, longest_pause_s=60), bound=False),
     ):
-        await until(lambda: len(longest) >= 8)
+        await until(lambda: len(chance.longest) >= 8)
 
-    assert longest[:8] == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert chance.longest[:8] == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
 async def test_a_carrier_that_is_not_there_yet_is_found_when_it_comes() -> None:
@@ -552,16 +568,16 @@ def our_tls() -> ssl.SSLContext:
 @pytest.mark.parametrize(
     ("host", "authorities", "words"),
     [
-        ("localhost", PEERS / "localhost.pem", ""),
-        ("127.0.0.1", PEERS / "localhost.pem", "IP address mismatch"),
+        ("localhost", (PEERS / "localhost.pem").read_text(), ""),
+        ("127.0.0.1", (PEERS / "localhost.pem").read_text(), "IP address mismatch"),
         ("localhost", None, "self-signed"),
     ],
     ids=["known", "another name", "another authority"],
 )
-async def test_the_carriers_certificate_and_name_are_checked(host: str, authorities: Path | None, words: str) -> None:
+async def test_the_carriers_certificate_and_name_are_checked(host: str, authorities: str | None, words: str) -> None:
     house = House()
     async with Carrier().open(our_tls()) as carrier:
-        address = SmppAddress(host, carrier.port, tls=True, authorities=str(authorities) if authorities else None)
+        address = SmppAddress(host, carrier.port, tls=True, authorities=authorities)
         async with running(channel_to(carrier, house, address=address), bound=False) as channel:
             await until(lambda: channel.lines()[0].bound or channel.lines()[0].trouble)
             state = channel.lines()[0]
@@ -707,3 +723,183 @@ async def test_whatever_a_carrier_brings_is_told_and_may_be_thanked() -> None:
         await until(lambda: len(carrier.thanks) == 1000)
 
     assert {token for token, _ in carrier.thanks} == set(range(1000))
+
+
+# --- slower, later, and asked
+
+
+async def test_a_complaint_on_one_line_slows_that_line_and_no_other() -> None:
+    """R-2.6"""
+    async with bound(binds=("transceiver", "transceiver")) as (channel, carrier, house):
+        carrier.is_answering = False
+        channel.send([HELLO, HELLO._replace(id=8)])
+        await until(lambda: len(carrier.taken) == 2)
+        guest = carrier.guests[0]
+        guest.session.answer([(2, smpp.THROTTLED, "")])
+        guest.write(guest.session.take_out())
+        await until(lambda: house.answers)
+
+        assert channel.room() == 9
+        assert [line.throttled for line in channel.lines()] == [1, 0]
+        assert channel.send([HELLO._replace(id=9)]) == []
+        await until(lambda: len(carrier.taken) == 3)
+        assert carrier.guests[1].session.mode
+        assert [line.in_flight for line in channel.lines()] == [0, 2]
+
+
+@pytest.mark.parametrize(("status", "options"), [(0x14, {}), (0, {smpp.CONGESTION_STATE: b"\x63"})])
+async def test_a_full_queue_and_a_carrier_that_says_it_is_congested_slow_the_line_too(
+    status: int, options: dict[int, bytes]
+) -> None:
+    """R-2.6"""
+    async with bound() as (channel, carrier, house):
+        carrier.is_answering = False
+        channel.send([HELLO])
+        await until(lambda: carrier.taken)
+        body = b"id-1\0" + smpp.options(options) if not status else b""
+        header = smpp.HEADER.pack(16 + len(body), smpp.SUBMIT_SM | smpp.ANSWER, status, 2)
+        carrier.guests[0].write(header + body)
+        await until(lambda: house.answers)
+
+        assert channel.room() == 0
+        assert channel.lines()[0].throttled == 1
+
+
+async def test_after_the_rest_a_long_text_still_leaves_whole() -> None:
+    async with bound(window=4) as (channel, carrier, house):
+        carrier.status = smpp.THROTTLED
+        channel.send([HELLO])
+        await until(lambda: house.answers)
+        carrier.status = 0
+        await until(channel.room)
+
+        assert channel.room() < 3
+        assert channel.send([replace_text(CHINESE)]) == []
+        await until(lambda: len(carrier.taken) == 4)
+
+
+async def test_an_answer_that_comes_after_all_is_told_with_its_id() -> None:
+    """R-2.4, R-2.8"""
+    async with bound(answer_s=0.2) as (channel, carrier, house):
+        carrier.is_answering = False
+        channel.send([HELLO])
+        await until(lambda: house.answers)
+        guest = carrier.guests[0]
+        guest.session.answer([(2, 0, "after-all")])
+        guest.write(guest.session.take_out())
+        await until(lambda: len(house.answers) == 2)
+
+    assert house.answers == [Answer(7, 1, 0, 1, in_doubt=True), Answer(7, 1, 0, 1, "after-all")]
+    assert len(carrier.binds) == 1
+
+
+async def test_a_wrong_password_is_tried_once_however_many_lines_there_are() -> None:
+    """R-2.7"""
+    house = House()
+    async with (
+        Carrier(bind_status=0x0E).open() as carrier,
+        running(channel_to(carrier, house, binds=("transceiver",) * 4), bound=False) as channel,
+    ):
+        await until(lambda: all(line.trouble for line in channel.lines()))
+        await asyncio.sleep(0.3)
+
+        assert {line.trouble for line in channel.lines()} == {smpp.failure(0x0E)}
+    assert len(carrier.binds) == 1
+
+
+async def test_what_is_no_longer_worth_sending_is_not_sent() -> None:
+    async with bound() as (channel, carrier, house):
+        assert channel.send([HELLO._replace(valid_until=NOW_MS), HELLO._replace(id=8, valid_until=NOW_MS + 1)]) == []
+        await until(lambda: len(house.answers) == 2)
+
+    failures = {answer.message: answer.failure for answer in house.answers if answer.failure}
+    assert [(id_, failure.code, failure.retry) for id_, failure in failures.items()] == [(7, "expired", Retry.NEVER)]
+    assert [message.validity for message in carrier.taken] == ["000000000001000R"]
+
+
+async def test_a_receipt_may_come_by_another_line_than_its_text_went() -> None:
+    async with bound(binds=("transmitter", "receiver")) as (channel, carrier, house):
+        channel.send([HELLO])
+        await until(lambda: house.answers)
+        receiver = next(guest for guest in carrier.guests if guest.session.mode == "receiver")
+        receiver.deliver("receipt", from_phone(RECEIPT, esm_class=4))
+        await until(lambda: house.receipts)
+        channel.thank([house.receipts[0].handle])
+        await until(lambda: carrier.thanks)
+
+    assert house.receipts[0].carrier_ids == (house.answers[0].carrier_id,)
+
+
+async def test_the_carrier_is_asked_what_became_of_a_text_and_only_an_end_is_told() -> None:
+    async with bound() as (channel, carrier, house):
+        carrier.states |= {"gone": 5, "there": 2, "on its way": 1, "taken": 6, "nobody knows": 7}
+        asked = [Asked(id_, "20655", "+12065550142") for id_ in (*carrier.states, "never heard of", "gone", "电话", "")]
+        channel.query(asked)
+        await until(lambda: len(carrier.questions) == 6)
+        await until(lambda: len(house.receipts) == 2)
+        await asyncio.sleep(0.05)
+
+    assert house.receipts == [
+        Receipt(("gone",), State.FAILED, "UNDELIV 001", "20655", "+12065550142"),
+        Receipt(("there",), State.DELIVERED, "001", "20655", "+12065550142"),
+    ]
+    sender = {name: carrier.questions[0].fields[name] for name in ("source_addr_ton", "source_addr_npi", "source_addr")}
+    assert sender == {"source_addr_ton": 3, "source_addr_npi": 0, "source_addr": "20655"}
+
+
+async def test_nobody_is_asked_while_the_window_is_needed_for_texts() -> None:
+    async with bound(window=4) as (channel, carrier, _):
+        carrier.is_answering = False
+        channel.send([HELLO] * 3)
+        channel.query([Asked("x", "20655", "+12065550142")])
+        await asyncio.sleep(1.2)
+
+        assert carrier.questions == []
+
+
+async def test_texts_go_and_come_by_data_sm_where_the_carrier_wants_that() -> None:
+    async with bound(use_data_sm=True) as (channel, carrier, house):
+        channel.send([HELLO._replace(valid_until=NOW_MS + 60_000), replace_text(CHINESE)._replace(id=8)])
+        await until(lambda: len(house.answers) == 4)
+        fields: dict[str, smpp.Value] = {"source_addr": "12065550142", "destination_addr": "20655", "esm_class": 4}
+        guest = carrier.guests[0]
+        guest.write(smpp.encode(smpp.Pdu(smpp.DATA_SM, 0, 77, fields, {smpp.MESSAGE_PAYLOAD: RECEIPT})))
+        await until(lambda: house.receipts)
+        channel.thank([house.receipts[0].handle])
+        await asyncio.sleep(0.05)
+
+    assert all(answer.carrier_id for answer in house.answers)
+    assert carrier.taken[0].options[0x0017] == (60).to_bytes(4, "big")
+    assert carrier.taken[0].octets == b"Hello"
+    assert [message.esm_class for message in carrier.taken] == [0, 0x40, 0x40, 0x40]
+    assert house.receipts[0].state is State.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("message_ids", "in_receipt", "ids"),
+    [
+        ("same", "0059113978", ("0059113978",)),
+        ("decimal in receipts", "0059113978", ("38601fa", "38601FA", "0059113978")),
+        ("hex in receipts", "38601fa", ("59113978", "0059113978", "38601fa")),
+        ("hex in receipts", "no-number", ("no-number",)),
+    ],
+)
+async def test_ids_of_receipts_are_written_as_answers_write_them(
+    message_ids: str, in_receipt: str, ids: tuple[str, ...]
+) -> None:
+    async with bound(message_ids=message_ids) as (_, carrier, house):
+        octets = RECEIPT.replace(b"id-1", in_receipt.encode())
+        carrier.guests[0].deliver("usual", from_phone(octets, esm_class=4))
+        carrier.guests[0].deliver("other", from_phone(octets.replace(b"DELIVRD", b"EXPIRED"), esm_class=4))
+        await until(lambda: len(house.receipts) == 2)
+
+    assert [receipt.spellings for receipt in house.receipts] == [ids, ids]
+
+
+async def test_ids_are_tried_in_every_spelling_where_nothing_is_said() -> None:
+    async with bound() as (_, carrier, house):
+        carrier.guests[0].deliver("usual", from_phone(RECEIPT.replace(b"id-1", b"0059113978"), esm_class=4))
+        await until(lambda: house.receipts)
+
+    assert house.receipts[0].carrier_ids == ("0059113978",)
+    assert "38601fa" in house.receipts[0].spellings

@@ -1,0 +1,165 @@
+"""kill -9 at every failpoint, with both kinds of carrier and both promises: nothing is lost, nothing told wrongly.
+
+One campaign is killed at one place after the other, in an order that the seed draws, and then goes on to its end.
+`CARILLON_PLACES=claim,settle` kills it at these only, `CARILLON_SEED=7` is a seed of one's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gateway.failpoints import PLACES
+from tests.faults.carriers import ROOT, Carrier, FalseTwilio, Smsc, ending
+from tests.faults.folders import Folder
+from tests.faults.verdicts import judge
+
+NUMBER = "20655"
+PEOPLE, VOTES, STOPS = 2_000, 200, 50
+RATE = 400  # so slow that something is left to do after every death
+DRIP_S = 0.1  # between two texts from phones, while the deaths go on
+RARE = ("plan", "fold", "think", "thought")  # met once for a page of people, a batch of texts, a quarter of a second
+
+
+def seeds() -> list[int]:
+    """One that changes with each commit; 200 of them by make torture."""
+    if "CARILLON_SEED" in os.environ:
+        return [int(os.environ["CARILLON_SEED"])]
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    first = int(found.stdout[:7] or "7", 16)
+    return [first + n for n in range(200 if os.environ.get("CARILLON_TORTURE") else 1)]
+
+
+def deaths(chance: random.Random) -> list[tuple[str, int]]:
+    """At which places to die in turn, and at which meeting of each; planning is over soon, so it stands first."""
+    places = [place for place in PLACES if place in os.environ.get("CARILLON_PLACES", place)]
+    chance.shuffle(places)
+    places.sort(key=lambda place: place != "plan")
+    return [(place, chance.randint(1, 3 if place in RARE else 6)) for place in places]
+
+
+@dataclass
+class Ordeal:
+    """One campaign that is killed again and again, with phones that text all the while."""
+
+    folder: Folder
+    chance: random.Random
+    wrong: list[str] = field(default_factory=list)
+    pause_s: float = DRIP_S
+
+    async def run(self) -> list[str]:
+        """Die everywhere, go on to the end; what is wrong then, in words."""
+        folder = self.folder
+        await folder.prepare()
+        async with asyncio.TaskGroup() as group:
+            texting = group.create_task(self.text(self.texts(), group))
+            try:
+                for place, count in deaths(self.chance):
+                    await self.die(place, count)
+                self.pause_s = 0.0
+                await folder.serve()
+                await texting
+                await self.end()
+            except BaseException:
+                texting.cancel()
+                raise
+            finally:
+                await folder.kill()
+        return self.wrong
+
+    async def die(self, place: str, count: int) -> None:
+        """One life."""
+        await self.folder.serve(f"{place}:{count}")
+        try:
+            status = await self.folder.fall(20)
+        except TimeoutError:
+            self.complain(f"it never came to {place}:{count}")
+            await self.folder.kill()
+        else:
+            if status != -signal.SIGKILL:
+                self.complain(f"before {place}:{count} it ended with {status}")
+        for name, some in judge(self.folder).wrong(at_the_end=False).items():
+            self.complain(f"after {place}:{count}: {name}: {some}")
+
+    async def end(self) -> None:
+        """Wait until everything has come to its end, stop, and look."""
+        left = await self.folder.settle(60)
+        if left:
+            self.complain(f"still open: {left}")
+        status = await self.folder.leave()
+        if status:
+            self.complain(f"left with {status}")
+        for name, some in judge(self.folder).wrong().items():
+            self.complain(f"{name}: {some}")
+        for sql, count in COUNTS.items():
+            ((found,),) = self.folder.rows(sql)
+            if found != count:
+                self.complain(f"{found}, not {count}: {sql}")
+
+    def complain(self, words: str) -> None:
+        """Remember what is wrong, and in which campaign."""
+        self.wrong.append(f"{self.folder.carrier.kind}: {words}")
+
+    # --- the phones
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Votes of strangers, and STOPs of people in the audience, in any order."""
+        chance = self.chance
+        found = [(f"+1425555{n:04}", f"VOTE {chance.randint(1, 3)}") for n in range(1000, 1000 + VOTES)]
+        found += [(phone, "STOP") for phone in chance.sample(self.folder.phones(), STOPS)]
+        chance.shuffle(found)
+        return found
+
+    async def text(self, texts: Sequence[tuple[str, str]], group: asyncio.TaskGroup) -> None:
+        """Text one after the other; return when every text has been thanked for."""
+        folder = self.folder
+        sent = []
+        for phone, words in texts:
+            sent.append(group.create_task(folder.carrier.text(phone, folder.number, words, folder.site)))
+            await asyncio.sleep(self.pause_s)
+        await asyncio.gather(*sent)
+
+
+COUNTS = {
+    "SELECT count(*) FROM inbound": VOTES + STOPS,
+    "SELECT count(DISTINCT sender) FROM inbound WHERE thought = 1": VOTES + STOPS,
+    "SELECT count(*) FROM vote": VOTES,
+    "SELECT sum(votes) FROM ballot": VOTES,
+    "SELECT count(*) FROM stop": STOPS,
+    "SELECT count(*) FROM message WHERE text LIKE 'Got it%'": VOTES,
+    "SELECT count(*) FROM message WHERE purpose = 'reply' AND text NOT LIKE 'Got it%'": STOPS,
+}
+
+
+@pytest.fixture
+def carriers(tmp_path: Path) -> Iterator[Sequence[Carrier]]:
+    """One of each kind."""
+    both = (Smsc(tmp_path, NUMBER), FalseTwilio(tmp_path))
+    with ending(*both):
+        yield both
+
+
+@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("promise", ["at most once", "at least once"])
+async def test_death_at_every_place_loses_nothing_and_sends_as_often_as_was_promised(
+    promise: str, seed: int, carriers: Sequence[Carrier], tmp_path: Path
+) -> None:
+    print("CARILLON_SEED", seed)
+    again = promise == "at least once"
+    ordeals = [
+        Ordeal(
+            Folder(tmp_path / carrier.kind, carrier, NUMBER, PEOPLE, again=again, rate=RATE),
+            random.Random(f"{seed} {carrier.kind} {promise}"),
+        )
+        for carrier in carriers
+    ]
+    wrong = [each for said in await asyncio.gather(*(ordeal.run() for ordeal in ordeals)) for each in said]
+    assert wrong == []

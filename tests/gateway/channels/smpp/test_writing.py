@@ -1,0 +1,134 @@
+"""A text becomes packets as the carrier wants them, and every way reads back as the same text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.channels.smpp import AddressType, AddressTypes, SmppAddress, SmppSettings
+from gateway.channels.smpp.reading import with_header
+from gateway.channels.smpp.writing import Unwritable, Writer
+from gateway.codecs import parts, smpp
+from gateway.codecs.national import Alphabet
+from gateway.messages import Outbound
+
+HELLO = Outbound(7, 1, "20655", "+12065550142", "Hello")
+LONG = "Two lattes for one, today only. " * 12
+
+
+def writer(**changes: Any) -> Writer:
+    return Writer(SmppSettings(SmppAddress("localhost", 1, tls=False), "lantern", "secret", **changes))
+
+
+def messages(bodies: list[tuple[Any, bytes]]) -> list[smpp.ShortMessage]:
+    return [smpp.read_message(body, 0, len(body)) for _, body in bodies]
+
+
+def text_of(found: list[smpp.ShortMessage]) -> str:
+    read = []
+    for message in found:
+        octets, has_header = with_header(message)
+        read.append(parts.read(octets, message.data_coding, has_header))
+    return parts.join({joint.number if joint else 1: text for text, joint in read})
+
+
+letters = st.characters(codec="utf-8", exclude_characters="\0\x1b", max_codepoint=0xEFFFF)  # plane 16 is private
+
+
+@given(st.text(letters, max_size=400), st.sampled_from(["header", "sar"]))
+def test_parts_with_headers_and_with_sar_fields_read_back_as_the_text(text: str, long_texts: str) -> None:
+    found = messages(writer(long_texts=long_texts).bodies(HELLO._replace(text=text), 0))
+
+    assert text_of(found) == text
+
+
+def test_sar_fields_stand_instead_of_headers_and_only_on_texts_in_parts() -> None:
+    bodies = writer(long_texts="sar").bodies(HELLO._replace(text=LONG), 0)
+    found = messages(bodies)
+
+    assert [token for token, _ in bodies] == [(7, 1, part, 3) for part in range(3)]
+    assert [message.esm_class for message in found] == [0, 0, 0]
+    assert [(m.options[smpp.SAR_TOTAL], m.options[smpp.SAR_NUMBER]) for m in found] == [
+        (b"\3", bytes((number,))) for number in (1, 2, 3)
+    ]
+    assert len({message.options[smpp.SAR_REFERENCE] for message in found}) == 1
+    assert max(len(message.octets) for message in found) == 153
+    assert messages(writer(long_texts="sar").bodies(HELLO, 0))[0].options == {}
+
+
+def test_a_long_text_as_payload_is_one_packet_for_the_whole_message() -> None:
+    [(token, body)] = writer(long_texts="payload").bodies(HELLO._replace(text=LONG), 0)
+    message = smpp.read_message(body, 0, len(body))
+
+    assert token == (7, 1, -1, 3)
+    assert smpp.MESSAGE_PAYLOAD in message.options
+    assert text_of([message]) == LONG
+    assert messages(writer(long_texts="payload").bodies(HELLO, 0))[0].options == {}
+
+
+@pytest.mark.parametrize("long_texts", ["header", "sar", "payload"])
+def test_a_data_sm_says_the_same(long_texts: str) -> None:
+    bodies = writer(long_texts=long_texts, use_data_sm=True).bodies(HELLO._replace(text=LONG), 0)
+    found = [
+        smpp.message_of(smpp.decode(smpp.HEADER.pack(16 + len(body), smpp.DATA_SM, 0, 1) + body)) for _, body in bodies
+    ]
+
+    assert text_of(found) == LONG
+    assert {(message.sender, message.recipient, message.registered_delivery) for message in found} == {
+        ("20655", "12065550142", 1)
+    }
+
+
+def test_a_national_alphabet_keeps_a_text_cheap_and_opens_with_its_header() -> None:
+    text = "Şişli'de bugün iki kahve alana üçüncüsü bizden; bu mesajı kasada gösterin, ğ ı ş!"
+    [body] = writer(alphabets=(Alphabet.TURKISH,)).bodies(HELLO._replace(text=text), 0)
+    [message] = messages([body])
+
+    assert (message.esm_class, message.data_coding) == (smpp.HAS_HEADER, 0)
+    assert text_of([message]) == text
+    assert len(messages(writer().bodies(HELLO._replace(text=text), 0))) == 2
+
+
+def test_the_carrier_may_want_other_types_of_addresses() -> None:
+    types = AddressTypes(number=AddressType(2, 8), name=AddressType(5, 1), plain=AddressType(6, 6))
+    write = writer(types=types)
+    found = [
+        messages(write.bodies(HELLO._replace(sender=sender), 0))[0][:6] for sender in ("Lantern", "+1206", "10690555")
+    ]
+
+    assert found == [
+        (5, 1, "Lantern", 2, 8, "12065550142"),
+        (2, 8, "1206", 2, 8, "12065550142"),
+        (6, 6, "10690555", 2, 8, "12065550142"),
+    ]
+
+
+def test_every_body_is_what_the_codec_would_write() -> None:
+    [(_, body)] = writer().bodies(HELLO._replace(valid_until=90_000), 0)
+
+    assert body == smpp.message_body(
+        smpp.address(3, 0, "20655"),
+        smpp.address(1, 1, "12065550142"),
+        b"Hello",
+        registered=1,
+        validity=smpp.relative_time(90),
+    )
+
+
+def test_references_of_texts_made_one_after_the_other_differ() -> None:
+    references = {
+        messages(writer().bodies(HELLO._replace(id=(at << 22) + number, text=LONG), 0))[0].octets[3]
+        for at in range(1000, 1010)
+        for number in range(10)
+    }
+
+    assert len(references) > 60
+
+
+@pytest.mark.parametrize("changes", [{"recipient": "+電話"}, {"sender": "a\0b"}, {"recipient": "+1\0"}])
+def test_an_address_that_cannot_be_written_is_told(changes: dict[str, str]) -> None:
+    with pytest.raises(Unwritable):
+        writer().bodies(HELLO._replace(**changes), 0)
