@@ -39,10 +39,12 @@ from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
 from gateway.channels.simulator import Rules, Simulator
+from gateway.channels.twilio import TwilioCarrier
 from gateway.clock import Clock, resume
 from gateway.engine import Gateway
 from gateway.ids import Ids
 from gateway.inbox import Kept
+from gateway.media import Gallery
 from gateway.messages import Inbound
 from gateway.rendering import Pages, Texts
 from gateway.store import BATCH_S, Tx, open_store
@@ -139,6 +141,8 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
     async def left(tx: Tx, person: int, why: str, at: int) -> None:
         await consent.left_by_carrier(tx, app.business, person, why, at)
 
+    logins = {name: each.login for name, each in config.channels.items() if isinstance(each, TwilioCarrier)}
+    gallery = Gallery(store=app.store, clock=app.clock, folder=app.store.path.parent / MEDIA, logins=logins)
     owner = f"{os.uname().nodename}:{os.getpid()}"
     gateway = Gateway(
         store=app.store,
@@ -151,6 +155,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         chance=random.Random(),  # noqa: S311  jitter, not a secret
         left=left,
         quality=app.quality,
+        pictured=gallery.wake,
     )
 
     async def adopt() -> None:
@@ -170,6 +175,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
             tasks.create_task(gateway.run(), name="gateway"),
             tasks.create_task(runner.run(), name="runner"),
             tasks.create_task(_write_clock(app), name="clock"),
+            tasks.create_task(gallery.run(), name="gallery"),
         ]
         if config.is_simulated and config.simulator.people == "lively":
             running.append(tasks.create_task(live(app), name="people"))
@@ -191,6 +197,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
 
 
 SAME_S = 0.5
+MEDIA = "media"  # the folder beside the store that holds what people sent with their texts
 HOLD_S = 1.0
 DRAIN_S = 2.0
 

@@ -136,7 +136,7 @@ class Casting:
 
     def look(self, now: int) -> None:
         """Take a look at the carriers, by which people are routed until the next one: called once a page."""
-        if not self.router.asks_quality and self._out == self.business.quality.out:
+        if not self.router.rules or (not self.router.asks_quality and self._out == self.business.quality.out):
             return
         scores = self.business.quality.scores(now) if self.router.asks_quality else NO_SCORES
         if self._out != self.business.quality.out or not alike(scores, self._scores):
@@ -281,7 +281,7 @@ def lasts_ms(campaign: Campaign) -> int:
 
 def share(campaign: Campaign, config: Config) -> float:
     """What each channel may send of a campaign's rate, in parts a second: together never more than it. 0 = no limit."""
-    return campaign.send.rate.per_s / len(channels_of(campaign, config)) if campaign.send.rate else 0.0
+    return campaign.send.rate.per_s / (len(channels_of(campaign, config)) or 1) if campaign.send.rate else 0.0
 
 
 def channels_of(campaign: Campaign, config: Config) -> list[str]:

@@ -16,7 +16,7 @@ from gateway.channels import AnyCarrier
 from gateway.channels.base import CarrierSettings
 from gateway.codecs.national import Alphabet
 from gateway.config import KEY, Document, Finding, Name, Named, Settings, Where, wrong
-from gateway.routes import fallback_findings, route_findings
+from gateway.routes import Router, fallback_findings, route_findings
 from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator, StorePlace
 from gateway.values import (
     MOMENT,
@@ -415,8 +415,8 @@ class Config(Document):
             ]
             if not self.routes:  # with routes, several senders for one country are what is wanted
                 yield from _twice(serving)
-            if not campaign.senders and "routes" not in self.model_fields_set:
-                text = "senders is missing; name those that it is sent from, or let routes: name them"
+            if not campaign.senders and not self._routed(key):
+                text = "senders is missing, and no rule of routes: is for it; name those that it is sent from"
                 yield Finding((*path, KEY), text)
             if campaign.audience.segment == campaign.audience.except_:
                 yield Finding((*path, "audience", "except"), "leaves out the whole segment; nobody would be left")
@@ -461,6 +461,11 @@ class Config(Document):
         yield from self._ports()
         if not self.is_simulated:
             yield from self._not_when_live()
+
+    def _routed(self, campaign: str) -> bool:
+        """Whether any rule could name a sender for a campaign; True when a rule is there that could not be read."""
+        is_unread = "routes" in self.model_fields_set and not self.routes
+        return is_unread or bool(Router(self.senders, self.routes.values(), campaign=campaign).rules)
 
     def _routing(self) -> Iterator[Finding]:
         alphabets = {name: alphabets_of(channel) for name, channel in self.channels.items()}

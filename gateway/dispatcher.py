@@ -16,7 +16,7 @@ from gateway.errors import Failure, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal, Leg, ref_of
 from gateway.messages import ALL_PARTS, Answer, Lane, State
-from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Settlement, Waiting, nobody_left
+from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Settled, Settlement, Waiting, nobody_left
 from gateway.pacing import Pace
 from gateway.store import Store
 from gateway.watching import EACH, Watch
@@ -146,7 +146,7 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is claimed or in flight, and every answer is on disk."""
-        busy = self._claiming or self._settling or self._settlement.claims or self._settlement.events
+        busy = self._claiming or self._settling or self._settlement
         return not (busy or self._flying)
 
     # --- out
@@ -340,9 +340,13 @@ class Dispatcher:
     def _too_late(self, answer: Answer, now: int) -> None:
         """The carrier took it after all, when we had given up waiting: its receipt may come."""
         leg = self._doubts.pop((answer.message, answer.attempt, answer.part), None)
-        if leg is None or answer.failure is not None or answer.in_doubt:
+        if answer.failure is not None or answer.in_doubt:
             return
         ref = ref_of(self.name, answer.carrier_id)
+        if leg is None:
+            if ref and answer.message not in self._flying:  # of an earlier process, perhaps
+                self._settlement.late.append(outbox.Late(self._brand, answer.message, answer.part, ref, now))
+            return
         self._journal.learn(ref, leg)
         self._settlement.events.append((self._brand, *leg, State.SENT, now, "", ref))
 
@@ -443,7 +447,7 @@ class Dispatcher:
 
     def _settle(self) -> None:
         """Record everything gathered, in one transaction; what comes meanwhile waits for the next."""
-        if self._settling or not (self._settlement.events or self._settlement.claims):
+        if self._settling or not self._settlement:
             return
         settlement, self._settlement = self._settlement.cut(self._clock.now_ms()), Settlement()
         self._settling = True
@@ -452,11 +456,11 @@ class Dispatcher:
     def _submit(self, settlement: Settlement) -> None:
         self._store.submit(
             outbox.settle, settlement, self._ids, self._left,
-            done=lambda moved, error: self._settled(settlement, moved, error),
+            done=lambda settled, error: self._settled(settlement, settled, error),
         )  # fmt: skip
 
-    def _settled(self, settlement: Settlement, moved: list[int] | None, error: BaseException | None) -> None:
-        if error is not None:  # the carrier has answered, so this must be written: try until it is
+    def _settled(self, settlement: Settlement, settled: Settled | None, error: BaseException | None) -> None:
+        if settled is None:  # the carrier has answered, so this must be written: try until it is
             log.error("%s: answers could not be recorded, trying again", self.name, exc_info=error)
             asyncio.get_running_loop().call_later(RETRY_SETTLE_S, self._submit, settlement)
             return
@@ -464,7 +468,9 @@ class Dispatcher:
         self._settling = False
         if settlement.again:
             self.wake()
-        if moved:
+        for ref, *leg in settled.late:
+            self._journal.learn(ref, (leg[0], leg[1], leg[2], leg[3]))
+        if settled.moved:
             self._moved()
         self._settle()
 

@@ -73,6 +73,7 @@ class Gateway:
             answer=answer,
             replied=self.wake,
             pictured=pictured,
+            left=left,
         )
         self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
         self._gate, self._chance, self._left = gate, chance, left

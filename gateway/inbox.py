@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway import failpoints, media
+from gateway import failpoints, media, outbox
 from gateway.channels.base import Channel
 from gateway.clock import Clock
 from gateway.codecs import parts
@@ -16,6 +16,7 @@ from gateway.errors import StoreError
 from gateway.ids import Ids
 from gateway.journal import Arrived, Journal, Parked
 from gateway.messages import Inbound, Receipt
+from gateway.outbox import Left, nobody_left
 from gateway.store import Store, Tx
 
 log = logging.getLogger(__name__)
@@ -75,12 +76,14 @@ class Inbox:
         answer: Answer,
         replied: Callable[[], None],
         pictured: Callable[[], None] = lambda: None,
+        left: Left = nobody_left,
     ) -> None:
         self.channels: Mapping[str, Channel] = {}
         self.failed = 0  # texts that a person must look at
         self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
         self._journal = journal
         self._recognise, self._answer, self._replied = recognise, answer, replied
+        self._left = left
         self._pictured = pictured  # there is media to be fetched
         self._gathered: dict[str, Arrivals] = {}
         self._keeping = self._thinking = self._think_again = False
@@ -97,9 +100,7 @@ class Inbox:
             arrivals = self._gathered[channel] = Arrivals(channel)
         if receipts:
             found = self._journal.match(channel, receipts, self._clock.now_ms())
-            arrivals.receipts.events += found.events
-            arrivals.receipts.unmatched += found.unmatched
-            arrivals.receipts.delivered += found.delivered
+            arrivals.receipts.take_in(found)
             arrivals.handles += [receipt.handle for receipt in receipts]
         if texts:
             arrivals.texts += texts
@@ -123,6 +124,7 @@ class Inbox:
         parked: list[Parked] = []
         for arrivals in batch:
             parked += await self._journal.record(tx, arrivals.receipts)
+            await self._see_off(tx, arrivals.receipts.left)
             kept += await self._keep_texts(tx, arrivals)
             lines = {text.line for text in arrivals.texts}
             now = self._clock.now_ms()
@@ -153,6 +155,12 @@ class Inbox:
             if any(text.media for arrivals in batch for text in arrivals.texts):
                 self._pictured()
         self._keep_gathered()
+
+    async def _see_off(self, tx: Tx, left: list[tuple[int, str, int]]) -> None:
+        """Obey what receipts say of people who have left."""
+        people = {id_: person for id_, person, _, _ in await tx.rows("message_sizes", ids=[row[0] for row in left])}
+        for message, why, at in left:
+            await outbox.see_off(tx, self._left, people.get(message, 0), why, at)
 
     async def _keep_texts(self, tx: Tx, arrivals: Arrivals) -> int:
         """Keep all texts of a read at once; should one of them fail, each by itself, so that only that one does."""

@@ -64,12 +64,24 @@ class Unmatched(NamedTuple):
 
 @dataclass(slots=True)
 class Arrived:
-    """Receipts of one read of the socket, sorted. `delivered` are ids that need no memory once this is on disk."""
+    """Receipts of one read of the socket, sorted. `delivered` are ids that need no memory once this is on disk.
+
+    `left` are messages whose receipt says that the person has left: with why, and when.
+    """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
     unmatched: list[Unmatched] = field(default_factory=list)
     delivered: list[str] = field(default_factory=list)
+    left: list[tuple[int, str, int]] = field(default_factory=list)
     repeats: int = 0
+
+    def take_in(self, other: Arrived) -> None:
+        """Add what came a moment later."""
+        self.events += other.events
+        self.unmatched += other.unmatched
+        self.delivered += other.delivered
+        self.left += other.left
+        self.repeats += other.repeats
 
 
 class Parked(NamedTuple):
@@ -115,6 +127,7 @@ class Recalled(NamedTuple):
 
     since: int  # the last event before the oldest of the parts
     legs: dict[str, Leg]
+    done: list[str]  # ids of parts that were delivered: their receipts may be brought again
     parked: list[Parked]
 
 
@@ -183,6 +196,8 @@ class Journal:
     def learn(self, ref: str, leg: Leg) -> None:
         """Remember which part a carrier's id names, at once when the answer comes."""
         if ref:
+            self._done.discard(ref)  # a carrier that counts its ids anew
+            self._done_before.discard(ref)
             self._young[ref] = leg
             if ref in self.shelf.by_ref:
                 self._named[ref] = leg
@@ -219,6 +234,8 @@ class Journal:
             if ref in watched:
                 self.watch.receipt(ref, state, at)
             run, message, part, parts = leg
+            if receipt.failure is not None and receipt.failure.left:
+                arrived.left.append((message, f"{channel}: {receipt.failure.words}", at))
             events.append((brand, run, message, part, parts, state, at, receipt[2], ""))
         return arrived
 
@@ -298,7 +315,11 @@ class Journal:
         except BaseException:
             self._named = named | self._named
             raise
-        matched = [self.shelf.receipts[n] for n in settled]
+        for n in settled:
+            parked, leg, _ = found[n]
+            if parked.refs[0] and self._find(parked.refs[0]) is None:
+                self.learn(parked.refs[0], leg)  # it may be brought again
+        matched = [found[n].parked for n in settled]
         self.forget(one.refs[0] for one in matched if one.state == State.DELIVERED and one.refs[0])
         for n in {*settled, *worn}:
             self.shelf.take(n)
@@ -325,22 +346,34 @@ class Journal:
                 parked = self.shelf.receipts[n]
                 is_about = doubt.at <= parked.at < now - DOUBT_REST_MS and parked.state != State.SENT
                 if n not in found and is_about and (part := next(open_parts, None)) is not None:
-                    found[n] = Match(parked, (doubt.run, doubt.message, part, doubt.parts), sure=True)
+                    leg = doubt.run, doubt.message, part, doubt.parts
+                    for same in self._same(n):  # one receipt may have been brought twice
+                        found[same] = Match(self.shelf.receipts[same], leg, sure=True)
+
+    def _same(self, n: int) -> list[int]:
+        """The parked receipts that bear the same id as this one, itself among them."""
+        ref = self.shelf.receipts[n].refs[0]
+        others = self.shelf.by_ref.get(ref, ()) if ref else (n,)
+        return [each for each in others if self.shelf.receipts[each].refs[0] == ref]
 
     # --- memory and its limits
 
     async def recall(self, tx: Tx) -> Recalled:
         """At start: the parts that still wait for a receipt, and the receipts that wait for a part."""
         since = await tx.value("cursor_get", name="ref") or 0
-        legs = {
-            ref: (run, message, part, parts)
-            for ref, run, message, part, parts in await tx.rows("event_refs", after=since)
-        }
-        return Recalled(since, legs, await tx.all(Parked.read, "parked_all"))
+        legs: dict[str, Leg] = {}
+        done: list[str] = []
+        for ref, run, message, part, parts, is_delivered in await tx.rows("event_refs", after=since):
+            if is_delivered:
+                done.append(ref)
+            else:
+                legs[ref] = (run, message, part, parts)
+        return Recalled(since, legs, done[-KEEP_DONE:], await tx.all(Parked.read, "parked_all"))
 
     def remember(self, recalled: Recalled) -> None:
         """Take in what `recall` found."""
         self._young_since = self._old_since = recalled.since
+        self._done.update(recalled.done)
         self._young.update(recalled.legs)
         self.park(recalled.parked)
 

@@ -88,7 +88,8 @@ class Receipt(NamedTuple):
 
     `handle` is the channel's own mark by which `thank` acknowledges it; `sender` and `recipient` are those
     of the message that the receipt is about. `respell` gives other spellings of an id, for carriers whose
-    receipts write it otherwise than their answers; it is asked only when nothing else fits.
+    receipts write it otherwise than their answers; it is asked only when nothing else fits. `failure` is there where the
+    carrier says more than a code: that the person has left, say.
     """
 
     carrier_ids: tuple[str, ...]  # as the receipt gives it, the surest first
@@ -98,6 +99,7 @@ class Receipt(NamedTuple):
     recipient: str
     handle: object = None
     respell: Callable[[str], tuple[str, ...]] | None = None
+    failure: Failure | None = None
 
     @property
     def spellings(self) -> tuple[str, ...]:

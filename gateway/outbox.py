@@ -154,6 +154,23 @@ class Flight:
         return waiting.id, waiting.person, waiting.attempt, missing, waiting.crashes
 
 
+class Late(NamedTuple):
+    """An answer to a message that this process does not have on the way."""
+
+    brand: int
+    message: int
+    part: int
+    ref: str
+    at: int
+
+
+class Settled(NamedTuple):
+    """Queues into which something was moved, and what late answers name: a ref, then run, message, part, parts."""
+
+    moved: list[int]
+    late: list[tuple[str, int, int, int, int]]
+
+
 @dataclass(slots=True)
 class Settlement:
     """What became of claimed messages, gathered for one transaction.
@@ -170,9 +187,13 @@ class Settlement:
     moved: list[tuple[int, int, str, int, tuple[int, int, int, int, int, int, int]]] = field(default_factory=list)
     uncharge: list[tuple[int, int, tuple[int, str, int, int]]] = field(default_factory=list)
     left: list[tuple[int, str, int]] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
     owned: set[tuple[int, int]] = field(default_factory=set)  # queue and the epoch at which it was claimed from
     done: list[int] = field(default_factory=list)  # claims of which nothing is on the way any more
     changed: list[tuple[int, list[tuple[int, int, int, int, int]]]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.claims or self.late)
 
     def cut(self, now: int) -> Settlement:
         """Close it: later answers belong to the next one."""
@@ -300,8 +321,8 @@ async def claim(
 ELSEWHERE_MS = 60_000  # how long what this channel cannot carry for another waits before it is looked at again
 
 
-async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_left) -> list[int]:
-    """Record what became of claimed messages; the queues into which something was moved.
+async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_left) -> Settled:
+    """Record what became of claimed messages.
 
     Another owner of a queue has decided about its flights: only the answers to them are recorded then.
     """
@@ -326,14 +347,38 @@ async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_l
         if times:
             await tx.many("reach_put", [(person, program, brand, without(times, at))])
     for person, why, at in settlement.left:
-        try:
-            await tx.attempt(left, person, why, at)
-        except StoreError:
-            raise
-        except Exception:  # the answers of all others must be recorded
-            log.exception("what a carrier says of somebody who left could not be obeyed")
+        await see_off(tx, left, person, why, at)
+    late = await _record_late(tx, settlement.late)
     failpoints.hit("settle")
-    return moved
+    return Settled(moved, late)
+
+
+async def see_off(tx: Tx, left: Left, person: int, why: str, at: int) -> None:
+    """Obey what a carrier says of somebody who left. Everything else must be recorded, whatever goes wrong with that."""
+    try:
+        if person:
+            await tx.attempt(left, person, why, at)
+    except StoreError:
+        raise
+    except Exception:
+        log.exception("what a carrier says of somebody who left could not be obeyed")
+
+
+async def _record_late(tx: Tx, late: list[Late]) -> list[tuple[str, int, int, int, int]]:
+    """Answers to messages of which this process knows nothing any more: the carrier took them all the same."""
+    if not late:
+        return []
+    sizes = await tx.rows("message_sizes", ids=[each.message for each in late])
+    known = {id_: (run, parts) for id_, _, run, parts in sizes}
+    events: list[tuple[object, ...]] = []
+    learned = []
+    for brand, message, part, ref, at in late:
+        if message in known:
+            run, parts = known[message]
+            events.append((brand, run, message, part, parts, State.SENT, at, "", ref))
+            learned.append((ref, run, message, part, parts))
+    await tx.many("event_insert", events)
+    return learned
 
 
 def without(times: bytes, at: int) -> bytes:
@@ -353,7 +398,7 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
     """
     epoch: int = await tx.value("queue_take", queue=queue, owner=owner)
     flying = await tx.rows("flight_left", queue=queue)
-    answered = await _answered(tx, flying)
+    answered, failed = await _answered(tx, flying)
     events: list[tuple[object, ...]] = []
     again: list[tuple[object, ...]] = []
     for id_, person, attempt, missing, crashes, since, at, run, parts, repeat in flying:
@@ -362,7 +407,7 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
         if not silent:
             continue
         code = "poison" if repeat else "interrupted"
-        if repeat and crashes + 1 < POISON:
+        if repeat and crashes + 1 < POISON and id_ not in failed:
             again.append((queue, now, id_, brand, person, attempt, whole(silent, parts), crashes + 1))
             code = SENT_AGAIN
         events += [(brand, run, id_, part, parts, State.IN_DOUBT, at, code, "") for part in parts_of(silent, parts)]
@@ -372,17 +417,18 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
     return epoch
 
 
-async def _answered(tx: Tx, flying: list[tuple[Any, ...]]) -> dict[tuple[int, int], int]:
-    """The parts of each message that something was told about since its claim."""
-    if not flying:
-        return {}
-    since = {row[0]: row[5] for row in flying}
+async def _answered(tx: Tx, flying: list[tuple[Any, ...]]) -> tuple[dict[tuple[int, int], int], set[int]]:
+    """The parts of each message and claim that something was told about since, and the messages that have failed."""
     bits: dict[tuple[int, int], int] = {}
-    for message, part, n in await tx.rows("flight_answered", since=min(since.values()), ids=list(since)):
-        if n > since[message]:
-            key = message, since[message]
-            bits[key] = ALL_PARTS if part < 0 else bits.get(key, 0) | 1 << part
-    return bits
+    failed: set[int] = set()
+    since = {row[0]: row[5] for row in flying}
+    if since:
+        for message, part, state, n in await tx.rows("flight_answered", since=min(since.values()), ids=list(since)):
+            if n > since[message]:
+                key = message, since[message]
+                bits[key] = ALL_PARTS if part < 0 else bits.get(key, 0) | 1 << part
+                failed |= {message} if State.STOPPED <= state <= State.FAILED else set()
+    return bits, failed
 
 
 def whole(missing: int, parts: int) -> int:

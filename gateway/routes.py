@@ -101,7 +101,8 @@ class Router:
         """Who may text this phone, the best first, and why the others may not.
 
         `cost` tells what a text from a sender costs, `scores` what is known of the carriers, `out` which channels
-        carry nothing now: their senders come last, for what waits there may still leave.
+        carry nothing now: their senders come last, for what waits there may still leave. Without a rule the order is
+        the campaign's own, whatever happens.
         """
         rule = self.rule_for(to)
         listed = rule.senders if rule else self._wanted
@@ -116,8 +117,9 @@ class Router:
                 continue
             score = scores.get((sender.channel, to.country), NOTHING)
             weighed.append(Weighed(sender, cost(sender), score, sender.channel in out))
-        order = rule.order if rule else "listed"
-        return Decision(rule, tuple(sorted(weighed, key=_ORDERS[order])), tuple(left_out))
+        if rule:
+            weighed.sort(key=_ORDERS[rule.order])
+        return Decision(rule, tuple(weighed), tuple(left_out))
 
     def _against(self, name: str, sender: SenderSettings, to: Destination, rule: RouteSettings | None) -> str:
         """Why a sender may not text this phone; empty if it may."""
@@ -132,7 +134,7 @@ class Router:
         return ""
 
 
-_ORDERS: Mapping[str, Callable[[Weighed], tuple[object, ...]]] = {  # sorted() keeps what is equal as listed
+_ORDERS: Mapping[str, Callable[[Weighed], tuple[object, ...]]] = {  # sorting keeps what is equal as listed
     "listed": lambda one: (one.is_out,),
     "cost": lambda one: (one.is_out, one.cost),
     "quality": lambda one: (one.is_out, one.score.rank),

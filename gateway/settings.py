@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
 
 from gateway.config import KEY, Name, Named, Settings, wrong
 from gateway.numbers import LineType
@@ -43,9 +45,18 @@ def _site(address: str) -> str:
     return address.rstrip("/")
 
 
-def _listed(value: object) -> object:
-    """One thing may be written without a list around it."""
-    return [value] if isinstance(value, str) else value
+@dataclass(frozen=True, slots=True)
+class OrAlone:
+    """Marks a list of which a single thing may stand without brackets: `country: US`."""
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [value] if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]}
 
 
 def _store(text: str) -> str:
@@ -63,8 +74,6 @@ def _prefix(digits: str) -> str:
 Country = Annotated[str, AfterValidator(_country)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 CampaignName = Annotated[str, Name("campaigns")]
-Some = TypeVar("Some")
-Listed = Annotated[tuple[Some, ...], BeforeValidator(_listed, json_schema_input_type=Some | tuple[Some, ...])]
 OwnNumber = Annotated[str, Field(pattern=r"^(\+?\d{3,15}|[A-Za-z0-9 ]{1,11})$")]
 StorePlace = Annotated[str, AfterValidator(_store)]
 
@@ -156,24 +165,28 @@ class SenderSettings(Named):
 class RouteSettings(Named):
     """A rule that says which senders may text whom. All that it names must hold; what it does not name may be any."""
 
-    country: Listed[Country] = Field(
+    country: Annotated[tuple[Country, ...], OrAlone()] = Field(
         (), description="The country of the person's number, or several.", examples=["US", ["US", "CA"]]
     )
-    prefix: Listed[Prefix] = Field(
+    prefix: Annotated[tuple[Prefix, ...], OrAlone()] = Field(
         (), description="The first digits of the person's number, with the plus.", examples=["+1206"]
     )
-    type: Listed[LineType] = Field(
+    type: Annotated[tuple[LineType, ...], OrAlone()] = Field(
         (),
         description="What kind of number it is. Where digits do not tell a mobile from a landline (as in the US), a "
         "number counts as mobile.",
         examples=["mobile"],
     )
-    network: Listed[str] = Field(
+    network: Annotated[tuple[str, ...], OrAlone()] = Field(
         (), description="The network that the number was given to, as run.py route shows it.", examples=["China Mobile"]
     )
-    campaign: Listed[CampaignName] = Field((), description="The campaign that is sent, or several.")
+    campaign: Annotated[tuple[CampaignName, ...], OrAlone()] = Field(
+        (), description="The campaign that is sent, or several."
+    )
     lane: Literal["campaigns", "replies"] | None = Field(
-        None, description="campaigns, or replies: texts that answer no number of ours which still stands in the file."
+        None,
+        description="campaigns, or replies. An answer leaves from the number that was texted; only when that is no "
+        "longer in the file, rules choose another.",
     )
     senders: tuple[Annotated[str, Name("senders")], ...] = Field(
         description="The senders that may be used; of those, only the ones that serve the person's country.",
@@ -183,7 +196,7 @@ class RouteSettings(Named):
     order: Literal["listed", "cost", "quality"] = Field(
         "listed",
         description="Which of them comes first: as listed; cost: the cheapest text; quality: the one of whose texts "
-        "most are delivered, then the fastest.",
+        "most are delivered, then the fastest. One whose channel is out always comes last.",
     )
 
 

@@ -99,6 +99,7 @@ class LineState(NamedTuple):
     throttled: int  # times the carrier asked to slow down
     lost: int  # bound lines that ended, since start
     trouble: Failure | None  # why it is not bound, where the carrier said so
+    rate: float | None = None  # parts a second that it is held to since the carrier asked to slow down
 
 
 class Channel(Protocol):

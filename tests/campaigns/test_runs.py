@@ -15,7 +15,9 @@ from campaigns.gate import LEFT
 from campaigns.runs import Run
 from campaigns.settings import Campaign, Config
 from gateway import outbox
+from gateway.ids import Ids
 from gateway.messages import Inbound, State
+from gateway.outbox import Flight
 from gateway.settings import RouteSettings
 from gateway.store import Tx
 from gateway.values import parse_duration
@@ -262,7 +264,7 @@ async def test_a_code_stays_where_the_text_may_have_arrived(latte_office: Office
     await office.answer(claimed[4:])
 
     async def undeliverable(tx: Tx) -> None:
-        rows = [(BRAND, each.run, each.outbound.id, 0, 1, State.FAILED, 1, "000", "") for each in claimed[4:]]
+        rows = [(BRAND, each.waiting.run, each.outbound.id, 0, 1, State.FAILED, 1, "000", "") for each in claimed[4:]]
         await tx.many("event_insert", rows)
 
     await office.store.write(undeliverable)
@@ -461,11 +463,11 @@ async def test_twenty_campaigns_at_once_never_reach_anyone_more_often_than_the_c
             failing = [each for each in claimed if chance.random() < 0.1]
             for each in claimed:
                 if each not in failing:
-                    times[each.person].append(office.clock.now_ms())
+                    times[each.waiting.person].append(office.clock.now_ms())
             await office.answer([each for each in claimed if each not in failing])
             await office.again(failing)
             for each in failing:  # as the dispatcher does, in the transaction that puts it back
-                await office.store.write(uncharge, each.person, each.charged_at)
+                await office.store.write(uncharge, office.business.ids, each)
         office.clock.advance(seconds=chance.choice([60, 3600, 6 * 3600]))
 
     day, month = (int(timedelta(days=days).total_seconds()) * 1000 for days in (1, 30))
@@ -478,8 +480,9 @@ async def test_twenty_campaigns_at_once_never_reach_anyone_more_often_than_the_c
         await office.sums(key)
 
 
-async def uncharge(tx: Tx, person: int, at: int) -> None:
-    await outbox.settle(tx, outbox.Settlement(uncharge=[(person, CLUB, BRAND, at)]))
+async def uncharge(tx: Tx, ids: Ids, flight: Flight) -> None:
+    charge = (flight.waiting.person, CLUB, BRAND, flight.charged_at)
+    await outbox.settle(tx, outbox.Settlement(uncharge=[(flight.claim.epoch, flight.claim.queue, charge)]), ids)
 
 
 # --- pools and numbers that were not looked at ------------------------------------------------------------------------

@@ -439,9 +439,10 @@ def test_a_campaign_may_leave_its_senders_to_the_routes(
 ) -> None:
     without = ("senders: [seattle], coupon", "coupon")
     assert read(without, routed("a: {senders: [seattle]}")).value.campaigns["spring"].senders == ()
-    ((there, told),) = mistakes(without)
-    assert there.startswith("spring:")
-    assert told == "senders is missing; name those that it is sent from, or let routes: name them"
+    for rules in ((), (routed("a: {senders: [seattle], lane: replies}"),)):
+        ((there, told),) = mistakes(without, *rules)
+        assert there.startswith("spring:")
+        assert told == "senders is missing, and no rule of routes: is for it; name those that it is sent from"
 
 
 def test_with_routes_several_senders_for_one_country_are_no_slip(read: Callable[..., Loaded[Config]]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from campaigns import versions
 from campaigns.settings import Config
 from campaigns.versions import Version
+from gateway.channels.smpp import SmppCarrier
 from gateway.config import ConfigErrors, Loaded, load
 from gateway.store import Store
 from tests.conftest import BRAND, ROOT
@@ -101,6 +102,7 @@ async def test_secrets_are_found_where_the_file_lay_and_are_not_kept(store: Stor
 
     assert "a quiet word" not in version.sources
     channel = versions.read(version, environ, folder).channels["us_sms"]
+    assert isinstance(channel, SmppCarrier)
     assert channel.password_file is not None
     assert channel.password_file.text == "a quiet word"
 

@@ -51,6 +51,8 @@ class Smsc:
 
     def __init__(self, folder: Path, number: str, *options: str) -> None:
         self._log, self._told = folder / "smsc.log", folder / "smsc.out"
+        self._seen = 0  # octets of what it has told
+        self._taken: set[tuple[str, str]] = set()
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "gateway.channels.simulator", "--port", "0", "--log", str(self._log), "--fsync",
@@ -79,9 +81,20 @@ class Smsc:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"text": [number, to, words]}).encode() + b"\n")
         self.process.stdin.flush()
-        mark = json.dumps({"taken": [number, to, words]}, separators=(",", ":")).encode()
-        while mark not in self._told.read_bytes():
+        while (number, words) not in self._taken:
             await asyncio.sleep(COME_BACK_S)
+            self._look()
+
+    def _look(self) -> None:
+        """Read on in what it has told."""
+        with self._told.open("rb") as file:
+            file.seek(self._seen)
+            whole, _, _ = file.read().rpartition(b"\n")
+        if whole:
+            self._seen += len(whole) + 1
+            for line in whole.splitlines():
+                number, _, words = json.loads(line).get("taken", ("", "", ""))
+                self._taken.add((number, words))
 
     def end(self) -> None:
         """Stop it."""
@@ -99,13 +112,14 @@ class FalseTwilio:
         self.process = subprocess.Popen(
             [
                 sys.executable, str(ROOT / "tests/peers/fake_twilio.py"), "--log", str(self._log), "--account", ACCOUNT,
-                "--token", TOKEN, *options,
+                "--token", TOKEN, "--calls", "100000", *options,
             ],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self.port = _first_line(self.process)
         self._sign = RequestValidator(TOKEN).compute_signature
         self._brought = 0
+        self.heard: list[int] = []  # what our door answered to texts
 
     def channel(self, rate: int) -> str:
         """A line to it, as config.yaml has it."""
@@ -130,6 +144,7 @@ class FalseTwilio:
             while left:
                 with suppress(aiohttp.ClientError):
                     async with session.post(url, data=fields, headers=headers) as response:
+                        self.heard.append(response.status)
                         assert response.status in {200, 503}, response.status
                         left -= response.status == 200
                         if response.status == 200:

@@ -16,7 +16,7 @@ from typing import Any
 
 import run
 from bench.stage import phone_of, row_of
-from campaigns import people, runs, versions
+from campaigns import links, people, runs, versions
 from campaigns.settings import Config
 from gateway.config import load
 from gateway.messages import State
@@ -49,6 +49,7 @@ campaigns:
 store: "sqlite:faults.db"
 listen: {{public: "127.0.0.1:{public}", private: "127.0.0.1:{private}", smsc: "127.0.0.1:{smsc}"}}
 """
+BALLOTS = 100
 LONG_NAME = "Maximiliana " * 13  # makes a text of two parts
 # Notes each claim of somebody whose STOP was committed before it, and each message that a crash sends again.
 WITNESSES = """
@@ -86,6 +87,7 @@ class Folder:
     public: int = field(default_factory=free_port)
     private: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
+    ballots: list[str] = field(default_factory=list)  # links by which people of the audience may vote
 
     @property
     def site(self) -> str:
@@ -123,8 +125,10 @@ class Folder:
             await app.store.write(people.import_rows, app.business, rows, "club", now)
             for campaign in app.business.config.campaigns.values():
                 await app.store.write(runs.launch, app.business, campaign, now)
-        with closing(sqlite3.connect(self.store)) as connection:
-            connection.executescript(WITNESSES)
+            with closing(sqlite3.connect(self.store)) as connection:
+                connection.executescript(WITNESSES)
+            some = self.rows("SELECT id FROM person LIMIT ?", BALLOTS)
+            self.ballots = [links.vote_link(app.business, "cup", person) for (person,) in some]
 
     def phones(self) -> list[str]:
         """Everybody in the campaign's audience."""

@@ -26,7 +26,9 @@ NUMBER = "20655"
 PEOPLE, VOTES, STOPS = 2_000, 200, 50
 RATE = 400  # so slow that something is left to do after every death
 DRIP_S = 0.1  # between two texts from phones, while the deaths go on
-RARE = ("plan", "fold", "think", "thought")  # met once for a page of people, a batch of texts, a quarter of a second
+# How often each place may be met before we die there. `plan` is met once for a page of people, `fold` four times a
+# second; the first batch that is kept has the texts in it that have waited, so that they come again.
+MOST = {"plan": 3, "fold": 3, "think": 3, "thought": 3, "kept": 1}
 
 
 def seeds() -> list[int]:
@@ -43,7 +45,7 @@ def deaths(chance: random.Random) -> list[tuple[str, int]]:
     places = [place for place in PLACES if place in os.environ.get("CARILLON_PLACES", place)]
     chance.shuffle(places)
     places.sort(key=lambda place: place != "plan")
-    return [(place, chance.randint(1, 3 if place in RARE else 6)) for place in places]
+    return [(place, chance.randint(1, MOST.get(place, 6))) for place in places]
 
 
 @dataclass
@@ -160,6 +162,7 @@ async def test_death_at_every_place_loses_nothing_and_sends_as_often_as_was_prom
             random.Random(f"{seed} {carrier.kind} {promise}"),
         )
         for carrier in carriers
+        if carrier.kind in os.environ.get("CARILLON_KINDS", carrier.kind)
     ]
     wrong = [each for said in await asyncio.gather(*(ordeal.run() for ordeal in ordeals)) for each in said]
     assert wrong == []

@@ -10,24 +10,28 @@ from gateway.messages import ALL_PARTS, Answer, Asked, Outbound
 
 
 class Carrier:
-    """A channel without a line. `sent` holds what it was given, `thanked` and `refused` the handles."""
+    """A channel without a line. `sent` holds what it was given, `thanked` and `refused` the handles.
+
+    `window` is how many texts may be without an answer.
+    """
 
     def __init__(self, name: str = "us") -> None:
         self.name = name
         self.living: list[int] = []
         self.window = 1_000
+        self.unanswered = 0
         self.sent: list[Outbound] = []
         self.thanked: list[object] = []
         self.refused: list[object] = []
         self.asked: list[Asked] = []
-        self.answered: Callable[[list[Answer]], None] = lambda answers: None
+        self.upward: Callable[[list[Answer]], None] = lambda answers: None
         self.takes: Callable[[Outbound], bool] = lambda outbound: True
 
     async def run(self) -> None:
         """There is no line to hold."""
 
     def room(self) -> int:
-        return self.window
+        return max(0, self.window - self.unanswered)
 
     def alive(self) -> list[int]:
         return self.living
@@ -45,6 +49,7 @@ class Carrier:
         untouched: list[Outbound] = []
         for each in batch:
             (self.sent if self.takes(each) else untouched).append(each)
+        self.unanswered += len(batch) - len(untouched)
         return untouched
 
     def thank(self, handles: Sequence[object]) -> None:
@@ -57,6 +62,11 @@ class Carrier:
         """Nothing is on the way."""
 
     # --- in the hands of the test
+
+    def answered(self, answers: list[Answer]) -> None:
+        """Bring answers, each of which makes room for a text."""
+        self.unanswered = max(0, self.unanswered - len(answers))
+        self.upward(answers)
 
     def answer(self, outbound: Outbound, part: int, parts: int, retry: Retry | None = None) -> None:
         """Take a part, or refuse it with this advice."""

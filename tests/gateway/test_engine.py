@@ -80,7 +80,7 @@ class House:
                 "key": "us",
             }
         )
-        await self.gateway.open({"us": settings}, [], HostPort("127.0.0.1", self.simulator.port), "me")
+        await self.gateway.open({"us": settings}, {}, HostPort("127.0.0.1", self.simulator.port), "me")
         task = asyncio.create_task(self.gateway.run())
         try:
             yield

@@ -1,13 +1,11 @@
-"""Answers and receipts in any order, any number of times, come to one result: in the states, in the sums, after any crash."""
+"""Answers and receipts in any order, any number of times, come to one result: in states and sums, after any crash."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +14,9 @@ from hypothesis import strategies as st
 
 from gateway import journal as journals
 from gateway.errors import StoreError
-from gateway.ids import Ids
+from gateway.ids import first_at
 from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Recalled, ref_of
-from gateway.messages import ALL_PARTS, Purpose, Receipt, State
+from gateway.messages import Purpose, Receipt, State
 from gateway.outbox import MOST_PARTS, Message, put
 from gateway.store import Store, Tx, open_store
 
@@ -73,12 +71,12 @@ def histories(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, Event]]]:
     """The parts of some messages, and what happened to them: (message, event), in one order with repeats."""
     parts = draw(st.lists(st.one_of(st.integers(1, 4), st.sampled_from([1, MOST_PARTS])), min_size=1, max_size=5))
     happened: list[tuple[int, Event]] = []
-    for message, count in enumerate(parts):
+    for number, count in enumerate(parts):
         part = st.one_of(st.integers(-1, count - 1), st.just(count - 1))
         if draw(st.booleans()):  # all parts meet one fate, or hardly any long text would ever be whole
             state = draw(STATES)
-            happened += [(message, (each, state, "")) for each in range(count)]
-        happened += [(message, one) for one in draw(st.lists(st.tuples(part, STATES, CODES), max_size=8))]
+            happened += [(number, (each, state, "")) for each in range(count)]
+        happened += [(number, one) for one in draw(st.lists(st.tuples(part, STATES, CODES), max_size=8))]
     if happened:
         happened += draw(st.lists(st.sampled_from(happened), max_size=10))
     return parts, draw(st.permutations(happened))
@@ -92,9 +90,9 @@ def test_events_in_any_batches_and_order_with_any_repeats_come_to_one_state_and_
     parts, happened = history
     expected = [Merged(count) for count in parts]
     rows = []
-    for message, (part, state, code) in happened:
-        expected[message].add(part, state, code)
-        rows.append((1, RUN, message + 1, part, parts[message], state, NOW, code, ""))
+    for number, (part, state, code) in happened:
+        expected[number].add(part, state, code)
+        rows.append((1, RUN, number + 1, part, parts[number], state, NOW, code, ""))
 
     async def play(store: Store) -> None:
         journal = await waiting(store, *(message(n + 1, parts=count) for n, count in enumerate(parts)))
@@ -248,100 +246,13 @@ async def test_the_sums_move_with_the_states_and_keep_their_total(store: Store) 
     journal = await waiting(store, *(message(n) for n in range(1, 11)))
     assert await store.read(tally) == {State.QUEUED: 10}
 
-    await store.write(append, *(answered(n, f"c{n}") for n in range(1, 8)))
+    await answer(store, journal, *(answered(n, f"c{n}") for n in range(1, 8)))
     await fold(store, journal)
     assert await store.read(tally) == {State.QUEUED: 3, State.SENT: 7}
 
-    journal.remember({ref_of("us", f"c{n}"): Leg(RUN, n, 0, 1) for n in range(1, 8)})
     await record(store, journal, [receipt(f"c{n}") for n in range(1, 6)])
     await fold(store, journal)
     assert await store.read(tally) == {State.QUEUED: 3, State.SENT: 2, State.DELIVERED: 5}
-
-
-async def test_a_receipt_before_its_answer_waits_for_it(store: Store) -> None:
-    journal = await waiting(store, message(1))
-    await record(store, journal, [receipt("early")])
-    await fold(store, journal)
-    assert await store.read(tally) == {State.QUEUED: 1}
-
-    await store.write(append, answered(1, "early"))
-    await fold(store, journal)
-    await fold(store, journal)
-
-    assert await store.read(tally) == {State.DELIVERED: 1}
-
-
-async def test_after_a_restart_a_late_receipt_still_finds_its_message(store: Store) -> None:
-    journal = await waiting(store, message(1))
-    await store.write(append, answered(1, "c1"))
-    await fold(store, journal)
-
-    restarted = Journal(1)
-    restarted.remember(await store.write(restarted.recall))
-    await record(store, restarted, [receipt("c1")])
-    await fold(store, restarted)
-
-    assert await store.read(tally) == {State.DELIVERED: 1}
-
-
-async def test_ids_that_no_longer_fit_into_memory_are_found_in_the_table(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journals, "KEEP_LEGS", 4)
-    journal = await waiting(store, *(message(n) for n in range(1, 11)))
-    await store.write(append, *(answered(n, f"c{n}") for n in range(1, 11)))
-    await fold(store, journal)
-
-    restarted = Journal(1)
-    remembered = await store.write(restarted.recall)
-    restarted.remember(remembered)
-    assert 0 < len(remembered) < 10
-    await record(store, restarted, [receipt(f"c{n}") for n in range(1, 11)])
-    await fold(store, restarted)
-
-    assert await store.read(tally) == {State.DELIVERED: 10}
-
-
-async def test_an_unknown_receipt_settles_a_doubt_only_when_exactly_one_message_fits(store: Store) -> None:
-    journal = await waiting(store, message(1), message(2, address="+12065550143"), message(3, address="+12065550143"))
-    doubts = [(1, RUN, n, 0, 1, State.IN_DOUBT, NOW, "interrupted", "") for n in (1, 2, 3)]
-    await store.write(append, *doubts)
-    await fold(store, journal)
-
-    await record(store, journal, [receipt("x1"), receipt("x2", recipient="+12065550143")])
-    later = NOW + DOUBT_REST_MS + 1
-    await fold(store, journal, later)
-    await fold(store, journal, later)
-
-    assert await store.read(tally) == {State.IN_DOUBT: 2, State.DELIVERED: 1}
-
-
-async def test_another_spelling_of_an_id_counts_only_for_the_same_phone(store: Store) -> None:
-    journal = await waiting(store, message(1), message(2, address="+12065550143"))
-    await store.write(append, answered(1, "16"), answered(2, "10"))
-    journal.remember({ref_of("us", "16"): Leg(RUN, 1, 0, 1), ref_of("us", "10"): Leg(RUN, 2, 0, 1)})
-    # The receipt says 0x10, which is 16 in decimal and also looks like another message's "10".
-    await record(store, journal, [receipt("0x10", "10", "16", recipient="+12065550143")])
-    await record(store, journal, [receipt("0x10", "16", "10", recipient="+12065550199")])
-    await fold(store, journal)
-    await fold(store, journal)
-
-    assert await store.read(tally) == {State.SENT: 1, State.DELIVERED: 1}
-
-
-async def test_receipts_that_fit_nothing_are_given_up_after_three_days(store: Store) -> None:
-    journal = await waiting(store)
-    await record(store, journal, [receipt("nobody")])
-    await fold(store, journal)
-    assert await store.read(parked) == 1
-
-    await fold(store, journal, NOW + PARKED_MS + 1)
-
-    assert await store.read(parked) == 0
-
-
-async def parked(tx: Tx) -> int:
-    return len(await tx.rows("parked_after", n=0))
 
 
 async def test_a_fold_that_was_not_committed_is_done_again_from_the_start(store: Store) -> None:
@@ -354,15 +265,167 @@ async def test_a_fold_that_was_not_committed_is_done_again_from_the_start(store:
 
     with pytest.raises(OSError, match="disk"):
         await store.write(broken)
-    journal.forget()
+    assert await store.read(tally) == {State.QUEUED: 1}
     await fold(store, journal)
 
     assert await store.read(tally) == {State.SENT: 1}
 
 
+# --- receipts in any order -------------------------------------------------------------------------------------------
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[int], list[tuple[str, int, int, State]]]:
+    """Messages with so many parts, and all that their carrier says: (answer or receipt, message, part, state)."""
+    parts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    said: list[tuple[str, int, int, State]] = []
+    for number, count in enumerate(parts):
+        for part in range(count):
+            said.append(("answer", number, part, State.SENT))
+            # A carrier may say two things of one part; of a long text the sums tell them apart only once all is there.
+            ends = (
+                [State.FAILED, State.DELIVERED]
+                if count == 1
+                else [draw(st.sampled_from([State.FAILED, State.DELIVERED]))]
+            )
+            said += [
+                ("receipt", number, part, one)
+                for one in draw(st.lists(st.sampled_from([State.SENT, *ends]), max_size=4))
+            ]
+    said += [("stranger", n, 0, State.DELIVERED) for n in range(draw(st.integers(0, 3)))]
+    return parts, draw(st.permutations(said))
+
+
+@given(deliveries(), st.data())
+@SLOW
+def test_permuted_doubled_early_and_unknown_receipts_come_to_one_result_whenever_the_process_dies(
+    tmp_path_factory: pytest.TempPathFactory,
+    history: tuple[list[int], list[tuple[str, int, int, State]]],
+    data: st.DataObject,
+) -> None:
+    parts, said = history
+    expected = [Merged(count) for count in parts]
+    for what, number, part, state in said:
+        if what != "stranger":
+            expected[number].add(part, state, "")
+
+    async def play(store: Store) -> None:
+        journal = await waiting(store, *(message(n + 1, parts=count) for n, count in enumerate(parts)))
+        for what, number, part, state in said:
+            if what == "answer":
+                await answer(store, journal, answered(number + 1, f"c{number}.{part}", part=part, parts=parts[number]))
+            else:
+                name = f"c{number}.{part}" if what == "receipt" else f"stranger {number}"
+                await record(store, journal, [receipt(name, state=state)])
+            match data.draw(st.integers(0, 5)):
+                case 0:
+                    await unpark(store, journal)
+                case 1:
+                    await unpark(store, journal)
+                    await journal.turn(store, await store.read(folded), NOW)
+                case 2:
+                    journal = await restarted(store)
+        for _ in range(2):
+            await unpark(store, journal)
+        assert await store.read(sums) == Counter(merged.stands for merged in expected)
+        assert await store.read(sums) == await store.read(recount, len(parts))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(journals, "KEEP_LEGS", 2)
+        patched.setattr(journals, "REF_ROWS", 2)
+        with_store(tmp_path_factory, play)
+
+
+async def folded(tx: Tx) -> int:
+    return await tx.value("cursor_get", name="fold") or 0
+
+
+async def test_a_receipt_before_its_answer_waits_for_it(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await record(store, journal, [receipt("early")])
+    await unpark(store, journal)
+    assert await store.read(tally) == {State.QUEUED: 1}
+
+    await answer(store, journal, answered(1, "early"))
+    await unpark(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+    assert await store.read(parked) == 0
+
+
+@pytest.mark.parametrize("dies", ["before the answer", "after the answer"])
+async def test_a_receipt_before_its_answer_waits_for_it_beyond_a_crash(store: Store, dies: str) -> None:
+    journal = await waiting(store, message(1))
+    await record(store, journal, [receipt("early")])
+    if dies == "before the answer":
+        journal = await restarted(store)
+    await answer(store, journal, answered(1, "early"))
+    if dies == "after the answer":
+        journal = await restarted(store)
+    await unpark(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+    assert await store.read(parked) == 0
+
+
+async def test_an_answer_that_comes_while_its_receipt_is_being_parked_finds_it(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    kept = await store.write(journal.record, journal.match("us", [receipt("c1")], NOW))
+    await answer(store, journal, answered(1, "c1"))
+    journal.park(kept)
+    await unpark(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+async def test_every_receipt_before_its_answer_waits_for_it_though_earlier_ones_have_been_matched(store: Store) -> None:
+    journal = await waiting(store, *(message(n) for n in range(1, 6)))
+    for n in range(1, 6):
+        await record(store, journal, [receipt(f"c{n}")])
+        await unpark(store, journal)
+        await answer(store, journal, answered(n, f"c{n}"))
+        await unpark(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 5}
+
+
+async def test_a_receipt_whose_message_could_not_be_looked_up_is_matched_at_the_next_try(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await waiting(store, message(1))
+    await record(store, journal, [receipt("early")])
+    await answer(store, journal, answered(1, "early"))
+
+    async def broken(*arguments: object) -> None:
+        raise StoreError("the disk is gone for a moment")
+
+    for place in ("read", "write_bulk"):
+        with monkeypatch.context() as patched:
+            patched.setattr(store, place, broken)
+            with pytest.raises(StoreError):
+                await journal.unpark(store, NOW)
+    await unpark(store, journal, NOW + journals.DOUBT_LOOK_MS)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+async def test_a_delivered_part_that_was_matched_late_is_not_asked_about_at_the_carrier(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 0)
+    journal = await waiting(store, message(1), message(2))
+    await record(store, journal, [receipt("early")])
+    await answer(store, journal, answered(1, "early"), answered(2, "silent"))
+    await unpark(store, journal)
+
+    asked = [one for _ in range(2) for one in await journal.turn(store, await store.read(folded), NOW)]
+
+    assert asked == [(ref_of("us", "silent"), leg(2))]
+
+
 def test_matching_needs_no_store_when_the_answer_was_just_seen() -> None:
     journal = Journal(1)
-    journal.learn(ref_of("us", "c1"), Leg(RUN, 1, 0, 1))
+    journal.learn(ref_of("us", "c1"), leg(1))
 
     arrived = journal.match("us", [receipt("c1"), receipt("c2")], NOW)
 
@@ -371,25 +434,86 @@ def test_matching_needs_no_store_when_the_answer_was_just_seen() -> None:
     assert len(arrived.unmatched) == 1
 
 
-async def test_every_receipt_before_its_answer_waits_for_it_though_earlier_ones_have_been_matched(store: Store) -> None:
-    journal = await waiting(store, *(message(n) for n in range(1, 6)))
-    for n in range(1, 6):
-        await record(store, journal, [receipt(f"c{n}")])
-        await fold(store, journal)
-        await store.write(append, answered(n, f"c{n}"))
-        await fold(store, journal)
-        await fold(store, journal)
+async def test_a_receipt_that_could_not_be_kept_is_known_when_the_carrier_brings_it_again(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await answer(store, journal, answered(1, "c1"))
+    journal.match("us", [receipt("c1")], NOW)  # and the commit failed
 
-    assert await store.read(tally) == {State.DELIVERED: 5}
+    await record(store, journal, [receipt("c1")])
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+    assert await store.read(parked) == 0
 
 
-async def test_a_receipt_never_settles_the_doubt_of_a_message_that_was_made_after_it(store: Store) -> None:
-    later = message(Ids(lambda: NOW + 1).next())
-    journal = await waiting(store, later)
-    await store.write(append, (1, RUN, later.id, 0, 1, State.IN_DOUBT, NOW + 1, "no answer", ""))
+async def test_a_receipt_that_could_not_be_kept_while_generations_turned_is_known_after_a_crash_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 0)
+    journal = await waiting(store, message(1))
+    await answer(store, journal, answered(1, "c1"))
+    await fold(store, journal)
+    await journal.turn(store, await store.read(folded), NOW)
+    journal.match("us", [receipt("c1")], NOW)  # and the commit failed
+    await journal.turn(store, await store.read(folded), NOW)
+
+    journal = await restarted(store)
+    await record(store, journal, [receipt("c1")])
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+async def test_where_a_carrier_gives_no_id_no_receipt_is_taken_for_another_messages(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2, address="+12065550143"))
+    await answer(store, journal, answered(1, ""), answered(2, ""))
+    await record(store, journal, [receipt(), receipt("")])
+    await unpark(store, journal, NOW + DOUBT_REST_MS + 1)
+
+    assert await store.read(tally) == {State.SENT: 2}
+
+
+async def test_another_spelling_of_an_id_counts_only_for_the_same_phone(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2, address="+12065550143"))
+    await answer(store, journal, answered(1, "16"), answered(2, "10"))
+    # The receipt says 0x10, which is 16 in decimal and also looks like another message's "10".
+    await record(store, journal, [receipt("0x10", "10", "16", recipient="+12065550143")])
+    await record(store, journal, [receipt("0x10", "16", "10", recipient="+12065550199")])
+    await unpark(store, journal)
+
+    assert await store.read(tally) == {State.SENT: 1, State.DELIVERED: 1}
+
+
+# --- doubts ----------------------------------------------------------------------------------------------------------
+
+
+def doubtful(id_: int, part: int = 0, parts: int = 1) -> tuple[object, ...]:
+    return (1, RUN, id_, part, parts, State.IN_DOUBT, NOW, "interrupted", "")
+
+
+MADE = first_at(NOW)
+LATER = NOW + DOUBT_REST_MS + 1
+
+
+async def test_an_unknown_receipt_settles_a_doubt_only_when_exactly_one_message_fits(store: Store) -> None:
+    journal = await waiting(
+        store, message(MADE + 1), message(MADE + 2, address="+12065550143"), message(MADE + 3, address="+12065550143")
+    )
+    await store.write(append, *(doubtful(MADE + n) for n in (1, 2, 3)))
+    await record(store, journal, [receipt("x1"), receipt("x2", recipient="+12065550143")])
+    await unpark(store, journal, LATER - 1)
+    assert await store.read(tally) == {State.IN_DOUBT: 3}
+
+    await unpark(store, journal, LATER - 1 + journals.DOUBT_LOOK_MS)
+
+    assert await store.read(tally) == {State.IN_DOUBT: 2, State.DELIVERED: 1}
+
+
+async def test_a_receipt_never_settles_the_doubt_of_a_message_that_left_after_it(store: Store) -> None:
+    journal = await waiting(store, message(MADE))
+    await store.write(append, (*doubtful(MADE)[:6], NOW + 1, "interrupted", ""))
     await record(store, journal, [receipt("of an earlier message")])
-    for _ in range(2):
-        await fold(store, journal, NOW + DOUBT_REST_MS + 1)
+    await unpark(store, journal, LATER)
 
     assert await store.read(tally) == {State.IN_DOUBT: 1}
 
@@ -397,53 +521,82 @@ async def test_a_receipt_never_settles_the_doubt_of_a_message_that_was_made_afte
 async def test_receipts_of_a_long_doubtful_text_settle_its_parts_one_by_one_and_a_note_on_the_way_none(
     store: Store,
 ) -> None:
-    journal = await waiting(store, message(1, parts=2))
-    await store.write(append, *((1, RUN, 1, part, 2, State.IN_DOUBT, NOW, "no answer", "") for part in (0, 1)))
+    journal = await waiting(store, message(MADE + 1, parts=2))
+    await store.write(append, *(doubtful(MADE + 1, part, 2) for part in (0, 1)))
     await fold(store, journal)
     now = NOW
     for state in (State.SENT, State.DELIVERED, State.DELIVERED):
+        assert State.DELIVERED not in await store.read(tally)
         await record(store, journal, [receipt(f"x{now}", state=state)], now)
         now += DOUBT_REST_MS + 1
-        await fold(store, journal, now)
-        await fold(store, journal, now)
+        await unpark(store, journal, now)
 
     assert await store.read(tally) == {State.DELIVERED: 1}
 
 
-async def test_where_a_carrier_gives_no_id_no_receipt_is_taken_for_another_messages(store: Store) -> None:
-    journal = await waiting(store, message(1), message(2, address="+12065550143"))
-    await store.write(append, answered(1, ""), answered(2, ""))
-    await record(store, journal, [receipt()])
-    for _ in range(2):
-        await fold(store, journal, NOW + DOUBT_REST_MS + 1)
+async def test_one_receipt_that_is_brought_twice_settles_one_part_of_a_doubt_and_no_other_doubt(store: Store) -> None:
+    journal = await waiting(store, message(MADE + 1, parts=2), message(MADE + 2, address="+12065550143"))
+    await store.write(append, doubtful(MADE + 1, 0, 2), doubtful(MADE + 1, 1, 2), doubtful(MADE + 2))
+    await record(store, journal, [receipt("x1"), receipt("x1"), receipt("x2", recipient="+12065550143")])
+    await record(store, journal, [receipt("x2", recipient="+12065550143")])
+    for turn in range(3):
+        await unpark(store, journal, LATER + turn * journals.DOUBT_LOOK_MS)
+    assert await store.read(tally) == {State.IN_DOUBT: 1, State.DELIVERED: 1}
 
-    assert await store.read(tally) == {State.SENT: 2}
+    another = message(MADE + 3, address="+12065550143")
+    await store.write(put, [another], QUEUE, NOW)
+    await store.write(append, doubtful(MADE + 3))
+    await unpark(store, journal, LATER + 9 * journals.DOUBT_LOOK_MS)
 
-
-async def test_a_carrier_that_gives_every_part_one_id_does_not_fill_the_memory(store: Store) -> None:
-    journal = await waiting(store)
-    await store.write(append, *(answered(n, "same") for n in range(1, 1_001)))
-    await fold(store, journal)
-
-    assert journal._fold is not None
-    assert (len(journal._fold.legs), len(journal._fold._ref_of)) == (1, 1)
+    assert await store.read(tally) == {State.IN_DOUBT: 2, State.DELIVERED: 1}
 
 
-async def test_one_receipt_that_never_comes_does_not_make_a_start_read_everything_since(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_receipt_that_is_brought_again_never_settles_the_doubt_of_another_text_to_that_phone(
+    store: Store, crash: bool
 ) -> None:
-    monkeypatch.setattr(journals, "KEEP_EVENTS", 20)
-    journal = await waiting(store, message(1))
-    await store.write(append, answered(1, "lost"))
-    for n in range(2, 102):
-        await store.write(append, answered(n, f"c{n}"), (1, RUN, n, 0, 1, State.DELIVERED, NOW, "", ""))
-        await fold(store, journal)
-
-    behind = await store.read(lambda tx: tx.value("cursor_get", name="ref"))
-    assert 201 - behind <= 21
-    await record(store, journal, [receipt("lost")])
+    journal = await waiting(store, message(MADE + 1), message(MADE + 2))
+    await answer(store, journal, answered(MADE + 1, "c1"))
+    await store.write(append, doubtful(MADE + 2))
+    await record(store, journal, [receipt("c1")])
     await fold(store, journal)
-    assert (await store.read(tally))[State.DELIVERED] == 101
+    if crash:  # between the commit and our thanks, so that the carrier must bring it again
+        journal = await restarted(store)
+    await record(store, journal, [receipt("c1")])
+    await unpark(store, journal, LATER)
+
+    assert await store.read(tally) == {State.DELIVERED: 1, State.IN_DOUBT: 1}
+    assert await store.read(parked) == 0
+
+
+async def test_a_carrier_that_gives_an_id_anew_is_believed(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2))
+    await answer(store, journal, answered(1, "7"))
+    await record(store, journal, [receipt("7")])
+    await answer(store, journal, answered(2, "7"))
+    await record(store, journal, [receipt("7")])
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 2}
+
+
+# --- what is parked --------------------------------------------------------------------------------------------------
+
+
+async def parked(tx: Tx) -> int:
+    return len(await tx.rows("parked_all"))
+
+
+async def test_receipts_that_fit_nothing_are_given_up_after_three_days(store: Store) -> None:
+    journal = await waiting(store)
+    await record(store, journal, [receipt("nobody")])
+    await unpark(store, journal)
+    await unpark(store, journal, NOW + PARKED_MS)
+    assert await store.read(parked) == 1
+
+    await unpark(store, journal, NOW + PARKED_MS + 1)
+
+    assert await store.read(parked) == 0
 
 
 async def test_another_clients_receipts_are_kept_within_bounds_the_latest_last(
@@ -453,10 +606,172 @@ async def test_another_clients_receipts_are_kept_within_bounds_the_latest_last(
     journal = await waiting(store)
     for n in range(30):
         await record(store, journal, [receipt(f"not ours {n}")])
+        await unpark(store, journal)
+
+    kept = await store.read(lambda tx: tx.rows("parked_all"))
+    assert [row[1] for row in kept] == [f'["us:not ours {n}"]' for n in range(20, 30)]
+    shelf = journal.shelf
+    assert (len(shelf.receipts), len(shelf.by_ref), len(next(iter(shelf.by_fit.values())))) == (10, 10, 10)
+
+
+# --- memory and its generations --------------------------------------------------------------------------------------
+
+
+async def test_after_a_restart_a_late_receipt_still_finds_its_message(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await answer(store, journal, answered(1, "c1"))
+    await fold(store, journal)
+
+    journal = await restarted(store)
+    await record(store, journal, [receipt("c1")])
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 1}
+
+
+def held(journal: Journal) -> int:
+    """How many parts wait for their receipt in memory."""
+    return len(journal._young) + len(journal._old)
+
+
+async def in_table(tx: Tx) -> int:
+    found: int = tx._execute("SELECT count(*) FROM ref").fetchone()[0]
+    return found
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("crash", [False, True])
+async def test_an_id_is_found_in_the_young_generation_in_the_old_one_and_in_the_table_also_after_a_restart(
+    store: Store, monkeypatch: pytest.MonkeyPatch, turns: int, crash: bool
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 0)
+    journal = await waiting(store, message(1), message(2))
+    await answer(store, journal, answered(1, "c1"))
+    await fold(store, journal)
+    for _ in range(turns):
+        await journal.turn(store, await store.read(folded), NOW)
+    assert (held(journal), await store.read(in_table)) == ((1, 0) if turns < 2 else (0, 1))
+    await answer(store, journal, answered(2, "c2"))
+    if crash:
+        journal = await restarted(store)
+
+    await record(store, journal, [receipt("c1"), receipt("c2")])
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 2}
+    assert await store.read(parked) == 0
+
+
+async def test_a_turn_that_could_not_be_finished_loses_no_id(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 0)
+    monkeypatch.setattr(journals, "REF_ROWS", 2)
+    journal = await waiting(store, *(message(n) for n in range(1, 8)))
+    await answer(store, journal, *(answered(n, f"c{n}") for n in range(1, 8)))
+    await fold(store, journal)
+    await journal.turn(store, await store.read(folded), NOW)
+    write, left = store.write_bulk, 2
+
+    async def fails(function: Any, *arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise StoreError("the disk is full")
+        return await write(function, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_bulk", fails)
+        with pytest.raises(StoreError):
+            await journal.turn(store, 7, NOW)
+    assert await store.read(in_table) == 4
+    for each in (journal, await restarted(store)):
+        assert len(each.match("us", [receipt(f"c{n}") for n in range(1, 8)], NOW).events) == 7
+
+
+async def test_ids_that_are_learned_while_the_generations_turn_are_known_after_a_crash(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 0)
+    journal = await waiting(store, *(message(n) for n in range(1, 21)))
+    for n in range(1, 20, 2):
+        journal.learn(ref_of("us", f"c{n}"), leg(n))  # answered, and not yet written down
+        turning = asyncio.ensure_future(journal.turn(store, await store.read(folded) if n > 1 else 0, NOW))
+        await asyncio.sleep(0)
+        journal.learn(ref_of("us", f"c{n + 1}"), leg(n + 1))
+        await turning
+        await store.write(append, answered(n, f"c{n}"), answered(n + 1, f"c{n + 1}"))
         await fold(store, journal)
 
-    kept = await store.read(lambda tx: tx.rows("parked_after", n=0))
-    assert [row[1] for row in kept] == [f'["us:not ours {n}"]' for n in range(20, 30)]
-    assert journal._fold is not None
-    shelf = journal._fold._parked
-    assert (len(shelf.receipts), len(shelf.by_ref), len(next(iter(shelf.by_fit.values())))) == (10, 10, 10)
+    journal = await restarted(store)
+    await record(store, journal, [receipt(f"c{n}") for n in range(1, 21)])
+    await fold(store, journal)
+
+    assert await store.read(tally) == {State.DELIVERED: 20}
+
+
+async def test_memory_holds_what_waits_and_no_more_than_its_bounds(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_LEGS", 50)
+    monkeypatch.setattr(journals, "KEEP_DONE", 20)
+    journal = await waiting(store)
+    for n in range(1, 501):
+        await answer(store, journal, answered(n, f"c{n}"))
+        if n % 2:
+            await record(store, journal, [receipt(f"c{n}")])
+        if n % 10 == 0:
+            await fold(store, journal)
+            await journal.turn(store, await store.read(folded), NOW)
+        assert held(journal) <= 2 * 50 + 10
+        assert len(journal._done) + len(journal._done_before) <= 2 * 21
+
+    assert held(journal) + await store.read(in_table) == 250
+
+
+async def test_a_carrier_that_gives_every_part_one_id_does_not_fill_the_memory(store: Store) -> None:
+    journal = await waiting(store)
+    await answer(store, journal, *(answered(n, "same") for n in range(1, 1_001)))
+
+    assert held(journal) == 1
+
+
+async def test_one_receipt_that_never_comes_does_not_make_a_start_read_everything_since(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "KEEP_EVENTS", 20)
+    journal = await waiting(store, message(1))
+    await answer(store, journal, answered(1, "lost"))
+    for n in range(2, 102):
+        await answer(store, journal, answered(n, f"c{n}"))
+        await record(store, journal, [receipt(f"c{n}")])
+        await fold(store, journal)
+        await journal.turn(store, await store.read(folded), NOW)
+
+    behind = await store.read(lambda tx: tx.value("cursor_get", name="ref"))
+    assert 201 - behind <= 2 * 20
+    await record(store, await restarted(store), [receipt("lost")])
+    await fold(store, journal)
+    assert (await store.read(tally))[State.DELIVERED] == 101
+
+
+async def test_a_part_without_a_receipt_for_long_is_asked_about_once(store: Store) -> None:
+    journal = await waiting(store, message(1))
+    await journal.turn(store, 0, NOW)
+    await answer(store, journal, answered(1, "c1"))
+    await fold(store, journal)
+
+    asked = [await journal.turn(store, await store.read(folded), NOW + n * (journals.KEEP_MS + 1)) for n in range(5)]
+
+    assert [one for one in asked if one] == [[(ref_of("us", "c1"), leg(1))]]
+
+
+async def test_what_a_start_reads_back_is_what_still_waits(store: Store) -> None:
+    journal = await waiting(store, message(1), message(2), message(3))
+    await answer(store, journal, *(answered(n, f"c{n}") for n in (1, 2, 3)))
+    await record(store, journal, [receipt("c1"), receipt("nobody")])
+    await fold(store, journal)
+
+    found = await store.read(journal.recall)
+
+    assert isinstance(found, Recalled)
+    assert found.legs == {ref_of("us", f"c{n}"): leg(n) for n in (2, 3)}
+    assert [each.refs for each in found.parked] == [[ref_of("us", "nobody")]]

@@ -270,7 +270,7 @@ async def claimed(store: Store, *messages: Message) -> tuple[int, int, list[Flig
 
 
 async def test_a_claim_is_one_row_that_is_there_until_the_last_of_its_messages_has_landed(store: Store) -> None:
-    queue, _, (first, second, third) = await claimed(store, message(1), message(2), message(3))
+    _, _, (first, second, third) = await claimed(store, message(1), message(2), message(3))
     rows = "SELECT count(*) FROM flight"
 
     for flight, left in ((first, 1), (third, 1), (second, 0)):

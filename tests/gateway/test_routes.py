@@ -145,6 +145,10 @@ def test_a_sender_whose_channel_is_out_comes_last_and_stays(order: str) -> None:
     assert [(each.sender.key, each.is_out) for each in decision.senders] == [("two", False), ("one", True)]
 
 
+def test_without_a_rule_the_campaigns_order_stands_whatever_happens() -> None:
+    assert best(Router(THREE, [], wanted=["one", "two"]), MAYA, out={"one_sms"}) == ["one", "two"]
+
+
 NUMBERS = st.sampled_from(["+1206555", "+1206777", "+1425555", "+8613812", "+44"]).flatmap(
     lambda start: st.integers(0, 9999).map(lambda rest: f"{start}{rest:04}")
 )

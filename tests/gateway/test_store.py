@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from gateway.store import Store, Tx, open_store
 from gateway.store.conditions import All, Condition, Not, Trait, render
 from gateway.store.conditions import Any as AnyOf
 from gateway.store.queries import WIDE, compile_query, load
+from gateway.store.sqlite import connect
 
 
 async def set_fact(tx: Tx, name: str, value: str) -> None:
@@ -222,21 +225,22 @@ def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_every_query_of_every_file_is_valid_sql_for_the_schema(tmp_path: Path) -> None:
     open_store(tmp_path / "empty.db").close()
-    connection = sqlite3.connect(tmp_path / "empty.db")
+    connection = connect(tmp_path / "empty.db")
     for query in load("sqlite").values():
         sql, names = query.sql, query.names
         if "condition" in names:
             sql = sql.replace(f"?{names.index('condition') + 1}", "TRUE")
         if not sql.upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             sql = f"SELECT 1 FROM person p WHERE {sql}"  # a fragment of a segment
-        connection.execute(f"EXPLAIN {sql}", [None] * len(names))
+        if query.name != "folding_create":  # every connection has that table from its start
+            connection.execute(f"EXPLAIN {sql}", [None] * len(names))
     connection.close()
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "outbox_due", "outbox_delete_through", "flight_left", "event_after", "state_overdue", "parked_after", "ref_get",
+        "outbox_due", "outbox_delete_through", "event_after", "state_overdue", "ref_get",
         "seen_get", "seen_expire", "ref_expire", "inbound_waiting", "audience_page", "person_export", "stop_follows",
         "coupon_redeem", "redemption_of_code", "replies_to_campaign", "coupons_of_run", "left_count",
     ],
@@ -254,6 +258,15 @@ def test_what_is_asked_all_the_time_reads_no_whole_table_and_sorts_nothing(tmp_p
     whole = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "CONSTANT ROW" not in step]
     assert [step for step in whole if "json_each" not in step] == []
     assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
+def test_what_a_dead_owner_had_in_the_air_is_found_by_its_queue(tmp_path: Path) -> None:
+    open_store(tmp_path / "empty.db").close()
+    connection = connect(tmp_path / "empty.db")
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {load('sqlite')['flight_left'].sql}", [1])]
+    connection.close()
+
+    assert plan[0] == "SEARCH f USING INDEX flight_by_queue (queue=?)"
 
 
 def test_parameters_are_numbered_in_the_order_of_their_first_appearance() -> None:
@@ -303,3 +316,83 @@ async def test_of_equal_keys_in_one_batch_the_last_row_stands(store: Store) -> N
 
     await store.write(insert)
     assert await store.read(read) == bytes([WIDE + 2])
+
+
+# --- the log and its copier ------------------------------------------------------------------------------------------
+
+
+def log_of(store: Store) -> Path:
+    return Path(f"{store.path}-wal")
+
+
+async def fill(tx: Tx, first: int, size: int = 2_000) -> None:
+    await tx.many("event_insert", [(1, 7, first + n, 0, 1, 20, 0, "", "x" * size) for n in range(100)])
+
+
+async def count(tx: Tx) -> int:
+    found: int = await tx.value("event_last")
+    return found
+
+
+async def test_however_much_is_written_the_log_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.store.sqlite.WAL_LIMIT", 2_000_000)
+    monkeypatch.setattr("gateway.store.sqlite.COPY_S", 0.01)
+    store = open_store(tmp_path / "busy.db")
+    longest = 0
+    for first in range(0, 300, 4):  # 60 MB, without a pause, with somebody who reads beside it
+        await asyncio.gather(*(store.write(fill, n) for n in range(first, first + 4)), store.read(count))
+        longest = max(longest, log_of(store).stat().st_size)
+    found = await store.read(count)
+    store.close()
+
+    assert found == 30_000
+    assert longest < 30_000_000
+
+
+async def test_a_closed_store_leaves_no_log_behind_and_all_in_the_file(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "closed.db")
+    for n in range(10):
+        await store.write(fill, n)
+    store.close()
+
+    assert not log_of(store).exists()
+    with contextlib.closing(sqlite3.connect(tmp_path / "closed.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM event").fetchone() == (1_000,)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("store-")]
+
+
+async def test_a_disk_that_is_full_when_the_log_is_copied_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.sqlite.COPY_S", 0.01)
+    monkeypatch.setattr("gateway.store.sqlite.WAL_LIMIT", 1_000_000)
+    path = tmp_path / "full.db"
+    store = open_store(path)
+    for n in range(20):
+        await store.write(fill, n)
+    store.close()
+    before = path.stat().st_size
+    store = open_store(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept = 20
+    try:
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (before + 8192, hard)
+        )  # the file cannot grow, the log can for a while
+        try:
+            while kept < 1_000:
+                await store.write(fill, kept)
+                kept += 1
+        except StoreError as error:
+            assert "could not commit" in str(error)
+        assert path.stat().st_size <= before + 8192
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert 20 < kept < 1_000
+    assert await store.read(count) == 100 * kept
+    await store.write(fill, 1)  # and it goes on without a restart
+    store.close()
+
+    store = open_store(path)
+    assert await store.read(count) == 100 * (kept + 1)
+    store.close()

@@ -1,8 +1,7 @@
-"""A carrier that was only described in config.yaml brings a text, is thanked, carries our answer, and tells its fate."""
+"""A carrier that is only described in config.yaml brings a text, is thanked, carries our answer, tells its fate."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from campaigns.settings import Config
 from gateway.config import load
 from handlers.console import operations
 from handlers.console.doors import doors
+from tests.gateway.channels.http.house import until
 from tests.handlers.console.conftest import config_file, hush
 
 __all__ = ["config_file"]
@@ -84,9 +84,7 @@ async def test_a_described_carrier_carries_a_conversation(config_file: Path) -> 
                 assert await brings("inbound", text) == 403
                 assert await brings("inbound", text, **SHOWN) == 200
                 assert await brings("inbound", text, **SHOWN) == 200
-                async with asyncio.timeout(10):
-                    while not sent:
-                        await asyncio.sleep(0.01)
+                await until(lambda: bool(sent))
                 assert await brings("receipts", {"id": "c-1", "state": "ok"}, **SHOWN) == 200
                 assert await brings("nothing", {}, **SHOWN) == 404
                 assert served.gateway

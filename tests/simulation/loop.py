@@ -2,8 +2,8 @@
 
 Time hardly moves while anything can run, and leaps to the next timer when nothing can. What is ready is kept in
 streams, one for each source (the object whose method is called: a task, a connection, a waiter). Within a stream
-order is kept, because asyncio promises that `call_soon` is first in, first out, and protocols rest on it. Among streams the
-seed decides, because there the kernel, the threads and the length of other people's turns decide in real life.
+order is kept, because asyncio promises that `call_soon` is first in, first out, and protocols rest on it. Among streams
+the seed decides, because there the kernel, the threads and the length of others' turns decide in real life.
 
 A `Process` is what can be killed, frozen and thawed: every callback belongs to the one in whose context it was asked
 for. A dead one's callbacks are dropped without a word to the code they belong to, as after kill -9.
@@ -18,10 +18,11 @@ import heapq
 import random
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 Context = contextvars.Context
 BURIAL_STEPS = 200_000
 STEP_S = 1e-6  # what one callback takes: without it, whoever waits for less than time can tell waits for ever
@@ -68,7 +69,13 @@ def _raise(task: asyncio.Task[Any]) -> None:
         task.result()
 
 
-class Loop(asyncio.AbstractEventLoop):
+if TYPE_CHECKING:
+    Anything = asyncio.BaseEventLoop  # the type checker asks for every method of a loop
+else:
+    Anything = asyncio.AbstractEventLoop  # these raise NotImplementedError, as they should
+
+
+class Loop(Anything):
     """Runs on made-up time. `network` is what `create_connection` and `create_server` reach."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -92,24 +99,24 @@ class Loop(asyncio.AbstractEventLoop):
         return self._now
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._add(handle)
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._number += 1
@@ -146,7 +153,7 @@ class Loop(asyncio.AbstractEventLoop):
             ready.pop()
         if handle._cancelled:
             return
-        owner = handle._context.get(OWNER)
+        owner = handle._context.get(OWNER)  # type: ignore[attr-defined]  # asyncio's own name
         if owner is not None and not self._may_run(owner, handle):
             return
         self.steps += 1
@@ -184,7 +191,7 @@ class Loop(asyncio.AbstractEventLoop):
             if not handle._cancelled:
                 self._add(handle)
 
-    def run_until_complete(self, future: Generator[Any, None, T] | Coroutine[Any, Any, T] | Any) -> T:
+    def run_until_complete(self, future: Coroutine[Any, Any, T] | asyncio.Future[T] | Any) -> T:
         """Run until this is done. Raises Deadlock, Unhandled, and what it raises itself."""
         before = events._get_running_loop()
         events._set_running_loop(self)
@@ -244,10 +251,10 @@ class Loop(asyncio.AbstractEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(
-        self, coro: Any, *, name: str | None = None, context: Context | None = None
-    ) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(
+            coro, loop=self, name=None if name is None else str(name), context=context
+        )
         owner = (context or contextvars.copy_context()).get(OWNER)
         if owner is not None:
             owner.tasks.append(task)

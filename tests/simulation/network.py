@@ -1,4 +1,4 @@
-"""Lines between programs of one loop: octets in order, but late, in pieces, stalled, cut off in the middle, or gone for good.
+"""Lines between programs of one loop: octets in order, but late, in pieces, stalled, cut off, or gone for good.
 
 A connection is two `End`s. What one writes goes into its buffer, leaves in fragments of any size after a delay, and
 reaches the other in order; what comes together may leave together. `close` lets the buffer run out and then says so
@@ -106,6 +106,15 @@ class Server(asyncio.AbstractServer):
 
     async def wait_closed(self) -> None:
         return
+
+    def is_serving(self) -> bool:
+        return self._port in self._network._servers
+
+    async def start_serving(self) -> None:
+        """It does from the beginning."""
+
+    async def serve_forever(self) -> None:
+        raise NotImplementedError
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._network.loop
@@ -295,7 +304,9 @@ class End(asyncio.Transport):
 
     def _drop(self, error: Exception | None) -> None:
         """The program on this side hears that the connection is over."""
-        self._closing = True
+        if self.lost:
+            return
+        self._closing = self._ended = True
         self.lost = True
         self._buffer.clear()
         if self._protocol is not None:

@@ -83,6 +83,7 @@ class Delivery:
     thanked_at: list[float] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # on which it was brought
     is_open: bool = True  # not thanked for yet
+    is_recalled: bool = False  # brought again although it was thanked for
 
 
 class Text(NamedTuple):
@@ -193,12 +194,16 @@ class Smsc:
         if chance.random() < temper.halfway:
             later(receipt_s * chance.random() * 1.5, self.receipt, taken, "ENROUTE", "000")
         if chance.random() < temper.stray:
-            stray = Taken(str(chance.randrange(10**9)), 0, 0, taken.sender, f"1999{chance.randrange(10**7):07}", "", 0, 1, 1)
+            stray = Taken(
+                str(chance.randrange(10**9)), 0, 0, taken.sender, f"1999{chance.randrange(10**7):07}", "", 0, 1, 1
+            )
             later(receipt_s, self.receipt, stray, "DELIVRD", "000")
         if chance.random() < temper.lose:
             return
-        fate, code = ("DELIVRD", "000") if chance.random() >= temper.fail else chance.choice(
-            (("UNDELIV", "001"), ("EXPIRED", "002"), ("REJECTD", "003"))
+        fate, code = (
+            ("DELIVRD", "000")
+            if chance.random() >= temper.fail
+            else chance.choice((("UNDELIV", "001"), ("EXPIRED", "002"), ("REJECTD", "003")))
         )
         taken.fate = fate
         for _ in range(1 + (chance.random() < temper.twice)):
@@ -258,7 +263,9 @@ class Session(asyncio.Protocol):
         lost = list(self._unthanked.values())
         self._unthanked.clear()
         for at, delivery in self._thanked:
-            if smsc.loop.time() - at < RECALL_S and smsc.chance.random() < smsc.temper.recall:
+            is_late = smsc.loop.time() - at < RECALL_S and not delivery.is_recalled
+            if is_late and smsc.chance.random() < smsc.temper.recall:
+                delivery.is_recalled = True
                 lost.append(delivery)
         for delivery in lost:
             smsc.loop.call_later(smsc.chance.uniform(*AGAIN_S), smsc.bring, delivery)

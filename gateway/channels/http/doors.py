@@ -92,8 +92,8 @@ class Desk:
             texts = [text for item in items if (text := self._text(settings, content, item, visit))]
         brought = len(receipts) + len(texts)
         if brought < len(items) or content.tree is None:
-            log.warning("%s: %s of %s in a call to %s lack what the file says stands there",
-                        self._name, len(items) - brought, len(items), settings.path)  # fmt: skip
+            lacking = len(items) - brought
+            self._complain(f"to {settings.path} lacks in {lacking} of {len(items)} what the file says stands there")
         if not brought:
             return Reply(400) if items or content.tree is None else _said(settings.reply)
         self._upward.arrived(self._name, receipts, texts)

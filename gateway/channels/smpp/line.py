@@ -43,6 +43,7 @@ class Line:
             self._throttle.complaints,
             self._lost,
             None if self.is_bound else trouble,
+            self._throttle.rate,
         )
 
     @property

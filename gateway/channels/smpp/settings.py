@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -220,14 +220,6 @@ class SmppCarrier(CarrierSettings):
     def is_encrypted(self) -> bool:
         """False where texts, numbers and our password would cross the network for all to read."""
         return self.is_simulated or self.tls
-
-
-class Address(NamedTuple):
-    """An address as a packet holds it."""
-
-    ton: int
-    npi: int
-    digits: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class TwilioChannel:
         self._asking = 0
         self._known: dict[str, None] = {}
         self._trouble: Failure | None = None
+        self._out = False  # no answer came to the last request, or none can help
         self._throttled = 0
 
     async def run(self) -> None:
@@ -86,8 +87,8 @@ class TwilioChannel:
         return max(0, self._pressure.allowed - len(self._flights))
 
     def lines(self) -> list[LineState]:
-        """One line, bound while we may send."""
-        bound = self._requests is not None and not self._leaving
+        """One line: bound, unless we rest because Twilio is out. After each rest it is bound, so that it is tried."""
+        bound = self._requests is not None and not self._leaving and not (self._out and self._pressure.is_resting)
         return [LineState("api", bound, len(self._flights), self._throttled, 0, self._trouble)]
 
     def alive(self) -> list[int]:
@@ -174,7 +175,7 @@ class TwilioChannel:
         if error is None:
             taken = task.result()
             self._pressure.ease()
-            self._trouble = None
+            self._trouble, self._out = None, False
             self._know(taken.sid)
             self._compare(message, taken.segments)
             return _answer(message, carrier_id=taken.sid)
@@ -182,13 +183,14 @@ class TwilioChannel:
             self._refused(error, flight.began)
             return _answer(message, failure=error.failure)
         if isinstance(error, Unknown):
-            self._trouble = Failure("in doubt", f"Twilio did not answer: {error}", Retry.LATER)
+            self._trouble, self._out = Failure("in doubt", f"Twilio did not answer: {error}", Retry.LATER), True
             self._rest(flight.began)
         elif not isinstance(error, asyncio.CancelledError):
             log.error("%s: a request failed in a way of its own", self.name, exc_info=error)
         return _answer(message, in_doubt=True)
 
     def _refused(self, refused: Refused, began: float) -> None:
+        self._out = refused.failure.retry is Retry.LATER
         match refused.failure.retry:
             case Retry.THROTTLED:
                 self._throttled += 1
@@ -275,7 +277,7 @@ class TwilioChannel:
             self._rest(now)
         elif failure.retry is Retry.STOP_CHANNEL:
             log.error("%s: Twilio refuses our account or set-up, everything is held: %s", self.name, failure.words)
-            self._trouble = failure
+            self._trouble, self._out = failure, True
             self._rest(now, HOLD_S)
 
     def _know(self, sid: str) -> None:

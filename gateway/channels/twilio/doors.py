@@ -119,7 +119,8 @@ class Doors:
             return None
         named = dict(parse_qsl(urlsplit(url).query))
         message, attempt = _number(named.get("message", "")), _number(named.get("attempt", ""))
-        return Heard(found, message, attempt, failures.failure(error) if error else None)
+        failure = failures.failure(error) if error else None
+        return Heard(found._replace(failure=failure), message, attempt, failure)
 
 
 def _read_text(fields: Mapping[str, str], handle: object) -> Inbound | None:

@@ -11,9 +11,10 @@ SELECT coalesce(max(n), 0) FROM event
 SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :n ORDER BY n LIMIT :limit
 
 -- name: event_refs
--- Carriers' ids whose receipts may still come: after delivered nothing changes.
-SELECT e.ref, e.run, e.message, e.part, e.parts FROM event e LEFT JOIN state s ON s.message = e.message
-WHERE e.n > :after AND e.ref <> '' AND (s.state IS NULL OR s.state < 50) ORDER BY e.n
+-- Carriers' ids by which receipts may still come, and whether the part is delivered: then nothing changes any more.
+SELECT e.ref, e.run, e.message, e.part, e.parts,
+       coalesce(s.state = 50 OR (e.part >= 0 AND s.delivered >> e.part & 1), 0)
+FROM event e LEFT JOIN state s ON s.message = e.message WHERE e.n > :after AND e.ref <> '' ORDER BY e.n
 
 -- name: cursor_get
 SELECT n FROM cursor WHERE name = :name

@@ -13,6 +13,10 @@ SELECT id, run, purpose, program, channel, sender, address, text, parts, price F
 -- name: message_route
 SELECT channel, sender, address FROM message WHERE id = :id
 
+-- name: message_sizes
+-- Whose message it is, of which run, and of how many parts.
+SELECT m.id, m.person, m.run, m.parts FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
+
 -- name: message_routes
 SELECT m.id, m.sender, m.address FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
 
@@ -70,7 +74,7 @@ WHERE f.queue = :queue ORDER BY f.id, j.key
 
 -- name: flight_answered
 -- Which parts of these messages something was told about behind an event.
-SELECT DISTINCT message, part, n FROM event
+SELECT message, part, state, n FROM event
 WHERE n > :since AND message IN (SELECT value FROM json_each(:ids))
 
 -- name: flight_clear

@@ -52,10 +52,21 @@ def test_a_usual_receipt_of_delivery_is_read(text: bytes, more: bytes) -> None:
         deliver(WORDS % (b"abc", b"DELIVRD", b"000", b""), more=same(b"abd")),
         deliver(WORDS % (b"abc", b"DELIVRD", b"000", b""), more=same(b"abc", b"\5")),
         deliver(WORDS % (b"abc", b"DELIVRD", b"000", b""), more=same(b"abc") + b"\4\x23\0\3\3\0\1"),
+        deliver(WORDS % (b"abc", b"DELIVRD", b"0\x01", b"")),
         deliver(b"VOTE 3", esm_class=0),
         CLOUDHOPPER[16:],
     ],
-    ids=["failed", "a text", "not yet", "another id", "another state", "a code", "a vote", "hexadecimal in the option"],
+    ids=[
+        "failed",
+        "a text",
+        "not yet",
+        "another id",
+        "another state",
+        "a code",
+        "a code that goes on",
+        "a vote",
+        "hexadecimal in the option",
+    ],
 )
 def test_what_is_not_exactly_that_is_left_to_the_thorough_reader(body: bytes) -> None:
     assert quick(body) is None

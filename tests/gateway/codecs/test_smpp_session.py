@@ -124,6 +124,7 @@ def test_a_message_goes_over_and_its_answer_comes_back_with_its_token() -> None:
 
 
 def test_the_window_is_what_may_wait_for_an_answer_and_answers_come_in_any_order() -> None:
+    """R-2.5"""
     client, server = pair(window=3)
 
     messages = arrived(server.receive(send(client, "abc"), 0))
@@ -231,6 +232,7 @@ def conversation() -> tuple[Client, bytes]:
 
 
 def test_a_stream_cut_at_any_octet_yields_the_same_events() -> None:
+    """R-2.2"""
     client, octets = conversation()
     whole = client.receive(octets, 0)
     assert frames(client.take_out()) == [Pdu(smpp.ENQUIRE_LINK | ANSWER, 0, 500)]
@@ -243,6 +245,7 @@ def test_a_stream_cut_at_any_octet_yields_the_same_events() -> None:
 
 
 def test_a_stream_that_comes_an_octet_at_a_time_yields_the_same_events() -> None:
+    """R-2.2"""
     client, octets = conversation()
     whole = client.receive(octets, 0)
     client, octets = conversation()
@@ -261,14 +264,50 @@ def test_no_octets_make_a_session_raise(reads: list[bytes], is_client: bool) -> 
 @given(st.data())
 def test_no_packet_makes_a_session_raise(data: st.DataObject) -> None:
     session: Client | Server = pair()[data.draw(st.integers(0, 1))]
+    session._reads_deliveries = isinstance(session, Client) and data.draw(st.booleans())
     for command in data.draw(st.lists(st.sampled_from([*smpp.BODIES, 0x77]), max_size=5)):
         body = data.draw(st.binary(max_size=60))
         session.receive(HEADER.pack(16 + len(body), command, 0, data.draw(st.integers(0, 5))) + body, 0)
     session.tick(100)
 
 
+@given(st.lists(st.sampled_from(["send", "answer", "refuse", "nack", "wait", "heard"]), max_size=60), st.integers(1, 5))
+def test_whatever_happens_every_message_is_told_once_and_a_late_answer_once_more(story: list[str], window: int) -> None:
+    """Rule 4 of channels, R-2.5, R-2.8"""
+    client, _ = pair(window=window)
+    now, sent, open_sequences = 0.0, 0, list[int]()
+    told: dict[object, list[str]] = {}
+    for act in [*story, "end"]:
+        octets = b""
+        if act == "send" and client.room:
+            client.send([(sent, HELLO)], now)
+            sent += 1
+            open_sequences += [pdu.sequence for pdu in frames(client.take_out()) if pdu.command == smpp.SUBMIT_SM]
+        elif act == "wait":
+            now += 3
+        elif act == "heard":
+            octets = HEADER.pack(16, smpp.ENQUIRE_LINK, 0, 9)
+        elif act != "end" and open_sequences:
+            sequence = open_sequences.pop(int(now) % len(open_sequences))
+            command = smpp.GENERIC_NACK if act == "nack" else smpp.SUBMIT_SM | ANSWER
+            octets = HEADER.pack(16, command, act != "answer", sequence)
+        events = client.lost() if act == "end" else [*client.receive(octets, now), *client.tick(now)]
+        for event in events:
+            if isinstance(event, Answered):
+                for token, _, _ in event.answers:
+                    told.setdefault(token, []).append("answer")
+            elif isinstance(event, Unanswered | Closed):
+                for token in event.tokens:
+                    told.setdefault(token, []).append("doubt")
+        assert client.in_flight <= window
+
+    assert set(told) == set(range(sent))
+    assert all(words in (["answer"], ["doubt"], ["doubt", "answer"]) for words in told.values())
+
+
 @pytest.mark.parametrize("length", [0, 15, smpp.MOST_OCTETS + 1, 0xFFFFFFFF])
 def test_a_length_that_cannot_be_is_told_and_ends_the_line(length: int) -> None:
+    """R-2.2"""
     client, _ = pair()
     send(client, ["on the way"])
 
@@ -280,6 +319,7 @@ def test_a_length_that_cannot_be_is_told_and_ends_the_line(length: int) -> None:
 
 
 def test_an_unknown_command_is_told_and_the_line_survives() -> None:
+    """R-2.3"""
     client, _ = pair()
 
     assert client.receive(HEADER.pack(20, 0x77, 0, 9) + b"abcd", 0) == []
@@ -345,6 +385,7 @@ def test_a_client_takes_no_submits() -> None:
 
 
 def test_after_the_last_sequence_number_comes_one() -> None:
+    """R-2.13"""
     client, _ = pair()
     client._sequence = LAST_SEQUENCE - 1  # two thousand million messages later
 
@@ -361,6 +402,7 @@ def test_a_request_that_no_server_of_ours_knows_is_told_by_a_generic_nack() -> N
 
 @pytest.mark.parametrize("sequence", [0, 0x80000000])
 def test_a_peer_may_count_as_it_likes(sequence: int) -> None:
+    """R-2.13"""
     client, _ = pair()
 
     client.receive(HEADER.pack(16, smpp.ENQUIRE_LINK, 0, sequence), 0)
@@ -372,6 +414,7 @@ def test_a_peer_may_count_as_it_likes(sequence: int) -> None:
 
 
 def test_a_silent_peer_is_asked_and_its_answer_keeps_the_line() -> None:
+    """R-2.4"""
     client, server = pair()
 
     assert client.tick(29.9) == []
@@ -385,6 +428,7 @@ def test_a_silent_peer_is_asked_and_its_answer_keeps_the_line() -> None:
 
 
 def test_a_peer_that_does_not_answer_the_question_is_left_and_what_was_on_the_way_is_told() -> None:
+    """R-2.4"""
     client, _ = pair()
     client.tick(30)
     client.send([("x", HELLO)], 34)
@@ -395,6 +439,7 @@ def test_a_peer_that_does_not_answer_the_question_is_left_and_what_was_on_the_wa
 
 
 def test_a_question_is_answered_even_when_the_window_is_full() -> None:
+    """R-2.4"""
     client, _ = pair(window=1)
     send(client, "a")
 
@@ -434,6 +479,7 @@ def test_a_guest_that_never_binds_is_shown_out() -> None:
 
 
 def test_goodbye_is_said_and_answered() -> None:
+    """R-2.7"""
     client, server = pair()
 
     client.unbind(0)
@@ -564,7 +610,7 @@ def test_a_question_about_a_message_is_answered_and_takes_room_meanwhile() -> No
     assert (client.room, client.in_flight) == (8, 0)
     for event, status in zip(server.receive(client.take_out(), 0), (0, 0x67), strict=True):
         assert isinstance(event, Requested)
-        server.reply(event.pdu, status, **({} if status else {"message_id": "12345", "message_state": 2}))
+        server.reply(event.pdu, status, message_id="12345", message_state=2)
 
     assert client.receive(server.take_out(), 0) == [
         Learned("x", 0, smpp.Reading(("12345",), State.DELIVERED, "000")),

@@ -378,6 +378,17 @@ async def test_all_that_stands_under_proof_must_hold(tmp_path: Path, house: Hous
     assert (text.sender, text.recipient, text.text) == ("+12065550142", "+12065550100", "H")
 
 
+async def test_who_knocks_all_day_does_not_fill_the_log(
+    tmp_path: Path, house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(house, tmp_path) as (post, _):
+        for _ in range(20):
+            assert await post("inbound", {}, Authorization="") == 403
+    assert [record.getMessage() for record in caplog.records if "prove" in record.getMessage()] == [
+        "line: 1 call(s), the last to inbound did not prove to be the carrier's"
+    ]
+
+
 async def test_calls_that_say_nothing_are_told_so(tmp_path: Path, house: House) -> None:
     async with opened(house, tmp_path) as (post, _):
         assert await post("receipts", {"events": [{"id": "1"}, "what", None, [[]]]}) == 400

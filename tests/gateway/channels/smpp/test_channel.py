@@ -254,6 +254,7 @@ async def test_a_receipt_is_asked_for_and_the_carrier_is_told_how_long_the_text_
 
 
 async def test_no_more_than_the_window_is_on_the_way_and_the_rest_is_given_back() -> None:
+    """R-2.5"""
     async with bound(window=3) as (channel, carrier, _house):
         carrier.is_answering = False
         batch = [HELLO._replace(id=number) for number in range(5)]
@@ -312,6 +313,7 @@ async def test_a_refusal_has_the_carriers_code_plain_words_and_when_to_try_again
 
 
 async def test_a_carrier_that_asks_us_to_slow_down_gets_nothing_new_for_a_second() -> None:
+    """R-2.6"""
     async with bound() as (channel, carrier, house):
         loop = asyncio.get_running_loop()
         carrier.status = smpp.THROTTLED
@@ -333,6 +335,7 @@ async def test_a_carrier_that_asks_us_to_slow_down_gets_nothing_new_for_a_second
 
 
 async def test_a_lost_line_leaves_what_was_on_the_way_in_doubt_and_is_bound_again() -> None:
+    """R-2.8"""
     async with bound() as (channel, carrier, house):
         carrier.is_answering = False
         channel.send([replace_text(CHINESE)])
@@ -357,6 +360,7 @@ async def test_an_answer_that_does_not_come_leaves_a_doubt_and_the_line_goes_on(
 
 
 async def test_a_carrier_that_does_not_say_whether_it_is_there_is_left_and_bound_again() -> None:
+    """R-2.4"""
     async with bound(enquire_s=0.1, answer_s=0.1) as (channel, carrier, _house):
         await asyncio.sleep(0.3)
         assert len(carrier.binds) == 1
@@ -369,6 +373,7 @@ async def test_a_carrier_that_does_not_say_whether_it_is_there_is_left_and_bound
 
 
 async def test_a_wrong_password_is_told_and_not_tried_again_and_again() -> None:
+    """R-2.7"""
     house = House()
     async with Carrier(bind_status=0x0E).open() as carrier, running(channel_to(carrier, house), bound=False) as channel:
         await until(lambda: channel.lines()[0].trouble)
@@ -469,6 +474,7 @@ async def test_a_line_that_comes_up_while_we_leave_is_not_bound() -> None:
 
 
 async def test_a_goodbye_of_the_carrier_is_answered_and_the_line_comes_back() -> None:
+    """R-2.7"""
     async with bound() as (channel, carrier, _):
         guest = carrier.guests[0]
         guest.session.unbind(0)
@@ -508,6 +514,7 @@ async def test_two_lines_share_the_work_and_a_text_in_parts_stays_on_one() -> No
 
 
 async def test_drain_waits_for_answers_and_says_goodbye() -> None:
+    """R-2.7"""
     house = House()
     async with Carrier().open() as carrier:
         channel = channel_to(carrier, house)
@@ -556,6 +563,7 @@ async def test_an_account_that_cannot_be_written_is_known_at_once() -> None:
 
 
 def test_the_password_is_in_no_text_about_the_settings() -> None:
+    """R-2.14"""
     assert "secret" not in repr(SmppSettings(SmppAddress("127.0.0.1", 1, tls=False), "lantern", "secret"))
 
 
@@ -575,6 +583,7 @@ def our_tls() -> ssl.SSLContext:
     ids=["known", "another name", "another authority"],
 )
 async def test_the_carriers_certificate_and_name_are_checked(host: str, authorities: str | None, words: str) -> None:
+    """R-2.14"""
     house = House()
     async with Carrier().open(our_tls()) as carrier:
         address = SmppAddress(host, carrier.port, tls=True, authorities=authorities)
@@ -604,6 +613,7 @@ async def test_a_text_from_a_phone_is_read() -> None:
 
 
 async def test_a_piece_of_a_long_text_says_which() -> None:
+    """R-2.15"""
     inbound = await arrives(from_phone(b"\5\0\3\x2a\2\1VOTE", esm_class=0x40))
 
     assert (inbound.text, inbound.joint) == ("VOTE", Joint(42, 2, 1))
@@ -644,6 +654,7 @@ async def test_a_sender_is_written_as_people_write_it(
 
 
 async def test_a_repeat_has_the_same_fingerprint_and_another_text_or_piece_has_another() -> None:
+    """R-2.11"""
     bodies = [
         from_phone(b"VOTE 3"),
         from_phone(b"VOTE 3"),
@@ -666,6 +677,7 @@ async def test_a_repeat_has_the_same_fingerprint_and_another_text_or_piece_has_a
 
 
 async def test_what_could_not_be_kept_is_brought_again_later() -> None:
+    """R-2.10"""
     async with bound() as (channel, carrier, house):
         carrier.guests[0].deliver("a", from_phone(b"one"))
         carrier.guests[0].deliver("b", from_phone(b"two"))
@@ -694,6 +706,7 @@ async def test_thanks_for_a_line_that_is_gone_are_forgotten_and_a_later_line_has
 
 
 async def test_a_receipt_that_cannot_be_read_is_told_without_an_end() -> None:
+    """R-2.12"""
     async with bound() as (_, carrier, house):
         carrier.guests[0].deliver("receipt", from_phone(b"???", esm_class=4))
         await until(lambda: house.receipts)
@@ -740,7 +753,7 @@ async def test_a_complaint_on_one_line_slows_that_line_and_no_other() -> None:
         await until(lambda: house.answers)
 
         assert channel.room() == 9
-        assert [line.throttled for line in channel.lines()] == [1, 0]
+        assert [(line.throttled, line.rate) for line in channel.lines()] == [(1, 1.0), (0, None)]
         assert channel.send([HELLO._replace(id=9)]) == []
         await until(lambda: len(carrier.taken) == 3)
         assert carrier.guests[1].session.mode
@@ -826,6 +839,22 @@ async def test_a_receipt_may_come_by_another_line_than_its_text_went() -> None:
         await until(lambda: house.receipts)
         channel.thank([house.receipts[0].handle])
         await until(lambda: carrier.thanks)
+
+    assert house.receipts[0].carrier_ids == (house.answers[0].carrier_id,)
+
+
+async def test_a_receipt_before_the_answer_is_brought_at_once() -> None:
+    """R-2.9: parking it until the answer comes is the journal's."""
+    async with bound() as (channel, carrier, house):
+        carrier.is_answering = False
+        channel.send([HELLO])
+        await until(lambda: carrier.taken)
+        guest = carrier.guests[0]
+        guest.deliver("receipt", from_phone(RECEIPT, esm_class=4))
+        await until(lambda: house.receipts)
+        guest.session.answer([(2, 0, "id-1")])
+        guest.write(guest.session.take_out())
+        await until(lambda: house.answers)
 
     assert house.receipts[0].carrier_ids == (house.answers[0].carrier_id,)
 

@@ -293,6 +293,45 @@ async def test_a_foreign_carrier_that_throttles_gets_nothing_new_for_a_second() 
     assert peer.throttled == 3
 
 
+async def test_a_foreign_carrier_whose_queue_is_full_and_that_says_goodbye_is_bound_again() -> None:
+    """R-2.6, R-2.7"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        peer = Peer(free.getsockname()[1])
+    server = smpp34.Server("127.0.0.1", peer.port, system_id="rust")
+    await server.start()
+    guests: list[Any] = []
+
+    async def serve() -> None:
+        while True:
+            event = await server.next()
+            if isinstance(event, smpp34.Esme):
+                guests.append(event)
+            elif isinstance(event, smpp34.SubmitSmEvent):
+                peer.throttled += 1
+                if peer.throttled == 1:
+                    event.reject(int(smpp34.ESME_RMSGQFUL))  # type: ignore[attr-defined]
+                else:
+                    event.accept(f"id-{peer.throttled}")
+
+    serving = asyncio.create_task(serve())
+    async with bound_to(peer, binds=("transmitter", "receiver")) as house:
+        house.channel.send([HELLO])
+        await until(lambda: house.answers)
+        assert house.channel.room() == 0
+        await guests[0].unbind()
+        await guests[1].unbind()
+        await until(lambda: len(guests) == 4 and house.channel.room())
+        house.channel.send([HELLO._replace(attempt=2)])
+        await until(lambda: house.taken)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    await server.stop()
+
+    assert [answer.failure for answer in house.answers] == [smpp.failure(0x14), None]
+    assert [line.lost for line in house.channel.lines()] == [2, 2]
+
+
 @needs_node
 async def test_a_foreign_carrier_that_hangs_up_leaves_a_doubt_and_is_bound_again() -> None:
     """R-2.8"""

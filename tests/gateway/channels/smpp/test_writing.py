@@ -129,6 +129,6 @@ def test_references_of_texts_made_one_after_the_other_differ() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"recipient": "+電話"}, {"sender": "a\0b"}, {"recipient": "+1\0"}])
-def test_an_address_that_cannot_be_written_is_told(changes: dict[str, str]) -> None:
+def test_an_address_that_cannot_be_written_is_told(changes: dict[str, Any]) -> None:
     with pytest.raises(Unwritable):
         writer().bodies(HELLO._replace(**changes), 0)

@@ -190,7 +190,10 @@ async def test_what_cannot_be_reached_is_tried_later_or_elsewhere(staged: Staged
     line = stage.channel.lines()[0]
     assert line.trouble is not None
     assert line.trouble.elsewhere
+    assert not line.bound
     assert stage.channel.room() == 0
+    await stage.until(stage.channel.room)
+    assert stage.channel.lines()[0].bound  # so that somebody tries it
 
 
 async def test_a_certificate_that_is_not_twilios_lets_nothing_leave(staged: Staged) -> None:
@@ -230,6 +233,7 @@ async def test_slow_down_halves_the_requests_and_waits_for_as_long_as_was_asked(
 
     assert {answer.failure.retry for answer in stage.answers if answer.failure} == {Retry.THROTTLED}
     assert stage.channel.room() == 0
+    assert stage.channel.lines()[0].bound
     await stage.until(stage.channel.room)
     assert asyncio.get_running_loop().time() - began > 0.9  # Retry-After: 1
     assert stage.channel.room() == 4  # six refusals of one moment halve it once
