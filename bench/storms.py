@@ -188,22 +188,24 @@ class Weather:
         put = [(words, at) for words, at in self.urgent.items() if since_ms <= at < until_ms]
         return sorted(came.get(words, float("inf")) - at for words, at in put)
 
-    def copies(self) -> Figures:
+    def copies(self, doubts: int) -> Figures:
         """What became of the campaign by the carrier's log, and how often each text was tried."""
         texts = Counter(phone for _, phone, words in self.smsc.taken() if words not in self.urgent)
         tried = [count for count in self.attempts.values() if count]
         return {
             "texts": self.messages,
             "taken": len(texts),
+            "doubts": doubts,
+            "lost": max(0, self.messages - len(texts) - doubts),  # neither there nor told as open
             "twice": sum(count > 1 for count in texts.values()),
             "attempts_most": max(tried, default=0),
             "attempts_mean": round(sum(tried) / max(1, len(tried)), 3),
         }
 
-    def per_second(self, since_ms: float, seconds: int) -> list[int]:
-        """Texts taken in each second from then on."""
-        found = Counter(int((at - since_ms) // 1000) for at, _, _ in self.smsc.taken() if at >= since_ms)
-        return [found[second] for second in range(seconds)]
+    def taken_in_each(self, length_ms: int, since_ms: float, count: int) -> list[int]:
+        """Texts that the carrier took in each of so many stretches of time."""
+        found = Counter(int((at - since_ms) // length_ms) for at, _, _ in self.smsc.taken() if at >= since_ms)
+        return [found[n] for n in range(count)]
 
 
 def waiting(name: str, waits: Sequence[float]) -> Figures:
@@ -236,8 +238,7 @@ async def throttle(folder: Path, options: argparse.Namespace) -> Figures:
     finally:
         smsc.stop()
     return {
-        **weather.copies(), "doubts": doubts, "carrier_takes_per_s": rate // 4,
-        "taken_per_s": round(messages / seconds), **waiting("urgent", weather.waits(until_ms=last)),
+        **weather.copies(doubts), "carrier_takes_per_s": rate // 4, "taken_per_s": round(messages / seconds), **waiting("urgent", weather.waits(until_ms=last)),
     }  # fmt: skip
 
 
@@ -254,7 +255,7 @@ async def outage(folder: Path, options: argparse.Namespace) -> Figures:
             smsc.stop()
             went, cpu = time.time() * 1000, time.process_time()
             tried = await refuse(smsc.port, options.seconds)
-            cpu, attempts = time.process_time() - cpu, sum(weather.attempts.values())
+            cpu = time.process_time() - cpu
             waited = await weather.in_state(State.QUEUED)
             smsc.start()
             came = time.time() * 1000
@@ -263,15 +264,14 @@ async def outage(folder: Path, options: argparse.Namespace) -> Figures:
             await asyncio.sleep(2)
             last = time.time() * 1000 - 2_000
             doubts = await weather.in_state(State.IN_DOUBT)
-            attempts = sum(weather.attempts.values()) - attempts
     finally:
         smsc.stop()
     first = min(at for at, _, _ in smsc.taken() if at >= came)
-    ramp = weather.per_second(first, 20)
+    ramp = weather.taken_in_each(1_000, first, 20)
     gaps = [after - before for before, after in zip(tried, tried[1:], strict=False)]
-    say(f"texts in each second after the return: {ramp}")
+    say(f"texts in each second after the return: {ramp}; in each tenth: {weather.taken_in_each(100, first, 10)}")
     return {
-        **weather.copies(), "doubts": doubts, "queued": waited, "away_s": options.seconds, "calls_while_away": len(tried),
+        **weather.copies(doubts), "queued": waited, "away_s": options.seconds, "calls_while_away": len(tried),
         "calls_in_one_second_most": most_in_a_second(tried), "longest_pause_s": round(max(gaps, default=0), 1),
         "cpu_while_away_percent": round(100 * cpu / options.seconds, 1), "recovered_after_s": round((first - came) / 1000, 1),
         "full_rate_after_s": next((n for n, count in enumerate(ramp) if count >= 0.9 * rate), -1),
@@ -315,7 +315,7 @@ async def fairness(folder: Path, options: argparse.Namespace) -> Figures:
     finally:
         smsc.stop()
     return {
-        **weather.copies(), "doubts": doubts, "rate": rate, "taken_per_s": round(messages / seconds),
+        **weather.copies(doubts), "rate": rate, "taken_per_s": round(messages / seconds),
         **waiting("urgent", weather.waits(until_ms=last)),
     }  # fmt: skip
 

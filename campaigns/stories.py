@@ -11,6 +11,7 @@ from campaigns.people import Person
 from campaigns.reports import words_of
 from gateway.ids import moment
 from gateway.messages import State
+from gateway.outbox import SENT_AGAIN
 from gateway.store import Tx
 from gateway.store.conditions import All
 
@@ -76,6 +77,8 @@ async def _texts_out(tx: Tx, business: Business, person: Person) -> list[Chapter
 
 def _fate(state: int, code: str) -> str:
     word, why = State(state).word, words_of(code)
+    if code == SENT_AGAIN and state in (State.SENT, State.DELIVERED):
+        return f"{word}, may have come twice"
     return f"{word}, {why}" if why and state != State.DELIVERED else word
 
 

@@ -384,11 +384,12 @@ class Dispatcher:
         self._doubts[waiting.id, waiting.attempt, part] = (waiting.run, waiting.id, part, waiting.parts)
         if len(self._doubts) > DOUBTS_KEPT:
             del self._doubts[next(iter(self._doubts))]
-        goes_again = waiting.repeat and waiting.crashes + 1 < outbox.POISON
-        if goes_again:
+        pause = outbox.doubt_pause_s(waiting.attempt, self._chance) if waiting.repeat else None
+        if pause is not None:
             flight.again |= bits
             flight.doubted = True
-        code = outbox.SENT_AGAIN if goes_again else "no answer"
+            flight.pause_s = max(flight.pause_s, pause)
+        code = "no answer" if pause is None else outbox.SENT_AGAIN
         self._event(flight, part, State.IN_DOUBT, code, flight.claim.at)
 
     def _move(self, flight: Flight, bits: int) -> bool:
@@ -417,10 +418,12 @@ class Dispatcher:
         """Only the parts that were not taken go back, after a pause; being throttled costs no attempt."""
         self.counters.retried += 1
         attempt = flight.waiting.attempt + (flight.tried or flight.doubted)
-        missing = outbox.whole(flight.again, flight.waiting.parts)
-        self._again(flight, now + int(flight.pause_s * 1000), attempt, missing)
-        if missing == ALL_PARTS and not flight.doubted:  # what has left in part, or perhaps, has reached the person
+        missing = flight.again
+        if not flight.doubted and missing == (1 << flight.waiting.parts) - 1:
+            missing = ALL_PARTS  # nothing has left, so that it was not counted against the caps
             self._uncharge(flight)
+        self._again(flight, now + int(flight.pause_s * 1000), attempt, missing)
+        self._settlement.is_stirred = True
 
     def _again(self, flight: Flight, due: int, attempt: int, missing: int) -> None:
         """Back into the queue that it was claimed from."""
@@ -430,8 +433,7 @@ class Dispatcher:
             claim.open -= 1
         claim.is_changed = True
         self._settlement.claims[claim.id] = claim
-        crashes = waiting.crashes + flight.doubted
-        row = (claim.queue, due, waiting.id, self._brand, waiting.person, attempt, missing, crashes)
+        row = (claim.queue, due, waiting.id, self._brand, waiting.person, attempt, missing, waiting.crashes)
         self._settlement.again.append((claim.epoch, row))
 
     def _uncharge(self, flight: Flight) -> None:
@@ -466,7 +468,7 @@ class Dispatcher:
             return
         failpoints.hit("settled")
         self._settling = False
-        if settlement.again:
+        if settlement.is_stirred:
             self.wake()
         for ref, *leg in settled.late:
             self._journal.learn(ref, (leg[0], leg[1], leg[2], leg[3]))

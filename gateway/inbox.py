@@ -186,6 +186,8 @@ class Inbox:
         """Keep one text, or one piece of a long one; False when there is nothing to think about yet."""
         now = self._clock.now_ms()
         if await self._is_repeat(tx, channel, text, alive, now):
+            if not (text.carrier_id or text.joint):  # only a likeness: should it be a second STOP, it is obeyed
+                await recognise(tx, channel, text, now)
             return False
         if text.joint is not None:
             whole = await self._join(tx, channel, text, now)

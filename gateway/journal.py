@@ -269,6 +269,8 @@ class Journal:
                 if leg is not None:
                     events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
                     continue
+                if receipt.state == State.SENT:  # a word on the way: it could settle nothing
+                    continue
                 n = await tx.value(
                     "parked_insert", brand=self.brand, channel=channel, refs=[first, *others], fit=fit,
                     state=receipt.state, code=receipt.code, at=at,

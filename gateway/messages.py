@@ -68,7 +68,6 @@ class Outbound(NamedTuple):
     text: str
     missing: int = ALL_PARTS
     valid_until: int = 0
-    possible_duplicate: bool = False
 
 
 class Answer(NamedTuple):
@@ -88,8 +87,8 @@ class Receipt(NamedTuple):
 
     `handle` is the channel's own mark by which `thank` acknowledges it; `sender` and `recipient` are those
     of the message that the receipt is about. `respell` gives other spellings of an id, for carriers whose
-    receipts write it otherwise than their answers; it is asked only when nothing else fits. `failure` is there where the
-    carrier says more than a code: that the person has left, say.
+    receipts write it otherwise than their answers; it is asked only when nothing else fits. `failure` is there
+    where the carrier says more than a code: that the person has left, say.
     """
 
     carrier_ids: tuple[str, ...]  # as the receipt gives it, the surest first

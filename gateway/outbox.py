@@ -20,6 +20,7 @@ TRIES = 5  # attempts at a part that fails for a reason that may pass
 FIRST_PAUSE_S = 15.0
 LONGEST_PAUSE_S = 3600.0
 THROTTLE_PAUSE_S = 2.0
+DOUBT_PAUSE_S = 1.0  # before what must arrive is sent again because no answer came
 POISON = 3  # a message that was on the way in so many crashes is given up
 MOST_PARTS = 63  # each is a bit of one number in the store
 
@@ -138,7 +139,7 @@ class Flight:
     pause_s = 0.0
     tried = False  # a refused part has cost an attempt; being throttled costs none
     failed = False  # a part is refused for good, so the others are not tried again
-    doubted = False  # no answer came, and it is to be sent again all the same
+    doubted = False  # no answer came to a part, and it is to be sent again all the same
 
     def __init__(self, claim: Claim, waiting: Waiting, outbound: Outbound, size: int, charged_at: int) -> None:
         self.claim = claim
@@ -188,6 +189,7 @@ class Settlement:
     uncharge: list[tuple[int, int, tuple[int, str, int, int]]] = field(default_factory=list)
     left: list[tuple[int, str, int]] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
+    is_stirred: bool = False  # what an answer sent back into the queue may be due soon
     owned: set[tuple[int, int]] = field(default_factory=set)  # queue and the epoch at which it was claimed from
     done: list[int] = field(default_factory=list)  # claims of which nothing is on the way any more
     changed: list[tuple[int, list[tuple[int, int, int, int, int]]]] = field(default_factory=list)
@@ -242,7 +244,7 @@ async def put(tx: Tx, messages: Sequence[Message], queue: int, due: int) -> None
         await tx.run("tally_add", run=first.run, state=State.QUEUED, reason="", brand=first.brand_id, n=len(messages))
 
 
-SENT_AGAIN = "sent again"  # why a message was in doubt that waits once more
+SENT_AGAIN = "being sent again"  # why a message was in doubt that waits once more; any final word comes after b
 EXPIRED = "expired"  # the gate's reason for what waited too long
 
 
@@ -293,8 +295,7 @@ async def claim(
             parts -= size
             charge, until = verdict
             until = min(until, waiting.valid_until) if until and waiting.valid_until else until or waiting.valid_until
-            again = waiting.crashes > 0
-            words = waiting.id, waiting.attempt, sender, waiting.address, waiting.text, missing, until, again
+            words = waiting.id, waiting.attempt, sender, waiting.address, waiting.text, missing, until
             outbound = new(Outbound, words)
             flights.append(Flight(taken, waiting, outbound, size, now if charge else 0))
             if charge:
@@ -354,7 +355,7 @@ async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_l
 
 
 async def see_off(tx: Tx, left: Left, person: int, why: str, at: int) -> None:
-    """Obey what a carrier says of somebody who left. Everything else must be recorded, whatever goes wrong with that."""
+    """Obey what a carrier says of somebody who left; whatever goes wrong with that, all else must be recorded."""
     try:
         if person:
             await tx.attempt(left, person, why, at)
@@ -408,7 +409,7 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
             continue
         code = "poison" if repeat else "interrupted"
         if repeat and crashes + 1 < POISON and id_ not in failed:
-            again.append((queue, now, id_, brand, person, attempt, whole(silent, parts), crashes + 1))
+            again.append((queue, now, id_, brand, person, attempt, silent, crashes + 1))
             code = SENT_AGAIN
         events += [(brand, run, id_, part, parts, State.IN_DOUBT, at, code, "") for part in parts_of(silent, parts)]
     await tx.many("event_insert", events)
@@ -423,7 +424,8 @@ async def _answered(tx: Tx, flying: list[tuple[Any, ...]]) -> tuple[dict[tuple[i
     failed: set[int] = set()
     since = {row[0]: row[5] for row in flying}
     if since:
-        for message, part, state, n in await tx.rows("flight_answered", since=min(since.values()), ids=list(since)):
+        rows = await tx.rows("flight_answered", since=min(since.values()), ids=list(since), again=SENT_AGAIN)
+        for message, part, state, n in rows:
             if n > since[message]:
                 key = message, since[message]
                 bits[key] = ALL_PARTS if part < 0 else bits.get(key, 0) | 1 << part
@@ -431,14 +433,14 @@ async def _answered(tx: Tx, flying: list[tuple[Any, ...]]) -> tuple[dict[tuple[i
     return bits, failed
 
 
-def whole(missing: int, parts: int) -> int:
-    """The bits of the parts to be sent; one word for all of them, by which the gate knows that nothing has left yet."""
-    return ALL_PARTS if missing == (1 << parts) - 1 else missing
-
-
 def parts_of(missing: int, parts: int) -> Iterable[int]:
     """The numbers of the parts whose bits are set."""
     return (part for part in range(parts) if missing >> part & 1)
+
+
+def doubt_pause_s(attempt: int, chance: random.Random) -> float | None:
+    """How long to wait before what must arrive is sent again; None when it was tried often enough."""
+    return None if attempt + 1 >= TRIES else DOUBT_PAUSE_S * 4.0**attempt * (0.5 + chance.random() / 2)
 
 
 def pause_s(failure: Failure, attempt: int, chance: random.Random) -> float | None:

@@ -28,7 +28,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from gateway.channels.base import Call, Door
-from gateway.errors import CarillonError, PortTaken
+from gateway.errors import CarillonError, PortTaken, StoreError
 
 Request = http.Request
 Response = http.Response
@@ -457,6 +457,9 @@ def _edge(site: Site) -> Middleware:
             response = _error(request, error.status)
             if hdrs.ALLOW in error.headers:
                 response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        except StoreError:
+            log.exception("the store could not take a call", extra={"route": _pattern(request)})
+            response = _error(request, 503, BUSY_RETRY_S)
         except Exception:
             # The path may hold somebody's coupon, so only its pattern is written down.
             log.exception("a page failed", extra={"route": _pattern(request)})

@@ -34,7 +34,7 @@ READERS = 2
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 PAGE = 4096
 WAL_LIMIT = 48 * 1024 * 1024  # a longer log begins anew, so that the file stays below 64 MB
-COPY_S = 0.25  # how often the log is copied into the file
+COPY_S = 0.1  # how often the log is copied into the file
 
 
 class Tx:
@@ -407,7 +407,7 @@ def connect(path: Path) -> sqlite3.Connection:
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",  # a commit that was acknowledged survives the loss of power
-        "busy_timeout = 10000",
+        "busy_timeout = 2000",  # nobody else may write; who waits at a door must hear within seconds
         "temp_store = MEMORY",
         "secure_delete = FAST",  # the outbox deletes as much as it inserts: do not write pages only to blank them
         "cache_size = -65536",

@@ -371,7 +371,7 @@ async def test_answers_that_could_not_be_recorded_are_recorded_later_each_once(
     monkeypatch.setattr("gateway.dispatcher.RETRY_SETTLE_S", 0.05)
     settle, tries = outbox.settle, 0
 
-    async def fails_twice(*arguments: Any) -> list[int]:
+    async def fails_twice(*arguments: Any) -> outbox.Settled:
         nonlocal tries
         tries += 1
         moved = await settle(*arguments)
@@ -725,7 +725,7 @@ async def test_what_moves_survives_a_settlement_that_could_not_be_written_and_mo
     desk.another(ways=Ways(elsewhere={"20655": ("eu",)}))
     settle, tries = outbox.settle, 0
 
-    async def fails_once(*arguments: Any) -> list[int]:
+    async def fails_once(*arguments: Any) -> outbox.Settled:
         nonlocal tries
         tries += 1
         moved = await settle(*arguments)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,13 @@ from gateway.channels.simulator import Rules, Simulator
 from gateway.channels.smpp import SmppCarrier
 from gateway.clock import StoppedClock
 from gateway.engine import GRACE_MS, Gateway
-from gateway.errors import StoreError
+from gateway.errors import Failure, Retry, StoreError
 from gateway.ids import Ids
 from gateway.inbox import Kept
 from gateway.journal import REF_MS
-from gateway.messages import Inbound, Lane, Purpose, State
+from gateway.messages import Answer, Inbound, Lane, Outbound, Purpose, State
 from gateway.outbox import Go, Message
+from gateway.settings import SenderSettings
 from gateway.store import Store, Tx
 from gateway.values import HostPort
 
@@ -39,6 +41,7 @@ class House:
         self.simulator = Simulator(rules, numbers={"20655": "us"}, now_ms=clock.now_ms, seed=1, watch_duplicates=True)
         self.thought: list[str] = []
         self.reply: Callable[[Tx, Kept], Awaitable[None]] | None = None
+        self.senders: dict[str, SenderSettings] = {}
         self.gateway: Gateway
 
     async def recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
@@ -65,22 +68,27 @@ class House:
             await self.simulator.stop()
 
     @asynccontextmanager
-    async def serving(self, *, rate: str = "10000/s", window: int = 100) -> AsyncIterator[None]:
+    async def serving(
+        self, *, rate: str = "10000/s", window: int = 100, names: tuple[str, ...] = ("us",)
+    ) -> AsyncIterator[None]:
         self.gateway = Gateway(
             store=self.store, clock=self.clock, ids=self.ids, brand=1, gate=lambda waiting, now: Go(),
             recognise=self.recognise, answer=self.answer, chance=random.Random(1),
         )  # fmt: skip
-        settings = SmppCarrier.model_validate(
-            {
-                "kind": "smpp",
-                "carrier": "simulator",
-                "rate": rate,
-                "price": "0.01 USD per part",
-                "window": window,
-                "key": "us",
-            }
-        )
-        await self.gateway.open({"us": settings}, {}, HostPort("127.0.0.1", self.simulator.port), "me")
+        settings = {
+            name: SmppCarrier.model_validate(
+                {
+                    "kind": "smpp",
+                    "carrier": "simulator",
+                    "rate": rate,
+                    "price": "0.01 USD per part",
+                    "window": window,
+                    "key": name,
+                }
+            )
+            for name in names
+        }
+        await self.gateway.open(settings, self.senders, HostPort("127.0.0.1", self.simulator.port), "me")
         task = asyncio.create_task(self.gateway.run())
         try:
             yield
@@ -297,6 +305,58 @@ async def test_draining_leaves_nothing_in_the_air(house: House) -> None:
         assert house.gateway.dispatchers["us"].in_flight == 0
         assert sum(found.values()) == 300
         assert not [state for state, _ in found if state is State.IN_DOUBT]
+
+
+# --- from one channel to another -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_what_is_moved_to_a_channel_that_has_no_queue_for_it_yet_leaves_there(
+    house: House, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    house.senders = {
+        "here": sender("here", "20655", "us", ["there"]), "there": sender("there", "30655", "eu"),
+    }  # fmt: skip
+    await house.simulator.start("127.0.0.1", 0)
+    try:
+        async with house.serving(names=("us", "eu")):
+            us = house.gateway.dispatchers["us"]
+            away = Failure("0x08", "their network is down", Retry.LATER, elsewhere=True)
+            refused: list[Outbound] = []
+
+            def refuse(batch: Sequence[Outbound]) -> list[Outbound]:
+                refused.extend(batch)
+                asyncio.get_running_loop().call_soon(
+                    us.answered, [Answer(each.id, each.attempt, 0, 1, failure=away) for each in batch]
+                )
+                return []
+
+            monkeypatch.setattr(us.channel, "send", refuse)
+            if is_full:
+                adopt, tries = house.gateway._adopt, 0
+
+                async def full_at_first(tx: Tx, owner: str, owned: set[int]) -> Any:
+                    nonlocal tries
+                    tries += bool(refused)
+                    if tries == 1:
+                        raise StoreError("the disk is full")
+                    return await adopt(tx, owner, owned)
+
+                monkeypatch.setattr(house.gateway, "_adopt", full_at_first)
+            await house.put(3)
+            await house.until({(State.DELIVERED, ""): 3})
+            [heard] = house.simulator.handset("+12065511000").messages
+
+            assert heard.sender == "30655"
+            assert len(refused) == 3
+    finally:
+        await house.simulator.stop()
+
+
+def sender(key: str, number: str, channel: str, fallback: Sequence[str] = ()) -> SenderSettings:
+    return SenderSettings.model_validate(
+        {"key": key, "number": number, "channel": channel, "countries": ["US"], "fallback": list(fallback)}
+    )
 
 
 # --- tidying ---------------------------------------------------------------------------------------------------------

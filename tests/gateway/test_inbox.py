@@ -14,8 +14,8 @@ from gateway.clock import StoppedClock
 from gateway.codecs import parts
 from gateway.ids import Ids
 from gateway.inbox import PIECES_MS, REPEAT_MS, RETURN_MS, Inbox, Kept
-from gateway.journal import Journal
-from gateway.messages import Inbound, Joint
+from gateway.journal import Arrived, Journal, Parked
+from gateway.messages import Inbound, Joint, Receipt, State
 from gateway.store import Store, Tx, open_store
 from tests.conftest import EVENING
 from tests.gateway.carrier import Carrier
@@ -351,3 +351,32 @@ async def test_a_text_that_met_a_full_disk_is_thought_again_and_not_called_a_fai
     assert desk.heard == [(ANNA, "LATTE")]
     assert desk.inbox.failed == 0
     assert "trying again" in caplog.text
+
+
+async def test_a_receipt_that_could_not_be_kept_is_refused_and_matched_when_it_is_brought_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = desk.inbox._journal
+    journal.learn("us:c1", (7, 1, 0, 1))
+    receipt = Receipt(("c1",), State.DELIVERED, "", "20655", ANNA, "handle")
+    record = journal.record
+
+    async def full(tx: Tx, arrived: Arrived) -> list[Parked]:
+        await record(tx, arrived)
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
+        patched.setattr(journal, "record", full)
+        desk.inbox.arrived("us", [receipt], [])
+        await desk.settled()
+    assert (desk.carrier.refused, desk.carrier.thanked) == (["handle"], [])
+    for _ in range(2):  # the carrier brings it again, and once more, for it did not hear our thanks
+        desk.inbox.arrived("us", [receipt], [])
+        await desk.settled()
+
+    async def events(tx: Tx) -> list[tuple[int, int]]:
+        return [(row[2], row[5]) for row in await tx.rows("event_after", n=0, limit=9)]
+
+    assert desk.carrier.thanked == ["handle"] * 2
+    assert await desk.store.read(events) == [(1, State.DELIVERED)]
+    assert not journal.shelf.receipts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def sent(flight: Flight, part: int = 0) -> tuple[object, ...]:
 
 async def settle(
     store: Store, settlement: Settlement, now: int = NOW, left: outbox.Left = outbox.nobody_left
-) -> list[int]:
+) -> outbox.Settled:
     return await store.write(outbox.settle, settlement.cut(now), IDS, left)
 
 
@@ -204,7 +205,9 @@ async def test_an_at_least_once_message_is_sent_again_and_marked_until_it_is_poi
         epoch = await store.write(outbox.take_over, brand=1, queue=queue, owner="next", now=NOW)
 
     assert taken(await claim(store, queue, epoch)) == []
-    assert await store.read(events) == [(1, State.IN_DOUBT, "poison")]
+    assert await store.read(events) == [(1, State.IN_DOUBT, outbox.SENT_AGAIN)] * 2 + [(1, State.IN_DOUBT, "poison")]
+    await store.write(Journal(1).fold, NOW)
+    assert await store.read(lambda tx: tx.rows("tally_of_run", run=RUN)) == [(State.IN_DOUBT, "poison", 1)]
 
 
 async def test_a_cap_is_charged_at_the_claim_and_given_back_on_a_sure_failure(store: Store) -> None:
@@ -259,6 +262,30 @@ async def test_a_text_of_more_parts_than_can_be_accounted_for_is_not_kept_and_th
     assert await store.read(lambda tx: tx.rows("tally_of_run", run=RUN)) == [(State.DELIVERED, "", 1)]
 
 
+async def test_what_is_sent_again_in_doubt_is_no_answer_to_what_is_on_the_way(store: Store) -> None:
+    queue, epoch = await filled(store, message(1, parts=2, repeat=1))
+    found = await claim(store, queue, epoch)
+    assert found is not None
+    [flight] = found.flights
+    doubt = (*sent(flight, 0)[:5], State.IN_DOUBT, NOW, outbox.SENT_AGAIN, "")  # part 0; part 1 is open still
+    await settle(store, Settlement(events=[doubt]))
+
+    await die(store, queue)
+
+    assert await store.read(again, queue) == [(1, 0, ALL_PARTS, 1)]
+
+
+async def test_an_answer_to_a_message_of_an_earlier_process_is_recorded_and_names_its_part(store: Store) -> None:
+    queue, _, _ = await claimed(store, message(1, parts=2))
+    await die(store, queue)
+    late = [outbox.Late(1, 1, 1, "us:c1", NOW + 5), outbox.Late(1, 4711, 0, "us:of nobody", NOW)]
+
+    found = await settle(store, Settlement(late=late))
+
+    assert found.late == [("us:c1", RUN, 1, 1, 2)]
+    assert (await store.read(events))[2:] == [(1, State.SENT, "")]
+
+
 # --- one row a claim -------------------------------------------------------------------------------------------------
 
 
@@ -299,9 +326,9 @@ async def test_after_a_crash_what_was_answered_and_settled_is_neither_in_doubt_n
 
     taken_by_carrier = [(n, State.SENT, "") for n in range(1, settled + 1)]
     silent = range(settled + 1, 4)
-    doubts = [] if repeat else [(n, State.IN_DOUBT, "interrupted") for n in silent]
+    doubts = [(n, State.IN_DOUBT, outbox.SENT_AGAIN if repeat else "interrupted") for n in silent]
     assert await store.read(events) == taken_by_carrier + doubts
-    assert await store.read(again, queue) == ([(n, 0, 1, 1) for n in silent] if repeat else [])
+    assert await store.read(again, queue) == ([(n, 0, ALL_PARTS, 1) for n in silent] if repeat else [])
     assert await store.read(flights, queue) == []
 
 
@@ -314,7 +341,7 @@ async def test_after_a_crash_only_the_parts_without_an_answer_are_in_doubt_or_se
 
     await die(store, queue)
 
-    doubts = [] if repeat else [(1, State.IN_DOUBT, "interrupted")] * 2
+    doubts = [(1, State.IN_DOUBT, outbox.SENT_AGAIN if repeat else "interrupted")] * 2
     assert await store.read(events) == [(1, State.SENT, ""), *doubts]
     assert await store.read(again, queue) == ([(1, 0, 0b101, 1)] if repeat else [])
 
@@ -358,7 +385,7 @@ async def test_a_part_that_waits_to_be_tried_again_is_still_known_when_the_row_i
 
     await die(store, queue)
 
-    assert await store.read(again, queue) == [(2, 0, 0b11, 1)]
+    assert await store.read(again, queue) == [(2, 0, ALL_PARTS, 1)]
 
 
 async def test_a_message_that_goes_again_after_some_parts_were_taken_never_takes_those_with_it(store: Store) -> None:
@@ -422,7 +449,7 @@ async def test_what_moves_to_another_channel_is_in_one_place_whenever_the_proces
     flight.claim.is_changed = True
     settlement = landing(flight)
     settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
-    [other] = await settle(store, settlement)
+    [other] = (await settle(store, settlement)).moved
 
     assert other != queue
     await die(store, queue)
@@ -439,8 +466,8 @@ async def test_what_the_next_owner_decided_about_is_not_moved_as_well(store: Sto
     settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
     settlement.again.append((epoch, (queue, NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
 
-    assert await settle(store, settlement) == []
-    assert await store.read(again, queue) == [(1, 0, 1, 1)]
+    assert (await settle(store, settlement)).moved == []
+    assert await store.read(again, queue) == [(1, 0, ALL_PARTS, 1)]
     assert len(await store.read(lambda tx: tx.rows("queue_list", brand=1))) == 1
 
 
@@ -453,7 +480,7 @@ async def test_what_moves_while_its_run_is_paused_waits_in_the_new_queue_too(sto
     await store.write(pause)
     settlement = landing(flight)
     settlement.moved.append((epoch, queue, "eu", RUN, (NOW, 1, 1, 1, 1, ALL_PARTS, 0)))
-    [other] = await settle(store, settlement)
+    [other] = (await settle(store, settlement)).moved
 
     assert taken(await claim(store, other, await die(store, other))) == []
 
@@ -575,8 +602,9 @@ async def test_what_the_first_version_had_on_the_way_is_decided_by_this_one(tmp_
     try:
         assert await store.read(flights, 5) == [(1, -1), (2, 0b10), (3, -1), (4, 0b101)]
         await die(store, 5)
-        assert await store.read(events) == [(1, State.IN_DOUBT, "interrupted"), (2, State.IN_DOUBT, "interrupted")]
-        assert await store.read(again, 5) == [(3, 0, 1, 1), (4, 0, 0b101, 1)]
+        doubts = {(1, "interrupted"): 1, (2, "interrupted"): 1, (3, outbox.SENT_AGAIN): 1, (4, outbox.SENT_AGAIN): 2}
+        assert Counter((id_, code) for id_, _, code in await store.read(events)) == doubts
+        assert await store.read(again, 5) == [(3, 0, ALL_PARTS, 1), (4, 0, 0b101, 1)]
         assert await store.read(flights, 5) == []
     finally:
         store.close()

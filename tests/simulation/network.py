@@ -275,6 +275,7 @@ class End(asyncio.Transport):
     def _take(self, data: bytes) -> None:
         """A fragment has come, or the end of the stream."""
         if self.lost:
+            self.peer._carry()
             return
         if self._loop.time() < self.peer._stalled_until:
             if self.peer._stalled_until < FOREVER:
@@ -292,6 +293,7 @@ class End(asyncio.Transport):
             if not cast(asyncio.Protocol, self._protocol).eof_received():
                 self.close()
         self.peer._carry()
+        self._carry()
 
     def _hear_reset(self) -> None:
         if not self.lost:

@@ -38,7 +38,7 @@ class Reader:
             own = self._as_people_write(recipient_ton, recipient)
         phone = self._as_people_write(sender_ton, sender)
         ids = (ident,) if self._as_answered is None else self._respelt((ident,))
-        return _receipt((ids, State.DELIVERED, code, own, phone, handle, self._respell))
+        return _receipt((ids, State.DELIVERED, code, own, phone, handle, self._respell, None))
 
     def receipt(self, message: smpp.ShortMessage, handle: object) -> Receipt:
         """Any receipt."""

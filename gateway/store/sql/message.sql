@@ -73,9 +73,9 @@ FROM flight f CROSS JOIN json_each(f.messages) j CROSS JOIN message m ON m.id = 
 WHERE f.queue = :queue ORDER BY f.id, j.key
 
 -- name: flight_answered
--- Which parts of these messages something was told about behind an event.
+-- Which parts of these messages something was told about behind an event; that a part is to be sent again is no answer.
 SELECT message, part, state, n FROM event
-WHERE n > :since AND message IN (SELECT value FROM json_each(:ids))
+WHERE n > :since AND message IN (SELECT value FROM json_each(:ids)) AND NOT (state = 10 AND code = :again)
 
 -- name: flight_clear
 DELETE FROM flight WHERE queue = :queue
