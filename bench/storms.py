@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -238,7 +239,8 @@ async def throttle(folder: Path, options: argparse.Namespace) -> Figures:
     finally:
         smsc.stop()
     return {
-        **weather.copies(doubts), "carrier_takes_per_s": rate // 4, "taken_per_s": round(messages / seconds), **waiting("urgent", weather.waits(until_ms=last)),
+        **weather.copies(doubts), "carrier_takes_per_s": rate // 4, "taken_per_s": round(messages / seconds),
+        **waiting("urgent", weather.waits(until_ms=last)),
     }  # fmt: skip
 
 
@@ -268,12 +270,13 @@ async def outage(folder: Path, options: argparse.Namespace) -> Figures:
         smsc.stop()
     first = min(at for at, _, _ in smsc.taken() if at >= came)
     ramp = weather.taken_in_each(1_000, first, 20)
-    gaps = [after - before for before, after in zip(tried, tried[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(tried)]
     say(f"texts in each second after the return: {ramp}; in each tenth: {weather.taken_in_each(100, first, 10)}")
     return {
         **weather.copies(doubts), "queued": waited, "away_s": options.seconds, "calls_while_away": len(tried),
         "calls_in_one_second_most": most_in_a_second(tried), "longest_pause_s": round(max(gaps, default=0), 1),
-        "cpu_while_away_percent": round(100 * cpu / options.seconds, 1), "recovered_after_s": round((first - came) / 1000, 1),
+        "cpu_while_away_percent": round(100 * cpu / options.seconds, 1),
+        "recovered_after_s": round((first - came) / 1000, 1),
         "full_rate_after_s": next((n for n, count in enumerate(ramp) if count >= 0.9 * rate), -1),
         "rate": rate, "first_second": ramp[0], "fullest_second": max(ramp),
         **waiting("urgent_before", weather.waits(until_ms=went - 2_000)),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from campaigns import links, runs, versions
+from campaigns import runs, versions
 from campaigns.business import Business, by_number, window_of
 from campaigns.estimates import Estimate, Survey, codes_left, survey
 from campaigns.runs import Run
@@ -23,6 +23,7 @@ from gateway.ids import Ids
 from gateway.messages import State
 from gateway.quality import Quality
 from gateway.rendering import Texts
+from gateway.settings import is_only_here
 from gateway.store import Store, Tx
 
 TOLERANCE = 0.05  # by how much size or cost may have grown since the plan before apply asks again
@@ -199,7 +200,7 @@ def questions(estimates: list[Estimate], former: list[Run]) -> Iterator[Finding]
 def unreachable(config: Config, new: list[Campaign]) -> Iterator[Finding]:
     """New campaigns whose links no real phone could open."""
     linking = [campaign.key for campaign in new if campaign.coupon]
-    if linking and not config.is_simulated and links.is_only_here(config.brand.site):
+    if linking and not config.is_simulated and is_only_here(config.brand.site):
         text = (
             f"{config.brand.site} is this machine alone, and the links of {', '.join(linking)} go to real phones; "
             "write the address that phones can reach"

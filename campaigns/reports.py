@@ -30,6 +30,7 @@ REASONS = {  # what is kept, in the words that people read
     "no programme": "the programme is not in the file any more",
     "run stopped": "the campaign was stopped",
     "no answer": "the carrier has not answered; it may have left",
+    "being sent again": "the carrier has not answered, so it is sent again",
     "no receipt": "the carrier never told what became of it",
     "interrupted": "we were cut off while it was leaving; it may have left",
     "poison": "given up after three crashes; it may have left",

@@ -17,7 +17,7 @@ from gateway.channels.base import CarrierSettings
 from gateway.codecs.national import Alphabet
 from gateway.config import KEY, Document, Finding, Name, Named, Settings, Where, wrong
 from gateway.routes import Router, fallback_findings, route_findings
-from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator, StorePlace
+from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator, StorePlace, is_only_here
 from gateway.values import (
     MOMENT,
     As,
@@ -458,6 +458,12 @@ class Config(Document):
                 yield Finding(("channels", key, "price"), text)
             if not channel.is_secured:
                 yield Finding(("channels", key, "carrier"), "a real carrier wants a password; add password_file")
+            if not channel.is_encrypted:
+                text = "the line to the carrier is not encrypted; tls: yes, if the carrier offers it"
+                yield Finding(("channels", key, "carrier"), text, is_warning=True)
+            if brand and channel.comes_to_us and is_only_here(brand.site):
+                text = f"the carrier cannot reach {brand.site} to bring receipts and texts; set brand.site"
+                yield Finding(("channels", key), text, is_warning=True)
         yield from self._ports()
         if not self.is_simulated:
             yield from self._not_when_live()

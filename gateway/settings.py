@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -109,6 +110,12 @@ class Brand(Settings):
     testers: tuple[PhoneNumber, ...] = Field(
         (), description="Our own phones: get every campaign first, count in nothing.", examples=[["+1 206 555 0142"]]
     )
+
+
+def is_only_here(site: str) -> bool:
+    """Whether this web address leads every machine to itself, so that no phone and no carrier can reach it."""
+    host = urlsplit(site).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class SenderSettings(Named):

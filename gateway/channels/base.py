@@ -37,6 +37,16 @@ class CarrierSettings(Named):
         """Whether what a real line needs to prove who we are (a password, a token) is there."""
         return True
 
+    @property
+    def is_encrypted(self) -> bool:
+        """False where texts, numbers and our password would cross the network for all to read."""
+        return True
+
+    @property
+    def comes_to_us(self) -> bool:
+        """Whether the carrier must reach our public pages to bring receipts and texts."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Upward:

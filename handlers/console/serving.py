@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from campaigns import links, versions
+from campaigns import versions
 from campaigns.settings import Config
 from gateway import logs
 from gateway.config import ConfigErrors, load
 from gateway.errors import CarillonError, PortTaken
+from gateway.settings import is_only_here
 from gateway.store import open_store
 from handlers.app import App
 from handlers.console import operations, reading, terminal
@@ -186,7 +187,7 @@ def look(app: App, both: Doors) -> list[Any]:
     lines: list[Any] = [terminal.labelled("LOOK", f"{handset}live {both.private}/   {page or 'pages'} {site}/{page}")]
     if sys.stdout.isatty():
         lines.append(_code(f"{site}/{page}"))
-    if app.simulator and links.is_only_here(config.brand.site):
+    if app.simulator and is_only_here(config.brand.site):
         lines.append(
             terminal.labelled("PHONE", f"links in texts open only here; on your own phone too: SITE={site} make run")
         )

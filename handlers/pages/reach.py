@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 
-from campaigns import links
+from gateway.settings import is_only_here
 
 SOMEWHERE = ("192.0.2.1", 9)  # an address of no one (RFC 5737): nothing is sent to it, it only chooses our own
 
 
 def phone_site(site: str, port: int) -> str:
     """The site; where that is a name which every machine calls itself, this machine's address in its network."""
-    return f"http://{own_address()}:{port}" if links.is_only_here(site) else site
+    return f"http://{own_address()}:{port}" if is_only_here(site) else site
 
 
 def own_address() -> str:

@@ -1,4 +1,4 @@
-"""A gateway's folder: a business with people and a launched campaign, served by `run.py serve`, looked at from outside."""
+"""A gateway's folder: people and a launched campaign, served by `run.py serve`, looked at from outside."""
 
 from __future__ import annotations
 
@@ -185,6 +185,6 @@ class Folder:
     async def settle(self, within_s: float) -> dict[str, int]:
         """Wait until everything has come to its end; what has not by then."""
         end = asyncio.get_running_loop().time() + within_s
-        while (left := self.unsettled()) and asyncio.get_running_loop().time() < end:
+        while (left := self.unsettled()) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.1)
         return left

@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,10 @@ from tests.faults.folders import Folder
 from tests.faults.verdicts import judge
 
 NUMBER = "20655"
-PEOPLE, VOTES, STOPS = 2_000, 200, 50
+PEOPLE, VOTES, STOPS = 2_000, 250, 50
 RATE = 400  # so slow that something is left to do after every death
-DRIP_S = 0.1  # between two texts from phones, while the deaths go on
+BURST = 8  # texts from phones that wait for each start
+DRIP_S = 0.1  # between two that come while it serves
 # How often each place may be met before we die there. `plan` is met once for a page of people, `fold` four times a
 # second; the first batch that is kept has the texts in it that have waited, so that they come again.
 MOST = {"plan": 3, "fold": 3, "think": 3, "thought": 3, "kept": 1}
@@ -48,38 +48,34 @@ def deaths(chance: random.Random) -> list[tuple[str, int]]:
     return [(place, chance.randint(1, MOST.get(place, 6))) for place in places]
 
 
-@dataclass
 class Ordeal:
     """One campaign that is killed again and again, with phones that text all the while."""
 
-    folder: Folder
-    chance: random.Random
-    wrong: list[str] = field(default_factory=list)
-    pause_s: float = DRIP_S
+    def __init__(self, folder: Folder, chance: random.Random) -> None:
+        self.folder = folder
+        self.wrong: list[str] = []
+        self._chance = chance
+        self._texts = texts(folder, chance)
+        self._texting: list[asyncio.Task[None]] = []
 
     async def run(self) -> list[str]:
         """Die everywhere, go on to the end; what is wrong then, in words."""
-        folder = self.folder
-        await folder.prepare()
-        async with asyncio.TaskGroup() as group:
-            texting = group.create_task(self.text(self.texts(), group))
-            try:
-                for place, count in deaths(self.chance):
-                    await self.die(place, count)
-                self.pause_s = 0.0
-                await folder.serve()
-                await texting
-                await self.end()
-            except BaseException:
-                texting.cancel()
-                raise
-            finally:
-                await folder.kill()
+        await self.folder.prepare()
+        try:
+            for place, count in deaths(self._chance):
+                await self.die(place, count)
+            await self.live()
+        finally:
+            for each in self._texting:
+                each.cancel()
+            await self.folder.kill()
         return self.wrong
 
     async def die(self, place: str, count: int) -> None:
-        """One life."""
+        """One life that ends at a place. Some texts wait for it, others come while it lasts."""
+        self.text(BURST)
         await self.folder.serve(f"{place}:{count}")
+        dripping = asyncio.create_task(self.drip())
         try:
             status = await self.folder.fall(20)
         except TimeoutError:
@@ -88,11 +84,16 @@ class Ordeal:
         else:
             if status != -signal.SIGKILL:
                 self.complain(f"before {place}:{count} it ended with {status}")
+        dripping.cancel()
         for name, some in judge(self.folder).wrong(at_the_end=False).items():
             self.complain(f"after {place}:{count}: {name}: {some}")
 
-    async def end(self) -> None:
-        """Wait until everything has come to its end, stop, and look."""
+    async def live(self) -> None:
+        """The last life: wait until everything has come to its end, stop, and look."""
+        self.text(len(self._texts))
+        await self.folder.serve()
+        async with asyncio.timeout(60):
+            await asyncio.gather(*self._texting)
         left = await self.folder.settle(60)
         if left:
             self.complain(f"still open: {left}")
@@ -110,24 +111,28 @@ class Ordeal:
         """Remember what is wrong, and in which campaign."""
         self.wrong.append(f"{self.folder.carrier.kind}: {words}")
 
-    # --- the phones
-
-    def texts(self) -> list[tuple[str, str]]:
-        """Votes of strangers, and STOPs of people in the audience, in any order."""
-        chance = self.chance
-        found = [(f"+1425555{n:04}", f"VOTE {chance.randint(1, 3)}") for n in range(1000, 1000 + VOTES)]
-        found += [(phone, "STOP") for phone in chance.sample(self.folder.phones(), STOPS)]
-        chance.shuffle(found)
-        return found
-
-    async def text(self, texts: Sequence[tuple[str, str]], group: asyncio.TaskGroup) -> None:
-        """Text one after the other; return when every text has been thanked for."""
+    def text(self, count: int) -> None:
+        """So many phones text us, and wait for our thanks."""
+        some, self._texts = self._texts[:count], self._texts[count:]
         folder = self.folder
-        sent = []
-        for phone, words in texts:
-            sent.append(group.create_task(folder.carrier.text(phone, folder.number, words, folder.site)))
-            await asyncio.sleep(self.pause_s)
-        await asyncio.gather(*sent)
+        self._texting += [
+            asyncio.create_task(folder.carrier.text(phone, folder.number, words, folder.site)) for phone, words in some
+        ]
+
+    async def drip(self) -> None:
+        """One phone after the other, from when the first text of this life has been taken."""
+        await asyncio.wait(self._texting[-BURST:], return_when=asyncio.FIRST_COMPLETED)
+        while self._texts:
+            self.text(1)
+            await asyncio.sleep(DRIP_S)
+
+
+def texts(folder: Folder, chance: random.Random) -> list[tuple[str, str]]:
+    """Votes of strangers, and STOPs of people in the audience, in any order."""
+    found = [(f"+1425555{n:04}", f"VOTE {chance.randint(1, 3)}") for n in range(1000, 1000 + VOTES)]
+    found += [(phone, "STOP") for phone in chance.sample(folder.phones(), STOPS)]
+    chance.shuffle(found)
+    return found
 
 
 COUNTS = {

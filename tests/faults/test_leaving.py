@@ -84,9 +84,13 @@ FLYING = "SELECT m.address FROM flight f, json_each(f.messages) j JOIN message m
 
 async def still(folder: Folder) -> None:
     """Wait until the process has been stopped by a signal."""
-    stat = Path(f"/proc/{folder.pid}/stat")
-    while stat.read_text().rpartition(")")[2].split()[0] != "T":
+    while not is_stopped(folder.pid):  # noqa: ASYNC110  another process rings no bell here
         await asyncio.sleep(0.02)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still (proc(5), the state in stat)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def everybody_leaves(folder: Folder) -> None:

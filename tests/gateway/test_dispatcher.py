@@ -219,17 +219,20 @@ async def test_a_part_without_an_answer_leaves_the_message_in_doubt_and_is_not_s
 
 async def test_what_must_arrive_is_sent_again_in_doubt_but_only_the_doubtful_part_and_not_for_ever(desk: Desk) -> None:
     async with desk.open(parts=2, repeat=1):
-        for sent in range(1, outbox.POISON + 1):
+        for sent in range(1, outbox.TRIES + 1):
             outbound = (await desk.until_sent(sent))[-1]
-            assert outbound.possible_duplicate is (sent > 1)
+            assert outbound.attempt == sent - 1
             if sent == 1:
                 desk.carrier.answer(outbound, 0, 2)
             else:
                 assert parts_in(outbound, 2) == [1]
-            desk.carrier.doubt(outbound, 1, 2)  # it goes again at once
-        await desk.recorded()
+            desk.carrier.doubt(outbound, 1, 2)
+            await desk.recorded()
+            if sent < outbox.TRIES:
+                assert await desk.states() == {(State.IN_DOUBT, outbox.SENT_AGAIN): 1}
+            await desk.later()
         await asyncio.sleep(0.05)
-        assert len(desk.carrier.sent) == outbox.POISON
+        assert len(desk.carrier.sent) == outbox.TRIES
 
     assert await desk.states() == {(State.IN_DOUBT, "no answer"): 1}
 
@@ -326,7 +329,7 @@ async def test_what_the_channel_did_not_touch_goes_back_as_if_it_had_never_been_
         sent = await desk.until_sent(2)
         now = desk.clock.now_ms()
         for outbound in sent:
-            assert (outbound.attempt, outbound.possible_duplicate) == (0, False)
+            assert outbound.attempt == 0
             desk.carrier.take(outbound)
         await desk.recorded()
 
@@ -471,7 +474,7 @@ async def test_what_took_more_than_a_second_to_claim_is_released_and_asked_about
     async with desk.open():
         [outbound] = await desk.until_sent(1)
         assert desk.dispatcher.counters.released == 1
-        assert (outbound.attempt, outbound.possible_duplicate) == (0, False)
+        assert outbound.attempt == 0
         now = desk.clock.now_ms()
         desk.carrier.take(outbound)
         await desk.recorded()
@@ -560,6 +563,7 @@ async def test_a_late_answer_to_the_first_of_two_sendings_is_recorded_beside_the
     async with desk.open(repeat=1):
         [first] = await desk.until_sent(1)
         desk.carrier.doubt(first, 0, 1)
+        await desk.later()
         second = (await desk.until_sent(2))[1]
         desk.carrier.take(first)
         assert desk.dispatcher.in_flight == 1

@@ -347,7 +347,7 @@ async def test_what_is_moved_to_a_channel_that_has_no_queue_for_it_yet_leaves_th
             await house.until({(State.DELIVERED, ""): 3})
             [heard] = house.simulator.handset("+12065511000").messages
 
-            assert heard.sender == "30655"
+            assert heard.other == "30655"
             assert len(refused) == 3
     finally:
         await house.simulator.stop()

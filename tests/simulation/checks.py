@@ -51,7 +51,7 @@ class Watch:
         self.world = world
         self.counts: dict[str, int] = {}
         self._states: dict[int, int] = {}
-        self._commits = 0
+        self._commits = self._changes = 0
         self._jumps: list[float] = []
         self._answered: set[str] = set()  # the carrier's ids that the gateway has recorded
 
@@ -65,7 +65,8 @@ class Watch:
 
     def after_commit(self, connection: sqlite3.Connection) -> None:
         self._commits += 1
-        if self._commits % EVERY == 0:
+        if self._commits % EVERY == 0 and connection.total_changes != self._changes:
+            self._changes = connection.total_changes
             self._look(connection)
 
     def _look(self, connection: sqlite3.Connection) -> None:
@@ -293,7 +294,9 @@ class Watch:
                 first = min(each.left_at for each in parts)
                 mine = [claim for claim in self.world.claims if claim.id == message and claim.at <= first]
                 if mine:
-                    last[message] = mine[-1]
+                    last[message] = (
+                        mine[-1] if kept[message].parts == 1 else mine[0]
+                    )  # the rest goes with the first part
         for claim in sorted(last.values(), key=lambda each: each.at):
             earlier = times[claim.person]
             if len(earlier) >= CAP and claim.now - earlier[-CAP].now < CAP_MS:

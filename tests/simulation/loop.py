@@ -46,6 +46,7 @@ class Process:
         self.on_fuse: Callable[[], None] = lambda: None
         self.tasks: list[asyncio.Task[Any]] = []  # held on to, or the collector would run their ends
         self.held: list[asyncio.Handle] | None = None  # what it would have done while it is frozen
+        self.never: list[asyncio.Handle] = []  # what it would have done had it lived: its tasks cannot end without it
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
 
@@ -162,15 +163,18 @@ class Loop(Anything):
         if owner is not None and owner.fuse is not None and owner.alive:
             self._burn(owner)
         if self._errors:
-            raise Unhandled(repr(self._errors[0])) from self._errors[0]
+            error, *_ = self._errors
+            self._errors.clear()
+            raise Unhandled(repr(error)) from error
 
     def _may_run(self, owner: Process, handle: asyncio.Handle) -> bool:
-        if not owner.alive:
-            return self._burying
-        if owner.held is not None:
+        if owner.alive or self._burying:
+            if owner.held is None:
+                return True
             owner.held.append(handle)
-            return False
-        return True
+        else:
+            owner.never.append(handle)
+        return False
 
     def _burn(self, owner: Process) -> None:
         if owner.fuse == 0:
@@ -223,6 +227,8 @@ class Loop(Anything):
             tasks = [task for process in processes for task in process.tasks]
             for process in processes:
                 self.thaw(process)
+                for handle in process.never:
+                    self._add(handle)
             for _ in range(20):
                 left = [task for task in tasks if not task.done()]
                 if not left:

@@ -26,13 +26,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from campaigns import consent, people, runs
+from campaigns import consent, people, runner, runs
 from campaigns.business import Business, open_business
 from campaigns.gate import Gatekeeper
 from campaigns.importing import Row
 from campaigns.runner import Runner
 from campaigns.settings import Config
-from gateway import outbox
+from gateway import dispatcher, engine, outbox
 from gateway.clock import Clock, to_ms
 from gateway.config import load
 from gateway.engine import Gateway
@@ -99,6 +99,7 @@ STARTS = (  # UTC
     datetime(2026, 12, 1, 20, 0, 0, tzinfo=UTC),  # noon in Seattle
 )
 WORDS = ("VOTE 3", "VOTE 1", "vote 2", "STOP", "START", "HELP", "hello there", "stop please", "YES")
+TIDY_S = 4.0
 TROUBLE = (StoreError, sqlite3.Error)
 
 
@@ -273,7 +274,7 @@ class World:
         self.path.write_bytes(stage(self.start))
         logging.disable(logging.CRITICAL)
         try:
-            with made_up_secrets(self.chance("secrets")), patched(self):
+            with made_up_secrets(self.chance("secrets")), patched():
                 self.loop.run_until_complete(self._story())
         except Exception as error:  # whatever it is, the seed shows it again
             self.wrong.append(f"{type(error).__name__}: {error}")
@@ -305,7 +306,7 @@ class World:
         loop, chance = self.loop, self._plan
         self.smsc_process.context.run(self.smsc.open)
         self.start_house()
-        length = chance.uniform(30, 80)
+        length = chance.uniform(20, 60)
         self.smsc.temper = self._temper()
         self.network.weather = self._weather()
         self.disk = self._disk_of()
@@ -341,8 +342,8 @@ class World:
 
     async def _settle(self) -> None:
         """Let time pass until nothing waits, then until everything is too old to be waited for."""
-        for _ in range(60):
-            await asyncio.sleep(10)
+        for _ in range(120):
+            await asyncio.sleep(4)
             if self.house is None:  # it was asked to stop before; one that falls by itself is heard of
                 continue
             waits = self.watch.next_due()
@@ -352,11 +353,10 @@ class World:
                 self.clock.offset_ms += waits - self.clock.now_ms()
         else:
             self.wrong.append(f"it does not come to rest: {self.watch.unrest()}")
-        await self._pass(32)  # answers that never came are given up
         self.watch.at_rest()
         for hours in (7, 40, 40):  # a carrier that is asked may answer late, and then is waited for once more
             self.clock.offset_ms += hours * 3_600_000
-            await self._pass(35)  # two rounds of tidying
+            await self._pass(2.5 * TIDY_S)
 
     async def _pass(self, seconds: float) -> None:
         """So long; a gateway is there then."""
@@ -718,7 +718,7 @@ class House:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(15)
+            await asyncio.sleep(TIDY_S)
             with contextlib.suppress(*TROUBLE):
                 await self.gateway.tidy()
 
@@ -734,9 +734,15 @@ async def _value(tx: Tx, query: str) -> Any:
 
 
 @contextlib.contextmanager
-def patched(world: World) -> Iterator[None]:
-    """Bring to the seed what does not come from it by itself yet."""
-    with unittest.mock.patch.object(runs, "PAGE", PAGE):
+def patched() -> Iterator[None]:
+    """Small pages, so that there are several; slower polls, for every wake-up should have come before them."""
+    patch = unittest.mock.patch.object
+    with (
+        patch(runs, "PAGE", PAGE),
+        patch(engine, "FOLD_S", 1.0),
+        patch(runner, "TICK_S", 1.0),
+        patch(dispatcher, "POLL_S", 1.0),
+    ):
         yield
 
 

@@ -295,6 +295,11 @@ class HttpCarrier(CarrierSettings):
     proof: Proof | None = Field(None, description="How its calls prove that they are the carrier's.")
 
     @property
+    def comes_to_us(self) -> bool:
+        """Whether receipts or texts come to doors of ours."""
+        return self.receipts is not None or self.inbound is not None
+
+    @property
     def place(self) -> str:
         """The host of its API."""
         return urlsplit(self.send.url).hostname or ""

@@ -80,6 +80,11 @@ class TwilioCarrier(CarrierSettings):
         return urlsplit(self.api).netloc
 
     @property
+    def comes_to_us(self) -> bool:
+        """Receipts and texts come to doors of ours."""
+        return True
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """What a call to our doors may be signed with, the present one first."""
         files = (self.token_file, self.previous_token_file)
