@@ -495,3 +495,27 @@ def test_bulk_is_left_in_doubt_and_answers_are_sent_again_unless_the_file_says_o
     ).value
     assert (said.campaigns["spring"].when_in_doubt, said.replies.when_in_doubt) == ("send again", "leave")
     assert said.campaigns["spring"].straighten
+
+
+def test_a_line_that_anybody_can_read_is_warned_of_but_not_refused(
+    read: Callable[..., Loaded[Config]], tmp_path: Path
+) -> None:
+    (tmp_path / "pw").write_text("secret", "utf-8")
+    (tmp_path / "pw").chmod(0o600)
+    line = "carrier: smpp.example.net:2775, password_file: pw"
+    assert [one.text for one in read(("carrier: simulator", line)).warnings] == [
+        "the line to the carrier is not encrypted; tls: yes, if the carrier offers it"
+    ]
+    assert read(("carrier: simulator", f"{line}, tls: yes")).warnings == ()
+
+
+def test_a_carrier_that_could_not_reach_our_pages_is_told_of(
+    read: Callable[..., Loaded[Config]], tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("0" * 32, "utf-8")
+    (tmp_path / "token").chmod(0o600)
+    twilio = ("kind: smpp, carrier: simulator", f"kind: twilio, account: AC{'0' * 32}, token_file: token")
+    assert [one.text for one in read(twilio).warnings] == [
+        "the carrier cannot reach http://localhost:8080 to bring receipts and texts; set brand.site"
+    ]
+    assert read(twilio, ("currency: USD}", 'currency: USD, site: "https://lantern.example"}')).warnings == ()
