@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import Failure, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal, Leg, ref_of
-from gateway.messages import ALL_PARTS, Answer, Lane, State
+from gateway.messages import ALL_PARTS, Answer, Lane, Outbound, State
 from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Settled, Settlement, Waiting, nobody_left
 from gateway.pacing import Pace
 from gateway.store import Store
@@ -265,8 +265,12 @@ class Dispatcher:
             flying[flight.waiting.id] = flight
         outbounds = [flight.outbound for flight in flights]
         is_late = self._now() - asked > LEAVES_S  # a slow disk: a STOP may have come, an hour have struck
+        if is_late:
+            log.warning(
+                "%s: a claim took longer than %g s to be written down, nothing of it leaves", self.name, LEAVES_S
+            )
         is_over = self.trouble or self._draining or is_late
-        untouched = outbounds if is_over else self.channel.send(outbounds)
+        untouched = outbounds if is_over else self._send(flights, outbounds)
         if failpoints.is_set("written"):
             asyncio.get_running_loop().call_later(WRITTEN_S, failpoints.hit, "written")
         released = [flying.pop(outbound.id) for outbound in untouched]
@@ -278,6 +282,18 @@ class Dispatcher:
         if released:
             self._release(released)
         return len(released) < len(flights)
+
+    def _send(self, flights: list[Flight], outbounds: list[Outbound]) -> list[Outbound]:
+        try:
+            return self.channel.send(outbounds)
+        except Exception:  # a fault of the channel: what of it has left, nobody knows
+            log.exception("%s: a batch could not be written", self.name)
+            doubts = [
+                Answer(flight.waiting.id, flight.waiting.attempt, -1, flight.waiting.parts, in_doubt=True)
+                for flight in flights
+            ]
+            asyncio.get_running_loop().call_soon(self.answered, doubts)
+            return []
 
     def _release(self, flights: list[Flight]) -> None:
         """Nothing left: back into the queue as if it had never been claimed."""
@@ -393,14 +409,15 @@ class Dispatcher:
         self._event(flight, part, State.IN_DOUBT, code, flight.claim.at)
 
     def _move(self, flight: Flight, bits: int) -> bool:
-        """Give a whole message that this carrier cannot bring to another channel, each of which is tried once."""
+        """Give a whole message that this carrier cannot bring to another channel, which does not pass it on."""
         waiting = flight.waiting
         ways = self.ways.elsewhere.get(waiting.sender, ())
-        if waiting.attempt >= len(ways) or bits != (1 << waiting.parts) - 1:
+        way = next((name for name in ways if name not in self._watch.quality.out), None)
+        if way is None or bits != (1 << waiting.parts) - 1:
             return False
         claim, now = flight.claim, self._clock.now_ms()
         row = (now, waiting.id, self._brand, waiting.person, waiting.attempt + 1, ALL_PARTS, waiting.crashes)
-        self._settlement.moved.append((claim.epoch, claim.queue, ways[waiting.attempt], waiting.run, row))
+        self._settlement.moved.append((claim.epoch, claim.queue, way, waiting.run, row))
         self._uncharge(flight)
         claim.is_changed = True
         self.counters.moved += 1

@@ -394,7 +394,7 @@ def without(times: bytes, at: int) -> bytes:
 async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> int:
     """Become the owner of a queue: raise its epoch and decide about what its last owner left in the air.
 
-    A message that is sent at least once waits again, marked as a possible duplicate; any other is in
+    A message that is sent at least once waits again, and its events say that it may come twice; any other is in
     doubt, and shown as such. What has an event behind its claim was answered. Returns the new epoch.
     """
     epoch: int = await tx.value("queue_take", queue=queue, owner=owner)
@@ -407,7 +407,7 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
         silent = every & missing & ~answered.get((id_, since), 0)
         if not silent:
             continue
-        code = "poison" if repeat else "interrupted"
+        code = "poison" if crashes + 1 >= POISON else "interrupted"
         if repeat and crashes + 1 < POISON and id_ not in failed:
             again.append((queue, now, id_, brand, person, attempt, silent, crashes + 1))
             code = SENT_AGAIN

@@ -129,7 +129,11 @@ class Watch:
         """Nothing waits: the sums equal a recount of what happened."""
         connection = self._connection()
         self._look(connection)
-        self._recount(connection)
+        folded_to, last = connection.execute(
+            "SELECT (SELECT n FROM cursor WHERE name = 'fold'), (SELECT max(n) FROM event)"
+        ).fetchone()
+        if folded_to == last:  # else a receipt has come this very moment
+            self._recount(connection)
 
     def _recount(self, connection: sqlite3.Connection) -> None:
         """I6: states and sums once more from the events alone."""
@@ -293,10 +297,9 @@ class Watch:
             if kept[message].purpose == "marketing" and parts:
                 first = min(each.left_at for each in parts)
                 mine = [claim for claim in self.world.claims if claim.id == message and claim.at <= first]
-                if mine:
-                    last[message] = (
-                        mine[-1] if kept[message].parts == 1 else mine[0]
-                    )  # the rest goes with the first part
+                # The rest of a text whose first part is in doubt goes under the claim of that part, which nobody saw.
+                if mine and not (kept[message].parts > 1 and self._doubts(message)):
+                    last[message] = mine[-1]
         for claim in sorted(last.values(), key=lambda each: each.at):
             earlier = times[claim.person]
             if len(earlier) >= CAP and claim.now - earlier[-CAP].now < CAP_MS:

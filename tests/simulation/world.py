@@ -353,6 +353,7 @@ class World:
                 self.clock.offset_ms += waits - self.clock.now_ms()
         else:
             self.wrong.append(f"it does not come to rest: {self.watch.unrest()}")
+        await self._pass(5)
         self.watch.at_rest()
         for hours in (7, 40, 40):  # a carrier that is asked may answer late, and then is waited for once more
             self.clock.offset_ms += hours * 3_600_000
