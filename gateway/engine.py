@@ -212,7 +212,7 @@ class Gateway:
 
     async def _fold_all(self) -> int:
         while True:
-            folded = await self._store.write_bulk(self.journal.fold, self._clock.now_ms())
+            folded = await self._store.write_bulk(self.journal.fold)
             self.folded += folded.events
             if not folded.more:
                 return folded.cursor

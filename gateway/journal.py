@@ -400,7 +400,7 @@ class Journal:
 
     # --- folding
 
-    async def fold(self, tx: Tx, now: int) -> Folded:
+    async def fold(self, tx: Tx) -> Folded:
         """Fold the next events into states and sums. Call again at once while `more`.
 
         It is all done inside the engine, in a few statements for the whole batch: rows that pass through Python cost

@@ -162,7 +162,7 @@ class Office:
         await self.store.write(outbox.settle, settlement, self.business.ids, nobody_left)
 
     async def fold(self) -> None:
-        while (await self.store.write(self.journal.fold, self.clock.now_ms())).more:
+        while (await self.store.write(self.journal.fold)).more:
             pass
 
     # --- looking

@@ -65,7 +65,7 @@ async def sent(store: Store, business: Business, shipped_config: Config, ids: li
             for part in range(2)
         ]
         await tx.many("event_insert", events)
-        await journal.fold(tx, now)
+        await journal.fold(tx)
         return run
 
     return await store.write(write)

@@ -58,7 +58,7 @@ async def happen(store: Store, parts: list[int], happened: list[tuple[int, Event
         return {n: rows.get(n + 1, State.QUEUED) for n in range(len(parts))}
 
     await store.write(append)
-    await store.write(Journal(1).fold, NOW)
+    await store.write(Journal(1).fold)
     return await store.read(read)
 
 

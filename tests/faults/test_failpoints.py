@@ -190,13 +190,13 @@ async def die_in_doubt(folder: Folder) -> set[str]:
     """Die with bytes on the way, come back, and wait for word about them; whose texts were in doubt first."""
     await folder.prepare()
     try:
-        await folder.serve("written:2")
+        await folder.serve("answered:2")
         assert await folder.fall(60) == -signal.SIGKILL
         await folder.serve()
         assert await folder.settle(60) == {}
         doubted = {address for (address,) in folder.rows(IN_EVER_DOUBT)}
         async with asyncio.timeout(30):
-            while in_doubt(folder) & {copy.recipient for copy in folder.carrier.copies(NUMBER)}:
+            while in_doubt(folder) & {copy.recipient for copy in folder.carrier.copies(NUMBER)}:  # noqa: ASYNC110  it is another process
                 await asyncio.sleep(0.5)
         assert await folder.leave() == 0
     finally:

@@ -130,7 +130,7 @@ class Desk:
         self.dispatcher.wake()
 
     async def states(self) -> dict[tuple[State, str], int]:
-        while (await self.store.write(self.journal.fold, self.clock.now_ms())).more:
+        while (await self.store.write(self.journal.fold)).more:
             pass
 
         async def read(tx: Tx) -> dict[tuple[State, str], int]:

@@ -102,7 +102,7 @@ def test_events_in_any_batches_and_order_with_any_repeats_come_to_one_state_and_
             await store.write(append, *rows[written : written + size])
             written += size
             journals.FOLD_EVENTS = data.draw(st.integers(1, 20))
-            await store.write(journal.fold, NOW)
+            await store.write(journal.fold)
             assert await store.read(sums) == await store.read(recount, len(parts))
         await fold(store, journal)
         stands = {each: row for each, *row in await store.read(states)}
@@ -204,16 +204,16 @@ async def tally(tx: Tx) -> dict[State, int]:
     return {State(state): n for state, _, n in await tx.rows("tally_of_run", run=RUN)}
 
 
-async def fold(store: Store, journal: Journal, now: int = NOW) -> None:
-    while (await store.write(journal.fold, now)).more:
+async def fold(store: Store, journal: Journal) -> None:
+    while (await store.write(journal.fold)).more:
         pass
 
 
 async def unpark(store: Store, journal: Journal, now: int = NOW) -> None:
     """As the engine does it: fold, match what is parked, fold what came of that."""
-    await fold(store, journal, now)
+    await fold(store, journal)
     await journal.unpark(store, now)
-    await fold(store, journal, now)
+    await fold(store, journal)
 
 
 async def record(store: Store, journal: Journal, receipts: Sequence[Receipt], now: int = NOW) -> None:
@@ -260,7 +260,7 @@ async def test_a_fold_that_was_not_committed_is_done_again_from_the_start(store:
     await store.write(append, answered(1, "c1"))
 
     async def broken(tx: Tx) -> None:
-        await journal.fold(tx, NOW)
+        await journal.fold(tx)
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):

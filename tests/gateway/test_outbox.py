@@ -209,7 +209,7 @@ async def test_an_at_least_once_message_is_sent_again_and_marked_until_it_is_poi
 
     assert taken(await claim(store, queue, epoch)) == []
     assert await store.read(events) == [(1, State.IN_DOUBT, outbox.SENT_AGAIN)] * 2 + [(1, State.IN_DOUBT, "poison")]
-    await store.write(Journal(1).fold, NOW)
+    await store.write(Journal(1).fold)
     assert await store.read(lambda tx: tx.rows("tally_of_run", run=RUN)) == [(State.IN_DOUBT, "poison", 1)]
 
 
@@ -260,7 +260,7 @@ async def test_a_text_of_more_parts_than_can_be_accounted_for_is_not_kept_and_th
     settlement.events += answered
     settlement.again.append((epoch, (queue, NOW, 2, 1, 2, 0, 1 << 62, 0)))
     await settle(store, settlement)
-    await store.write(Journal(1).fold, NOW)
+    await store.write(Journal(1).fold)
 
     assert await store.read(lambda tx: tx.rows("tally_of_run", run=RUN)) == [(State.DELIVERED, "", 1)]
 

@@ -24,7 +24,6 @@ LEAVES_S = 1.0  # what is claimed leaves within a second
 OPENS, CLOSES = 9 * 60, 21 * 60  # minutes of the day
 CAP, CAP_MS = 2, 2 * 3_600_000
 DOUBTS = 3  # after so many lost answers a message is given up, of whatever class
-EXPIRED_THEN_FAILED = (State.EXPIRED, State.FAILED, True)  # of two parts that end differently the worse is told
 
 
 class Kept(NamedTuple):
@@ -81,7 +80,7 @@ class Watch:
         for message, parts, state in connection.execute("SELECT message, parts, state FROM state"):
             before = self._states.get(message, 0)
             if state != before:
-                is_corrected = state == State.DELIVERED or (before, state, parts > 1) == EXPIRED_THEN_FAILED
+                is_corrected = state == State.DELIVERED or parts > 1  # whose parts end differently: the worst is told
                 if state < before or (State(before).is_final and not is_corrected):
                     self.wrong(f"I2: message {message} went from {State(before).name} to {State(state).name}")
                 self._states[message] = state

@@ -80,7 +80,7 @@ class Desk:
 
     async def fold(self) -> None:
         await self.journal.unpark(self.store, NOW_MS)
-        while (await self.store.write(self.journal.fold, NOW_MS)).more:
+        while (await self.store.write(self.journal.fold)).more:
             pass
 
 
