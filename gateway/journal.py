@@ -54,12 +54,13 @@ async def fits(tx: Tx, leg: Leg, fit: str) -> bool:
 
 
 class Unmatched(NamedTuple):
-    """A receipt whose id is not in memory; `guess` is the part that another spelling of the id names."""
+    """A receipt whose id is not in memory; `guess` is the part that another spelling of it, `named`, names."""
 
     channel: str
     receipt: Receipt
     at: int
     guess: Leg | None
+    named: str
 
 
 @dataclass(slots=True)
@@ -222,12 +223,7 @@ class Journal:
             ref = f"{channel}:{ids[0]}" if ids else ""
             leg = young.get(ref) or old.get(ref)
             if leg is None:
-                if ref in self._done or ref in self._done_before:
-                    arrived.repeats += 1  # the carrier did not hear our thanks
-                    continue
-                others = (ref_of(channel, each) for each in receipt.spellings[1:])
-                guess = next((found for other in others if (found := self._find(other)) is not None), None)
-                arrived.unmatched.append(Unmatched(channel, receipt, at, guess))
+                self._look_elsewhere(channel, receipt, at, arrived)
                 continue
             if state == State.DELIVERED:
                 arrived.delivered.append(ref)
@@ -238,6 +234,15 @@ class Journal:
                 arrived.left.append((message, f"{channel}: {receipt.failure.words}", at))
             events.append((brand, run, message, part, parts, state, at, receipt[2], ""))
         return arrived
+
+    def _look_elsewhere(self, channel: str, receipt: Receipt, at: int, arrived: Arrived) -> None:
+        """A receipt whose first spelling is not in memory: one that was brought before, or one to be looked up."""
+        refs = [ref_of(channel, each) for each in receipt.spellings]
+        if any(ref in self._done or ref in self._done_before for ref in refs):
+            arrived.repeats += 1  # the carrier did not hear our thanks
+            return
+        named = next((ref for ref in refs[1:] if self._find(ref) is not None), "")
+        arrived.unmatched.append(Unmatched(channel, receipt, at, self._find(named), named))
 
     def forget(self, refs: Iterable[str]) -> None:
         """These parts are delivered, and that is on disk. For a while this is known: receipts may be repeated."""
@@ -259,7 +264,7 @@ class Journal:
                 ref: (run, message, part, parts)
                 for ref, run, message, part, parts in await tx.rows("ref_get", refs=refs)
             }
-            for channel, receipt, at, guess in arrived.unmatched:
+            for channel, receipt, at, guess, named in arrived.unmatched:
                 first, *others = [ref_of(channel, id_) for id_ in receipt.spellings] or [""]
                 fit = fit_of(channel, receipt.sender, receipt.recipient)
                 leg = known.get(first)
@@ -268,6 +273,8 @@ class Journal:
                     leg = other if other is not None and await fits(tx, other, fit) else None
                 if leg is not None:
                     events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
+                    if receipt.state == State.DELIVERED and leg == guess:
+                        arrived.delivered.append(named)
                     continue
                 if receipt.state == State.SENT:  # a word on the way: it could settle nothing
                     continue

@@ -51,16 +51,13 @@ listen: {{public: "127.0.0.1:{public}", private: "127.0.0.1:{private}", smsc: "1
 """
 BALLOTS = 100
 LONG_NAME = "Maximiliana " * 13  # makes a text of two parts
-# Notes each claim of somebody whose STOP was committed before it, and each message that a crash sends again.
-WITNESSES = """
-CREATE TABLE witness (what TEXT, message INTEGER);
-CREATE TRIGGER claimed_after_stop AFTER INSERT ON flight BEGIN
-  INSERT INTO witness SELECT 'claimed after stop', m.id
+# Notes each claim of somebody whose STOP was committed before it.
+WITNESS = """
+CREATE TABLE claimed_after_stop (message INTEGER);
+CREATE TRIGGER witness AFTER INSERT ON flight BEGIN
+  INSERT INTO claimed_after_stop SELECT m.id
   FROM json_each(new.messages) j JOIN message m ON m.id = j.value ->> 0 JOIN stop s ON s.person = m.person
   WHERE m.purpose = 'marketing';
-END;
-CREATE TRIGGER sent_again AFTER INSERT ON outbox WHEN new.crashes > 0 BEGIN
-  INSERT INTO witness VALUES ('sent again', new.id);
 END;
 """
 UNSETTLED = f"""
@@ -126,7 +123,7 @@ class Folder:
             for campaign in app.business.config.campaigns.values():
                 await app.store.write(runs.launch, app.business, campaign, now)
             with closing(sqlite3.connect(self.store)) as connection:
-                connection.executescript(WITNESSES)
+                connection.executescript(WITNESS)
             some = self.rows("SELECT id FROM person LIMIT ?", BALLOTS)
             self.ballots = [links.vote_link(app.business, "cup", person) for (person,) in some]
 

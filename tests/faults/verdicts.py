@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.messages import State
-from gateway.outbox import POISON
+from gateway.outbox import POISON, SENT_AGAIN
 from tests.faults.carriers import Copy
 from tests.faults.folders import Folder
 
+SENT_AGAIN_TIMES = """
+SELECT message, max(times) FROM (
+  SELECT message, part, count(*) AS times FROM event WHERE state = 10 AND code = ? GROUP BY message, part
+) GROUP BY message
+"""
 TAKEN = {State.SENT, State.DELIVERED}
 NOT_SENT = {State.REFUSED, State.STOPPED, State.EXPIRED, State.FAILED}
 
@@ -62,12 +67,12 @@ def judge(folder: Folder) -> Verdict:
         " FROM message m LEFT JOIN state s ON s.message = m.id ORDER BY m.id"
     )
     messages = [Message.read(*row) for row in folder.rows(query)]
-    again = Counter(id_ for (id_,) in folder.rows("SELECT message FROM witness WHERE what = 'sent again'"))
+    again = dict(folder.rows(SENT_AGAIN_TIMES, SENT_AGAIN))
     verdict = Verdict()
     copies = _by_message(messages, folder.carrier.copies(folder.number), verdict)
     for message in messages:
-        _judge_one(verdict, message, copies.get(message.id, Counter()), again[message.id])
-    verdict.after_stop = [id_ for (id_,) in folder.rows("SELECT message FROM witness WHERE what <> 'sent again'")]
+        _judge_one(verdict, message, copies.get(message.id, Counter()), again.get(message.id, 0))
+    verdict.after_stop = [id_ for (id_,) in folder.rows("SELECT message FROM claimed_after_stop")]
     verdict.sums = _sums(folder)
     return verdict
 
@@ -89,7 +94,7 @@ def _by_message(messages: Sequence[Message], copies: Sequence[Copy], verdict: Ve
 
 def _judge_one(verdict: Verdict, message: Message, copies: Counter[int], times_again: int) -> None:
     counts = [copies[part] for part in range(message.parts)]
-    is_poison = message.state is State.IN_DOUBT and message.code == "poison" and times_again == POISON - 1
+    is_poison = message.state is State.IN_DOUBT and message.code == "poison" and times_again >= POISON - 1
     if message.state is State.QUEUED:
         verdict.lost.append(message)
     if message.state in TAKEN and not all(counts):
