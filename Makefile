@@ -33,8 +33,11 @@ bench: setup-dev
 	@$(BIN)/python bench/inbound.py
 	@$(BIN)/python bench/import.py
 	@$(BIN)/python bench/mt.py
+	@$(BIN)/python bench/restart.py
+	@$(BIN)/python bench/peers.py
 
 torture: setup-dev
+	@$(BIN)/python -m tests.simulation.run 1 --count 10000 --jobs 2
 	@CARILLON_TORTURE=1 $(BIN)/python -m pytest tests/faults
 
 lock: setup-dev

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Pace:
-    """At most `rate` parts a second on average, and never more than one second's worth at once.
+    """At most `rate` parts a second on average, and never more than a twentieth of a second's worth at once.
 
     `rate` 0 means no limit. `now` is in seconds of any steady clock.
     """
@@ -37,4 +37,4 @@ class Pace:
         return (1 - self._tokens) / self.rate
 
 
-BURST_S = 0.25  # a quarter of a second's worth at once: smooth enough for carriers that count by the second
+BURST_S = 0.05  # so much of a second at once: carriers count by the second, and after a rest we must not begin with more
