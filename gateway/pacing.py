@@ -37,4 +37,4 @@ class Pace:
         return (1 - self._tokens) / self.rate
 
 
-BURST_S = 0.05  # so much of a second at once: carriers count by the second, and after a rest we must not begin with more
+BURST_S = 0.05  # carriers count by the second: after a rest we must not begin with much more than they allow

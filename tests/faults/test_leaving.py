@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 import sqlite3
 import time
@@ -27,7 +26,7 @@ async def test_sigterm_in_mid_campaign_ends_in_time_without_a_doubt_and_the_next
     kind: type[Smsc | FalseTwilio], tmp_path: Path
 ) -> None:
     carrier = Smsc(tmp_path, NUMBER) if kind is Smsc else FalseTwilio(tmp_path, "--receipts", "0.3")
-    folder = Folder(tmp_path / "folder", carrier, NUMBER, 600, rate=200)
+    folder = Folder(tmp_path / "folder", carrier, NUMBER, 400, rate=200)
     with ending(carrier):
         await folder.prepare()
         try:
@@ -37,7 +36,7 @@ async def test_sigterm_in_mid_campaign_ends_in_time_without_a_doubt_and_the_next
             first = judge(folder)
             assert first.wrong(at_the_end=False) == {}
             assert first.doubted == []
-            assert 0 < len(first.lost) < 600 - 50  # they wait for the next start
+            assert 0 < len(first.lost) < 400 - 50  # they wait for the next start
 
             await folder.serve()
             assert await folder.settle(30) == {}
@@ -50,14 +49,14 @@ async def test_sigterm_in_mid_campaign_ends_in_time_without_a_doubt_and_the_next
 
 
 async def test_what_was_stopped_while_the_process_stood_still_is_not_sent_although_it_was_claimed(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smsc = Smsc(tmp_path, NUMBER)
     folder = Folder(tmp_path / "folder", smsc, NUMBER, 600, rate=200)
     with ending(smsc):
         await folder.prepare()
         try:
-            os.environ["CARILLON_STANDS_STILL"] = str(random.Random().randint(1, 8))
+            monkeypatch.setenv("CARILLON_STANDS_STILL", "3")
             await folder.serve(program=["-m", "tests.faults.stopped"])
             await asyncio.wait_for(still(folder), 15)
             flying = {phone for (phone,) in folder.rows(FLYING)}

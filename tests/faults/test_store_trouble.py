@@ -19,7 +19,7 @@ from tests.faults.folders import Folder
 from tests.faults.verdicts import judge
 
 NUMBER = "20655"
-PEOPLE = 1_500
+PEOPLE = 900
 SENT = "SELECT count(*) FROM event WHERE state = 20"
 KEPT = "SELECT count(*) FROM inbound"
 VOTES = "SELECT count(*) FROM vote"
