@@ -92,17 +92,27 @@ class Runner:
         clock = business.clock
         queues: Mapping[str, int] = await self._store.write(runs.begin, business, run, casting, clock.now_ms())
         await self._adopt()
-        after = run.checkpoint
-        while True:
-            now = clock.now_ms()
-            page = await self._store.read(runs.read_page, business, casting, after, now)
-            if not await self._store.write_bulk(runs.write_page, business, run, casting, queues, page, now):
-                return
-            self._wake()
-            if page.last is None:
-                self._castings.pop(run.id, None)
-                return
-            after = page.last
+        ahead = self._look_ahead(business, run, casting, run.checkpoint)
+        try:
+            while True:
+                cast = await ahead
+                last = cast.page.last
+                if last is not None:  # the next page is read while this one is written
+                    ahead = self._look_ahead(business, run, casting, last)
+                now = clock.now_ms()
+                if not await self._store.write_bulk(runs.write_page, business, run, casting, queues, cast, now):
+                    return
+                self._wake()
+                if last is None:
+                    self._castings.pop(run.id, None)
+                    return
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    def _look_ahead(self, business: Business, run: Run, casting: Casting, after: int) -> asyncio.Task[runs.Cast]:
+        read = self._store.read(runs.cast_page, business, run, casting, after, business.clock.now_ms())
+        return asyncio.get_running_loop().create_task(read)
 
     async def _drain(self, run: Run, now: int) -> None:
         self._castings.pop(run.id, None)

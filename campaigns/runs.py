@@ -80,6 +80,20 @@ class Page:
     lines: Sequence[tuple[str, str, int]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """A page with what was decided about its members: all but the codes and the money.
+
+    `said` are the texts with their parts, in the order of `invited`; None where a text needs its code first.
+    """
+
+    page: Page
+    members: int  # without testers, who got theirs first and count in nothing
+    invited: Sequence[Invitation]
+    refused: Sequence[tuple[int, str]]
+    said: Sequence[tuple[str, int]] | None
+
+
 async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Run:
     """Make the run of a campaign unless it has one; a second apply launches nothing twice."""
     due = due_at(campaign, business.config.brand.timezone, now)
@@ -151,20 +165,14 @@ async def _known(tx: Tx, members: Sequence[Member]) -> dict[int, list[str]]:
     return known
 
 
-async def write_page(
-    tx: Tx, business: Business, run: Run, casting: Casting, queues: Mapping[str, int], page: Page, now: int
-) -> bool:
-    """Turn a page into messages and refusals, with the checkpoint, in one transaction.
-
-    Each person of the page becomes exactly one row, save testers, who count in nothing. False: the run is not
-    being planned any more, or this page has been written already.
-    """
-    current = await tx.one(Run, "run_by_id", id=run.id)
-    if current is None or current.state != "planning" or current.checkpoint != page.was:
-        return False
+async def cast_page(
+    tx: Tx, business: Business, run: Run, casting: Casting, after: int, now: int
+) -> Cast:  # fmt: skip
+    """Read the next stretch and decide about it, beside the writer, who has enough to do."""
+    page = await read_page(tx, business, casting, after, now)
     refused: list[tuple[int, str]] = []
     invited: list[Invitation] = []
-    members = [member for member in page.members if member.address not in business.testers]  # who got theirs first
+    members = [member for member in page.members if member.address not in business.testers]
     for member in members:
         verdict = casting.decide(member, now)
         if isinstance(verdict, str):
@@ -173,6 +181,22 @@ async def write_page(
             refused.append((member.id, HOURS))
         else:
             invited.append(verdict)
+    said = None if casting.campaign.coupon else [casting.words(invitation, {}) for invitation in invited]
+    return Cast(page, len(members), invited, refused, said)
+
+
+async def write_page(
+    tx: Tx, business: Business, run: Run, casting: Casting, queues: Mapping[str, int], cast: Cast, now: int
+) -> bool:
+    """Turn a page into messages and refusals, with the checkpoint, in one transaction.
+
+    Each person of the page becomes exactly one row, save testers, who count in nothing. False: the run is not
+    being planned any more, or this page has been written already.
+    """
+    current = await tx.one(Run, "run_by_id", id=run.id)
+    page, invited, refused = cast.page, cast.invited, [*cast.refused]
+    if current is None or current.state != "planning" or current.checkpoint != page.was:
+        return False
     given = coupons.Batch({}, {})
     coupon = casting.campaign.coupon
     if coupon and invited:
@@ -180,15 +204,15 @@ async def write_page(
     budget = casting.campaign.budget
     left = budget.millionths - current.spent if budget else None
     batch = Batch(business, run, casting, given, left, page.known)
-    for invitation in invited:
-        batch.add(invitation, refused)
+    for place, invitation in enumerate(invited):
+        batch.add(invitation, cast.said[place] if cast.said is not None else None, refused)
     await batch.put(tx, queues, now)
     await tx.many("person_line_put", page.lines)
     if coupon and batch.unused:
         await coupons.take_back(tx, business, coupon, batch.unused, run.id)
     await tx.many("refusal_insert", [(run.id, person, business.brand, reason) for person, reason in refused])
     last = page.members[-1].id if page.members else page.was
-    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=len(members), spent=batch.spent)
+    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=cast.members, spent=batch.spent)
     if page.last is None:
         await tx.run("run_planned", id=run.id, now=now)
     failpoints.hit("plan")
@@ -210,7 +234,7 @@ class Batch:
         self.spent = 0
         self.unused: list[int] = []  # people whose code goes back to the pool
 
-    def add(self, invitation: Invitation, refused: list[tuple[int, str]]) -> None:
+    def add(self, invitation: Invitation, said: tuple[str, int] | None, refused: list[tuple[int, str]]) -> None:
         """Write the text for one person; or refuse, when codes or money have run out."""
         member, sender, _, price, due = invitation
         coupon: dict[str, str] = {}
@@ -220,7 +244,7 @@ class Batch:
                 refused.append((member.id, why_no_code(self._given.refused[member.id])))
                 return
             coupon = coupon_values(self._business, given.code)
-        text, parts = self._casting.words(invitation, coupon)
+        text, parts = said or self._casting.words(invitation, coupon)
         cost = parts * price
         if self._left is not None and self.spent + cost > self._left:
             refused.append((member.id, BUDGET))

@@ -80,9 +80,9 @@ class Office:
         queues = await store.write(runs.begin, business, run, casting, now)
         after: int | None = 0
         while after is not None:
-            page = await store.read(runs.read_page, business, casting, after, now)
-            assert await store.write(runs.write_page, business, run, casting, queues, page, now)
-            after = page.last
+            cast = await store.read(runs.cast_page, business, run, casting, after, now)
+            assert await store.write(runs.write_page, business, run, casting, queues, cast, now)
+            after = cast.page.last
         return await store.read(runs.waterfall, run)
 
 

@@ -278,6 +278,8 @@ class Watch:
         for message, parts in taken.items():
             for each in parts:
                 before = [claim for claim in claims[message] if claim.at <= each.left_at]
+                if not before and self._is_reply(kept, message):
+                    continue  # equal words to one phone: which of two replies it was, only an answer could tell
                 if not before:
                     self.wrong(f"I4: message {message} left at {each.left_at:.3f} without a claim")
                 elif each.left_at - before[-1].at > LEAVES_S and not self._is_reply(kept, message):
