@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 1_000  # messages in one claim: about 15 ms of the writing thread
+GATHER_S = 0.01  # what the pace allows within this time leaves together: a commit for each part would be too dear
 LEAVES_S = 1.0  # what is claimed leaves within this time, or is released and asked about again
 URGENT_SHARE = 20  # bulk leaves a twentieth of the window free, so that an urgent message need not wait for answers
 BULK_WAIT_S = 1.0  # however much is urgent, bulk gets a turn after so long
@@ -182,11 +183,13 @@ class Dispatcher:
         if self.ways.are_bound:  # to look at more would only put them off, again and again
             most = min(most, sum(pace.room(now, most) for pace in self._paces.values()))
         if most <= 0:
-            return min(POLL_S, self._pace.wait_s() or POLL_S) if room else POLL_S
+            return _rest_s(self._pace) if room else POLL_S
+        rest = _rest_s(self._pace)
         for queue in self._in_order(now):
             free = most if queue.lane is Lane.URGENT else min(most, room - reserve)
             parts = queue.pace.room(now, free)
             if parts <= 0:
+                rest = min(rest, _rest_s(queue.pace))
                 continue
             asked = self._now()
             claim = await self._claim(queue, parts)
@@ -201,7 +204,7 @@ class Dispatcher:
             if claim is None or claim.looked:
                 return 0.0
             queue.rest_until = now + POLL_S
-        return min(POLL_S, self._pace.wait_s() or POLL_S)
+        return rest
 
     async def _claim(self, queue: Queue, parts: int) -> Claim | None:
         self._claiming = True
@@ -505,3 +508,9 @@ class Dispatcher:
         self._draining = True
         await self.channel.drain(timeout_s)
         await self.hold(timeout_s)
+
+
+def _rest_s(pace: Pace) -> float:
+    """Until something may leave again, where the pace is what holds it back."""
+    wait = pace.wait_s()
+    return min(POLL_S, max(GATHER_S, wait)) if wait else POLL_S

@@ -856,3 +856,14 @@ async def told_of(tx: Tx, message: int) -> list[tuple[int, int, str]]:
 
 async def waits_of(tx: Tx, message: int) -> list[tuple[int]]:
     return [tuple(row) for row in tx._execute("SELECT missing FROM outbox WHERE id = ?", [message])]
+
+
+async def test_a_campaign_with_a_rate_of_its_own_leaves_as_fast_as_that_and_not_slower(desk: Desk) -> None:
+    """Seen once: between two parts it waited for the next look, and a campaign of 25 a second left at 4."""
+    loop = asyncio.get_running_loop()
+    async with desk.open(20):
+        desk.dispatcher.queues[0].pace = Pace(40, loop.time())
+        began = loop.time()
+        await desk.until(lambda: len(desk.carrier.sent) >= 20)
+
+    assert 0.3 < loop.time() - began < 1.5  # half a second by its rate; five when it only looks four times a second
