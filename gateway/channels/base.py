@@ -30,7 +30,7 @@ class CarrierSettings(Named):
     @property
     def place(self) -> str:
         """Where the carrier is, for people: `simulator`, `smpp.example.net:2776`, `api.twilio.com`."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of carrier says where it is
 
     @property
     def is_secured(self) -> bool:

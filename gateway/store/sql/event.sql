@@ -10,9 +10,6 @@ SELECT coalesce(max(n), 0) FROM event
 -- name: event_after
 SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :n ORDER BY n LIMIT :limit
 
--- name: events_with_code
-SELECT message FROM event WHERE code = :code
-
 -- name: event_refs
 -- Carriers' ids by which receipts may still come, and whether the part is delivered: then nothing changes any more.
 SELECT e.ref, e.run, e.message, e.part, e.parts,
