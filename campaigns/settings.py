@@ -18,6 +18,7 @@ from gateway.codecs.national import Alphabet
 from gateway.config import KEY, Document, Finding, Name, Named, Settings, Where, wrong
 from gateway.routes import Router, fallback_findings, route_findings
 from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator, StorePlace, is_only_here
+from gateway.shared import SharedPlace
 from gateway.values import (
     MOMENT,
     As,
@@ -329,6 +330,15 @@ class Config(Document):
     pages: Mapping[str, Page] = Field({}, description="Pages for phones; the key is the address.")
     simulator: Simulator = Field(Simulator(), description="What the simulated carrier and its people do.")
     store: StorePlace = Field("sqlite:data/carillon.db", description="Where everything is kept.")
+    shared: SharedPlace = Field(
+        "none",
+        description="A Redis or Valkey for what several processes share and may lose: limits and live figures. "
+        "none: each process for itself. Its password comes from the environment.",
+        examples=[
+            "rediss://:${REDIS_PASSWORD}@cache.example:6379",
+            "redis+cluster://one.example:6379,two.example:6379",
+        ],
+    )
     listen: Listen = Field(Listen(), description="The ports that we open.")
 
     @property

@@ -28,7 +28,9 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from gateway.channels.base import Call, Door
+from gateway.counting import count
 from gateway.errors import CarillonError, PortTaken, StoreError
+from gateway.logs import request_id
 
 Request = http.Request
 Response = http.Response
@@ -59,6 +61,7 @@ UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 _INLINE = re.compile(r"<(style|script)\b[^>]*>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _VISIT_NAME = re.compile(r"[A-Za-z0-9_-]{22}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class Refused(Exception):
@@ -273,10 +276,14 @@ _aiohttp_log.addFilter(_is_worth_a_line)
 class Listener:
     """One door: an application on an address.
 
-    `setting` is the word in config.yaml that moves it. Port 0 takes any free one.
+    `setting` is the word in config.yaml that moves it. Port 0 takes any free one. If `is_shared`, other processes of
+    ours may open the same, and the kernel deals out those who call.
     """
 
-    def __init__(self, app: http.Application, host: str, port: int, *, setting: str) -> None:
+    def __init__(
+        self, app: http.Application, host: str, port: int, *, setting: str, is_shared: bool = False
+    ) -> None:
+        self._is_shared = is_shared
         self.host = host
         self.port = port
         self._setting = setting
@@ -297,7 +304,9 @@ class Listener:
         """Open the door. PortTaken when another program has it; CarillonError when the address cannot be ours."""
         await self._runner.setup()
         try:
-            await http.TCPSite(self._runner, self.host, self.port, backlog=1024).start()
+            await http.TCPSite(
+                self._runner, self.host, self.port, backlog=1024, reuse_port=self._is_shared or None
+            ).start()
         except OSError as error:
             await self._runner.cleanup()
             raise self._plainly(error) from error
@@ -343,6 +352,12 @@ class Limiter:
         early = self._full_at.get(key, now) - now - self._patience
         # A rounding error of a nanosecond must not cost a person a second try.
         return early if early > 1e-9 else 0
+
+    def give_back(self, key: str, now: float) -> None:
+        """Take back one that was counted and shall not be."""
+        full_at = self._full_at.get(key, now)
+        if full_at > now:
+            self._full_at[key] = max(full_at - self._pause, now)
 
 
 # Pure pieces
@@ -445,6 +460,8 @@ def _edge(site: Site) -> Middleware:
     async def edge(request: Request, handler: Handler) -> http.StreamResponse:
         nonlocal busy
         busy += 1
+        name = _request_name(request, site.proxies)
+        request_id.set(name)  # each request comes in a turn of its own of the connection's task, and sets its own
         try:
             if busy > site.most_at_once:
                 raise Refused(503, retry_after_s=BUSY_RETRY_S)
@@ -467,12 +484,19 @@ def _edge(site: Site) -> Middleware:
         finally:
             busy -= 1
         response.headers.update(headers)
+        response.headers["X-Request-Id"] = name
         _keep_language(request)
         for line in request.get(_COOKIES, _NO_FIELDS).values():
             response.headers.add(hdrs.SET_COOKIE, line)
         return response
 
     return edge
+
+
+def _request_name(request: Request, proxies: int) -> str:
+    """By which a request is found again in logs: what our own proxy calls it, else a name of ours."""
+    given = request.headers.get("X-Request-Id", "") if proxies else ""
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _site_headers(site: Site) -> dict[str, str]:
@@ -516,6 +540,15 @@ def _call(site: Site, handler: Handler) -> Handler:
 
 def _door(address: str, door: Door) -> Handler:
     async def guarded(request: Request) -> http.StreamResponse:
+        try:
+            response = await opened(request)
+        except Refused as refusal:
+            _count_rejected(refusal.status)
+            raise
+        _count_rejected(response.status)
+        return response
+
+    async def opened(request: Request) -> Response:
         request[_IS_CALL] = True
         if not request.raw_path.startswith("/"):  # a whole address in the request line would name any host
             raise Refused(400)
@@ -529,6 +562,14 @@ def _door(address: str, door: Door) -> Handler:
         return Response(body=reply.body.encode(), status=reply.status, headers={**kind, **reply.headers})
 
     return guarded
+
+
+def _count_rejected(status: int) -> None:
+    if status >= 400:
+        count("webhook_rejected", _REJECTED.get(status, "malformed" if status < 500 else "failed"))
+
+
+_REJECTED = {401: "proof", 403: "proof", 408: "slow", 413: "large", 503: "not kept"}
 
 
 def _refuse_strangers(request: Request) -> None:

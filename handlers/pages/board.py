@@ -16,7 +16,7 @@ from gateway.messages import State
 from gateway.store import Tx
 from handlers.app import App
 from handlers.console.facts import Facts
-from handlers.console.status import status
+from handlers.console.status import lines, status
 from handlers.pages.guest import Guest
 from handlers.pages.private import frame
 from handlers.pages.results import rows_of
@@ -39,10 +39,10 @@ class Board:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._kept: Facts = {}
         self._facts: Facts = {}
-        self._good_until = 0.0
-        self._looked_at = time.monotonic()
         self._sent: Mapping[str, int] = {}
+        self._looked_at = 0.0
 
     async def show(self, guest: Guest) -> web.Response:
         """The board as a page."""
@@ -63,29 +63,31 @@ class Board:
         return web.data(await self.look())
 
     async def look(self) -> Facts:
-        """How everything stands, at most a moment ago."""
-        started = time.monotonic()
-        if started >= self._good_until:
-            app = self._app
-            facts = await status(app)
-            names = [each["campaign"] for each in facts["campaigns"]]
-            extra = await app.store.read(_extra, app.business, names)
-            for each, replies in zip(facts["campaigns"], extra.pop("replies"), strict=True):
-                each["replies"] = replies
-            self._facts = {**facts, **extra, "now": app.clock.now_ms()}
-            self._pace(started)
-            took = time.monotonic() - started
-            self._good_until = started + max(FRESH_S, 10 * took)
+        """How everything stands, at most a moment ago. What is kept is looked up once for all processes."""
+        kept = await self._app.shared.look("board", str(self._app.business.version), self._look, FRESH_S)
+        if kept is not self._kept:
+            self._kept, self._facts = kept, {**kept, "channels": self._channels(time.monotonic())}
         return self._facts
 
-    def _pace(self, now: float) -> None:
-        """How many parts a second each channel has sent since the last look."""
+    async def _look(self) -> Facts:
+        app = self._app
+        facts = await status(app)
+        del facts["channels"]  # each process has lines of its own
+        names = [each["campaign"] for each in facts["campaigns"]]
+        extra = await app.store.read(_extra, app.business, names)
+        for each, replies in zip(facts["campaigns"], extra.pop("replies"), strict=True):
+            each["replies"] = replies
+        return {**facts, **extra, "now": app.clock.now_ms()}
+
+    def _channels(self, now: float) -> list[Facts]:
+        """The lines of this process, and how many parts a second each channel has sent since the last look."""
+        channels = lines(self._app)
         span, self._looked_at = max(now - self._looked_at, 0.001), now
-        sent = {each["channel"]: each["sent_parts"] for each in self._facts["channels"]}
-        for each in self._facts["channels"]:
+        for each in channels:
             before = self._sent.get(each["channel"], each["sent_parts"])
             each["sent_per_s"] = round((each["sent_parts"] - before) / span, 1)
-        self._sent = sent
+        self._sent = {each["channel"]: each["sent_parts"] for each in channels}
+        return channels
 
 
 async def _extra(tx: Tx, business: Business, campaigns: Sequence[str]) -> Facts:

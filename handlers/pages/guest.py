@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -35,13 +35,18 @@ class Front:
 
     app: App
     palette: Palette
-    pins: Tries = field(default_factory=lambda: Tries(device=5, address=20, pause_s=60))
-    codes: Tries = field(default_factory=lambda: Tries(device=10, address=40, pause_s=30))
+    pins: Tries
+    codes: Tries
 
 
 def open_front(app: App) -> Front:
     """The front of the business that has been applied. LookupError before the first apply."""
-    return Front(app, palette(app.business.config.brand.colour))
+    return Front(
+        app,
+        palette(app.business.config.brand.colour),
+        pins=Tries(app.shared, "pins", device=5, address=20, pause_s=60),
+        codes=Tries(app.shared, "codes", device=10, address=40, pause_s=30),
+    )
 
 
 class Guest(NamedTuple):

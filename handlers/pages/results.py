@@ -13,6 +13,8 @@ from gateway.clock import from_ms
 from handlers.pages import paths
 from handlers.pages.guest import Guest
 
+FRESH_S = 0.5
+
 
 async def show(guest: Guest, page: Page) -> web.Response:
     """The results of the page's contest, also beside the page on which it is voted."""
@@ -26,13 +28,23 @@ async def of_contest(guest: Guest, contest: str, *, status: int = 200) -> web.Re
     rows: list[dict[str, Any]] = []
     total = 0
     if contests.shows_results(business, contest, guest.now):
-        found = await guest.front.app.store.read(contests.results, business, contest)
+        found = await _look(guest, contest)
         rows, total = rows_of(business, contest, found, guest.language), found.total
     return guest.page(
         "results.html", status=status, here=paths.results_page(business, contest), rows=rows, votes=total, open=is_open,
         question=guest.read(business.config.contests[contest].question), until=from_ms(window.closes_at),
         vote=paths.vote_page(business, contest),
     )  # fmt: skip
+
+
+async def _look(guest: Guest, contest: str) -> Results:
+    """How it stands, a moment ago at most: any number of phones cost one look."""
+    app, business = guest.front.app, guest.business
+
+    async def votes() -> dict[str, int]:
+        return dict((await app.store.read(contests.results, business, contest)).votes)
+
+    return Results(await app.shared.look("results", f"{contest} {business.version}", votes, FRESH_S))
 
 
 def rows_of(business: Business, contest: str, found: Results, language: str) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ async def redeem(guest: Guest, page: Page, shift: Shift) -> web.Response:
 
 
 async def _redeem(guest: Guest, page: Page, shift: Shift, typed: str) -> Verdict:
-    wait_s = guest.front.codes.wait_s(guest.request)
+    wait_s = await guest.front.codes.wait_s(guest.request)
     if wait_s:
         words = guest.say("page_till_wait", minutes=str(ceil(wait_s / 60)))
         return Verdict("no", words, typed[:LONGEST_SHOWN], guest.now)
@@ -89,7 +89,7 @@ async def _redeem(guest: Guest, page: Page, shift: Shift, typed: str) -> Verdict
         )
     except (coupons.NoSuchCode, coupons.NotHere, coupons.NoCoupon) as refusal:
         if isinstance(refusal, coupons.NoSuchCode) and not isinstance(refusal, coupons.Mistyped):
-            guest.front.codes.wrong(guest.request)  # a slip of the thumb is no guess
+            await guest.front.codes.wrong(guest.request)  # a slip of the thumb is no guess
         words = _why_not(guest, refusal)
         if _is_echo(refusal, shift, guest.now):
             words = f"{words} {guest.say('page_till_moment')}"
@@ -191,20 +191,17 @@ def shift_of(guest: Guest) -> Shift | None:
 
 
 async def sign_in(guest: Guest, page: Page) -> web.Response:
-    """Compare the PIN. A wrong one counts against the device, and slows new devices at its address."""
+    """Begin a shift. A wrong PIN counts against the device, and slows new devices at its address."""
     known = web.recall(guest.request, KNOWN, now_ms=guest.now) is not None
-    wait_s = guest.front.pins.wait_s(guest.request, known=known)
-    if wait_s:
-        return _sign_in_page(guest, page, mistake="locked", wait_s=wait_s)
     place = guest.form.get("shop", "")
-    settings = guest.business.config.places.get(place)
-    # Digits of a Chinese keyboard are digits. An unknown shop takes as long as a wrong PIN.
-    typed = unicodedata.normalize("NFKC", guest.form.get("pin", "")).strip()
-    pin = settings.till_pin if settings and settings.till_pin else ""
-    if not hmac.compare_digest(pin.encode(), typed.encode()) or not pin:
-        guest.front.pins.wrong(guest.request)
-        log.warning("a wrong PIN", extra={"place": place if settings else "", "client": web.client(guest.request)})
-        wait_s = guest.front.pins.wait_s(guest.request, known=known)
+    async with guest.front.pins.trying(guest.request, known=known) as one:
+        if one.wait_s:
+            return _sign_in_page(guest, page, mistake="locked", wait_s=one.wait_s)
+        one.is_wrong = not _is_pin_of(guest.business, place, guest.form.get("pin", ""))
+    if one.is_wrong:
+        place = place if place in guest.business.config.places else ""
+        log.warning("a wrong PIN", extra={"place": place, "client": web.client(guest.request)})
+        wait_s = await guest.front.pins.wait_s(guest.request, known=known)
         return _sign_in_page(guest, page, mistake="locked" if wait_s else "pin", wait_s=wait_s, status=403)
     device = hashlib.sha256(web.visit(guest.request).encode()).hexdigest()[:12]
     till = await guest.front.app.store.write(_till_number, guest.business, place, device)
@@ -212,6 +209,14 @@ async def sign_in(guest: Guest, page: Page) -> web.Response:
     web.remember(guest.request, SHIFT, value, seconds=SHIFT_S, now_ms=guest.now)
     web.remember(guest.request, KNOWN, device, seconds=KNOWN_S, now_ms=guest.now)
     return web.see_other(_home(page))
+
+
+def _is_pin_of(business: Business, place: str, typed: str) -> bool:
+    """Compare the PIN. An unknown shop takes as long as a wrong PIN."""
+    settings = business.config.places.get(place)
+    pin = settings.till_pin if settings and settings.till_pin else ""
+    # Digits of a Chinese keyboard are digits.
+    return hmac.compare_digest(pin.encode(), unicodedata.normalize("NFKC", typed).strip().encode()) and bool(pin)
 
 
 async def sign_out(guest: Guest, page: Page) -> web.Response:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import re
 import socket
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,9 +24,10 @@ from gateway.clock import StoppedClock
 from gateway.config import load
 from gateway.ids import Ids
 from gateway.rendering import Pages, Texts
-from gateway.store import Store
+from gateway.store import Store, Tx
 from handlers import pages
 from handlers.app import App
+from tests.tables import look, tables
 
 ROOT = Path(__file__).parents[3]
 MAYA, SHIHAN = "+12065550142", "+8615900001785"
@@ -122,22 +122,25 @@ class Shop:
             assert seen.path == "/till"
             yield device
 
-    def fingerprint(self) -> str:
-        """A hash of every row of every table, as another process would read them."""
-        connection = sqlite3.connect(self.store.path)
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        digest = hashlib.sha256()
-        for table in sorted(tables):
-            digest.update(repr((table, sorted(map(repr, connection.execute(f'SELECT * FROM "{table}"'))))).encode())
-        connection.close()
-        return digest.hexdigest()
+    async def fingerprint(self) -> str:
+        """A hash of every row of every table."""
+
+        async def read(tx: Tx) -> str:
+            digest = hashlib.sha256()
+            for table in await tables(tx):
+                if table != "mark":  # each commit leaves its number there
+                    rows = await look(tx, f'SELECT * FROM "{table}"')
+                    digest.update(repr((table, sorted(map(repr, rows)))).encode())
+            return digest.hexdigest()
+
+        return await self.store.read(read)
 
 
 @pytest.fixture
 async def shop(store: Store, business: Business, clock: StoppedClock, texts: Texts) -> AsyncIterator[Shop]:
     """The shipped business with its doors open."""
     app = App(
-        config_path=ROOT / "config.yaml", store=store, clock=clock, ids=Ids(clock.now_ms, last=0), texts=texts,
+        config_path=ROOT / "config.yaml", folder=ROOT / "data", store=store, clock=clock, ids=Ids(clock.now_ms, last=0), texts=texts,
         pages=Pages(ROOT / "templates" / "pages", texts),
     )  # fmt: skip
     app.take(business)

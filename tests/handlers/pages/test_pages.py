@@ -32,7 +32,7 @@ async def every_page(shop: Shop) -> list[str]:
 async def test_opening_any_page_changes_nothing(shop: Shop) -> None:
     paths = await every_page(shop)
     async with shop.till() as staff, shop.browser() as guest, shop.browser(private=True) as owner:
-        before = shop.fingerprint()
+        before = await shop.fingerprint()
         for path in paths:
             for browser in (staff, guest):
                 for asked in (path, f"{path}?lang=zh"):
@@ -40,7 +40,7 @@ async def test_opening_any_page_changes_nothing(shop: Shop) -> None:
                 assert (await browser._ask("HEAD", path, None, {})).status in {200, 404}
         for path in ("/", "/board.json", "/handset", "/?lang=zh"):
             await owner.open(path)
-        assert shop.fingerprint() == before
+        assert await shop.fingerprint() == before
 
 
 async def test_every_route_is_opened_above(shop: Shop) -> None:
@@ -53,12 +53,12 @@ async def test_no_form_is_taken_without_our_token_or_from_elsewhere(shop: Shop) 
     paths = await every_page(shop)
     posts = [*paths, "/till/sign-in", "/till/sign-out"]
     async with shop.till() as staff:
-        before = shop.fingerprint()
+        before = await shop.fingerprint()
         for path in posts:
             assert (await staff.send(path, "", choice="3", code="K7QM2X9F", reason="other")).status in {403, 405, 404}
             elsewhere = {"Origin": "https://elsewhere.example", "Content-Type": "application/x-www-form-urlencoded"}
             assert (await staff._ask("POST", path, f"token={staff.token}", elsewhere)).status in {403, 404, 405}
-        assert shop.fingerprint() == before
+        assert await shop.fingerprint() == before
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
