@@ -41,3 +41,7 @@ class PortTaken(CarillonError):
 
 class StoreError(CarillonError):
     """The database cannot be opened or is not ours to write."""
+
+
+class Fenced(StoreError):
+    """Another process has taken over what this one was: nothing that it wrote since is kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from gateway.clock import StoppedClock
 from gateway.ids import Ids
 from gateway.rendering import Texts
 from gateway.store import Store, Tx, open_store
+from tests.servers import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 BRAND = 1
@@ -30,10 +31,36 @@ def clock() -> StoppedClock:
     return StoppedClock(EVENING)
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this session's own; what asks for it is skipped where none can run."""
+    try:
+        server = PostgresServer()
+    except (OSError, RuntimeError) as error:
+        pytest.skip(f"no PostgreSQL can be started here: {error}")
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
+    """Where an empty store can be opened: each test runs on both engines, save one that is marked `engine`."""
+    only = request.node.get_closest_marker("engine")
+    if only is not None and request.param not in only.args:
+        pytest.skip(f"about {only.args[0]} only")
+    if request.param == "sqlite":
+        yield tmp_path / "carillon.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.lend()
+    yield url
+    server.take_back(url)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store on the disk."""
-    opened = open_store(tmp_path / "carillon.db")
+async def store(store_place: Path | str) -> AsyncIterator[Store]:
+    """An empty store."""
+    opened = open_store(store_place)
     yield opened
     opened.close()
 

@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
-from gateway.store.sqlite import BATCH_S, Store, Tx, open_store
+from pathlib import Path
 
-__all__ = ["BATCH_S", "Store", "Tx", "open_store"]
+from gateway.errors import StoreError
+from gateway.store.door import BATCH_S, Store, Tx, beside
+
+__all__ = ["BATCH_S", "Store", "Tx", "beside", "open_store"]
+
+
+def open_store(place: Path | str) -> Store:
+    """Open a store, creating or bringing it up to date: a file, `sqlite:PATH`, or `postgresql://...`.
+
+    Raises StoreError with the cure when that cannot be.
+    """
+    # Each engine is loaded where it is used: a business has one.
+    if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
+        from gateway.store import postgres  # noqa: PLC0415
+
+        return postgres.open_store(place)
+    from gateway.store import sqlite  # noqa: PLC0415
+
+    if isinstance(place, str):
+        kind, _, file = place.partition(":")
+        if kind != "sqlite" or not file:
+            raise StoreError(f"{place}: expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
+        place = Path(file)
+    return sqlite.open_store(place)

@@ -40,17 +40,22 @@ class Not:
 Condition = Trait | All | Any | Not
 
 
-def render(condition: Condition, fragments: Mapping[str, Query], first: int) -> tuple[str, list[object]]:
-    """The condition as SQL over the alias `p` of person, with parameters numbered from `first`."""
+def render(
+    condition: Condition, fragments: Mapping[str, Query], first: int, mark: str = "?"
+) -> tuple[str, list[object]]:
+    """The condition as SQL over the alias `p` of person, with parameters numbered from `first`.
+
+    `mark` stands before the number of a parameter.
+    """
     values: list[object] = []
 
     def sql(node: Condition) -> str:
         if isinstance(node, Trait):
             text, names = fragments[node.name].sql, fragments[node.name].names
             for at in range(len(names), 0, -1):  # downwards, so that ?1 is not found in ?12
-                text = text.replace(f"?{at}", f"?<{at}>")
+                text = text.replace(f"{mark}{at}", f"{mark}<{at}>")
             for at, name in enumerate(names, 1):
-                text = text.replace(f"?<{at}>", f"?{first + len(values)}")
+                text = text.replace(f"{mark}<{at}>", f"{mark}{first + len(values)}")
                 values.append(node.values[name])
             return f"({text})"
         if isinstance(node, Not):

@@ -9,22 +9,27 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "sql"
 NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
-ONE_ROW = re.compile(r"(INSERT INTO .*?VALUES )\(([?\d,\s]+)\)([^?]*)", re.DOTALL)
+ONE_ROW = re.compile(r"(INSERT INTO .*?)VALUES \(([?$\d,\s]+)\)([^?$]*)", re.DOTALL)
 WIDE = 100
-PARAMETER = re.compile(r"(?<![:\w]):(\w+)|'[^']*'|--[^\n]*")
+PARAMETER = re.compile(r"(?<![:\w]):(?!condition\b)(\w+)|'[^']*'|--[^\n]*")
+LISTED = re.compile(r"\b(numbers|words)\((:\w+)\)(?: ([a-z]+)\b)?")
+LISTED_TYPES = {"numbers": "bigint", "words": "text"}
+MARKS = {"sqlite": "?", "postgresql": "$"}
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """One statement; `names` are its parameters in the order of their first appearance.
 
-    `wide` is the same insert for WIDE rows at once, their values one after another; empty where the statement
-    is not a plain insert of one row of parameters.
+    Of a plain insert of one row of parameters, `head` and `tail` stand around its values, and `wide` is the same
+    for WIDE rows at once, their values one after another; all three are empty for any other statement.
     """
 
     name: str
     sql: str
     names: tuple[str, ...]
+    head: str = ""
+    tail: str = ""
     wide: str = ""
 
 
@@ -35,7 +40,7 @@ def load(dialect: str) -> dict[str, Query]:
     for pattern in ("[a-z]*.sql", f"{dialect}/*.sql"):
         here: dict[str, Query] = {}
         for path in sorted(FOLDER.glob(pattern)):
-            for query in read(path.read_text(encoding="utf-8")):
+            for query in read(path.read_text(encoding="utf-8"), dialect):
                 if query.name in here:
                     raise ValueError(f"{path.name}: the query {query.name} stands twice")
                 here[query.name] = query
@@ -43,14 +48,14 @@ def load(dialect: str) -> dict[str, Query]:
     return found
 
 
-def read(text: str) -> list[Query]:
-    """The queries of one file. `:name` becomes a numbered parameter, `?1`, so that rows may be tuples."""
+def read(text: str, dialect: str = "sqlite") -> list[Query]:
+    """The queries of one file. `:name` becomes a numbered parameter, so that rows may be tuples."""
     pieces = NAME.split(text)
-    return [compile_query(name, sql.strip()) for name, sql in zip(pieces[1::2], pieces[2::2], strict=True)]
+    return [compile_query(name, sql.strip(), dialect) for name, sql in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
-def compile_query(name: str, sql: str) -> Query:
-    """Number the parameters of one statement."""
+def compile_query(name: str, sql: str, dialect: str = "sqlite") -> Query:
+    """Number the parameters of one statement, and say in the dialect what each engine says otherwise."""
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:
@@ -59,16 +64,31 @@ def compile_query(name: str, sql: str) -> Query:
             return "" if match[0].startswith("--") else match[0]
         if parameter not in names:
             names.append(parameter)
-        return f"?{names.index(parameter) + 1}"
+        return f"{MARKS[dialect]}{names.index(parameter) + 1}"
 
-    text = PARAMETER.sub(number, sql).strip().rstrip(";")
-    return Query(name, text, tuple(names), widen(text, len(names)))
+    text = PARAMETER.sub(number, spell(sql, dialect)).strip().rstrip(";")
+    head, tail = around(text, names, MARKS[dialect])
+    row = f"({', '.join('?' * len(names))})"
+    wide = f"{head}VALUES {', '.join([row] * WIDE)}{tail}" if head else ""
+    return Query(name, text, tuple(names), head, tail, wide)
 
 
-def widen(sql: str, count: int) -> str:
-    """An insert of one row of `count` parameters, made to insert WIDE rows; empty for any other statement."""
+def spell(sql: str, dialect: str) -> str:
+    """The statement in the dialect: `numbers(:ids)` and `words(:tags)` are a list's values as rows of one column,
+    `value`; and CROSS JOIN ... ON keeps the tables in the order in which they stand.
+    """
+    if dialect == "sqlite":
+        return LISTED.sub(lambda match: f"json_each({match[2]}) {match[3] or ''}".rstrip(), sql)
+
+    def rows(match: re.Match[str]) -> str:
+        return f"unnest({match[2]}::{LISTED_TYPES[match[1]]}[]) AS {match[3] or 'listed'}(value)"
+
+    return LISTED.sub(rows, re.sub(r"\bCROSS (JOIN \w+ \w+ ON)\b", r"\1", sql))
+
+
+def around(sql: str, names: list[str], mark: str) -> tuple[str, str]:
+    """What stands around the values of a plain insert; two empty texts for any other statement."""
     match = ONE_ROW.fullmatch(sql)
-    if match is None or re.split(r",\s*", match[2]) != [f"?{place}" for place in range(1, count + 1)]:
-        return ""
-    row = f"({', '.join('?' * count)})"
-    return f"{match[1]}{', '.join([row] * WIDE)}{match[3]}"
+    if match is None or re.split(r",\s*", match[2]) != [f"{mark}{place}" for place in range(1, len(names) + 1)]:
+        return "", ""
+    return match[1], match[3]

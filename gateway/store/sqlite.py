@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
-import logging
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -16,32 +13,24 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
-
-import orjson
+from typing import Any, TypeVar
 
 from gateway.errors import StoreError
-from gateway.store import conditions, queries
+from gateway.store import conditions, door, queries
+from gateway.store.door import BATCH_S, SCHEMA, Job, Kind, hand_over, plain
 from gateway.store.queries import WIDE
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
-
-SCHEMA = 4  # the newest migration that this code knows
 READERS = 2
-BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 PAGE = 4096
 WAL_LIMIT = 48 * 1024 * 1024  # a longer log begins anew, so that the file stays below 64 MB
 COPY_S = 0.1  # how often the log is copied into the file
 
 
-class Tx:
-    """One transaction as its function sees it. Only these methods may be awaited inside one.
-
-    Here they never wait: the writing thread drives the function from start to end, so that no other
-    statement can come in between. Parameters go by name; a list or a dict is handed over as JSON.
+class Tx(door.Tx):
+    """A transaction whose methods never wait: the writing thread drives the function from start to end, so that no
+    other statement can come in between.
     """
 
     __slots__ = ("_execute", "_executemany", "_queries")
@@ -56,20 +45,6 @@ class Tx:
         """All rows of a query, as plain tuples."""
         found = self._queries[query]
         return self._execute(found.sql, [plain(values[name]) for name in found.names]).fetchall()
-
-    async def all(self, into: Callable[..., T], query: str, /, **values: object) -> list[T]:
-        """All rows, each as what `into` makes of its columns."""
-        return [into(*row) for row in await self.rows(query, **values)]
-
-    async def one(self, into: Callable[..., T], query: str, /, **values: object) -> T | None:
-        """The first row, or None."""
-        rows = await self.rows(query, **values)
-        return into(*rows[0]) if rows else None
-
-    async def value(self, query: str, /, **values: object) -> Any:
-        """The first column of the first row, or None."""
-        rows = await self.rows(query, **values)
-        return rows[0][0] if rows else None
 
     async def run(self, query: str, /, **values: object) -> int:
         """Run a statement; how many rows it touched."""
@@ -95,10 +70,7 @@ class Tx:
         return touched
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
-        """Run a part of the transaction that may fail alone: what it wrote is undone, its error is raised.
-
-        Trouble of the store itself (a full disk, say) is nobody's own: it comes as StoreError, which ends the whole.
-        """
+        """Run a part of the transaction inside a savepoint of its own."""
         self._execute("SAVEPOINT attempt")
         try:
             result = await function(self, *args)
@@ -112,14 +84,17 @@ class Tx:
         return result
 
     async def people(self, query: str, condition: conditions.Condition, /, **values: object) -> list[tuple[Any, ...]]:
-        """Rows of a query over person `p` with `AND :condition` in it, filled from the tree."""
+        """Rows of a query over people, with the condition rendered into it."""
         found = self._queries[query]
-        names = [name for name in found.names if name != "condition"]
-        at = found.names.index("condition") + 1
         sql, inner = conditions.render(condition, self._queries, len(found.names) + 1)
-        text = re.sub(rf"\?{at}\b", lambda _: sql, found.sql)
-        given = [plain(values[name]) if name in names else None for name in found.names]
-        return self._execute(text, [*given, *map(plain, inner)]).fetchall()
+        given = [values[name] for name in found.names]
+        return self._execute(found.sql.replace(":condition", sql), [*map(plain, given), *map(plain, inner)]).fetchall()
+
+    async def turn(self, name: str) -> None:
+        """Every transaction is alone here."""
+
+    def notify(self, topic: str) -> None:
+        """Nobody else is there who could hear it."""
 
 
 def is_trouble(error: BaseException) -> bool:
@@ -127,26 +102,6 @@ def is_trouble(error: BaseException) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF != sqlite3.SQLITE_ERROR
     return isinstance(error, StoreError)
-
-
-def plain(value: object) -> Any:
-    """A value as SQLite takes it."""
-    if isinstance(value, list | dict | tuple | set | frozenset):
-        return orjson.dumps(list(value) if isinstance(value, set | frozenset) else value).decode()
-    return value
-
-
-@dataclass(slots=True)
-class Job:
-    """A transaction that waits for the thread; `done` is called in the event loop after the commit."""
-
-    loop: asyncio.AbstractEventLoop
-    done: Callable[[Job], None]
-    function: Callable[..., Coroutine[Any, Any, Any]]
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any] = field(default_factory=dict)
-    result: Any = None
-    error: BaseException | None = None
 
 
 @dataclass(slots=True)
@@ -213,16 +168,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Take, commit, deliver, until the line is closed."""
         while (jobs := self._line.take()) is not None:
-            jobs = self._commit(jobs)
-            # One wake-up of the loop for the whole batch; a waiter that has gone must not harm the others.
-            by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
-            for job in jobs:
-                by_loop.setdefault(job.loop, []).append(job)
-            for loop, done in by_loop.items():
-                try:
-                    loop.call_soon_threadsafe(deliver, done)
-                except RuntimeError:  # the loop was closed while we committed; what is committed stays so
-                    continue
+            hand_over(self._commit(jobs))
         self._connection.close()
 
     def _commit(self, jobs: list[Job]) -> list[Job]:
@@ -266,15 +212,6 @@ class Worker(threading.Thread):
                 raise sqlite3.OperationalError(str(error)) from error
             execute("ROLLBACK TO job")
         execute("RELEASE job")
-
-
-def deliver(jobs: list[Job]) -> None:
-    """Hand results to those who wait, in the event loop. What is committed stays so, whoever stumbles over it."""
-    for job in jobs:
-        try:
-            job.done(job)
-        except Exception:  # the others of the batch must hear all the same
-            log.exception("a waiter failed at the result of its transaction")
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -321,16 +258,14 @@ def checkpoint(connection: sqlite3.Connection) -> int:
     return int(pages) * PAGE
 
 
-class Store:
-    """The database of one business.
+class Store(door.Store):
+    """A file that one process writes."""
 
-    `write` runs a function of a transaction and returns its result after the commit is on the disk;
-    `submit` does the same without a task or a future for callers who handle whole batches. `read` sees
-    one snapshot.
-    """
+    is_shared = False
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
+        self.place = str(path)
         self._lock = lock
         self._writes = Line()
         self._reads = Line()
@@ -345,50 +280,15 @@ class Store:
         for worker in (*self._workers, self._copier):
             worker.start()
 
-    async def write(
-        self, function: Callable[Concatenate[Tx, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run `function(tx, ...)` as one transaction; return after its commit."""
-        return await self._wait(self._writes, False, function, args, kwargs)
+    def _put(self, kind: Kind, job: Job) -> None:
+        (self._reads if kind is Kind.READ else self._writes).put(job, bulk=kind is Kind.BULK)
 
-    async def write_bulk(
-        self, function: Callable[Concatenate[Tx, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """The same behind everything urgent: for planner, importer and other long work, in short pieces."""
-        return await self._wait(self._writes, True, function, args, kwargs)
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Nobody else writes here."""
 
-    async def read(
-        self, function: Callable[Concatenate[Tx, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run `function(tx, ...)` on one snapshot, beside the writer."""
-        return await self._wait(self._reads, False, function, args, kwargs)
-
-    def submit(
-        self,
-        function: Callable[..., Coroutine[Any, Any, T]],
-        *args: Any,
-        done: Callable[[T | None, BaseException | None], None],
-    ) -> None:
-        """Write without waiting; `done(result, error)` is called in this loop after the commit."""
-        loop = asyncio.get_running_loop()
-        self._writes.put(Job(loop, lambda job: done(job.result, job.error), function, args), bulk=False)
-
-    async def _wait(
-        self, line: Line, bulk: bool, function: Callable[..., Coroutine[Any, Any, T]], args: Any, kwargs: Any
-    ) -> T:
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[T] = loop.create_future()
-
-        def done(job: Job) -> None:
-            if waiter.cancelled():
-                return
-            if job.error is not None:
-                waiter.set_exception(job.error)
-            else:
-                waiter.set_result(job.result)
-
-        line.put(Job(loop, done, function, args, kwargs), bulk=bulk)
-        return await waiter
+    async def keep_partitions(self, now_ms: int, retention_days: int | None = None) -> int:
+        """No days are kept apart here."""
+        return 0
 
     def close(self) -> None:
         """Finish what waits, then close."""

@@ -67,6 +67,7 @@ async def test_a_part_of_a_transaction_can_fail_alone(store: Store) -> None:
     assert [await store.read(get_fact, name) for name in ("inner", "outer")] == [None, "stays"]
 
 
+@pytest.mark.engine("sqlite")
 async def test_a_transaction_that_awaits_anything_else_is_refused_and_undone(store: Store) -> None:
     async def sleepy(tx: Tx) -> None:
         await set_fact(tx, "sleepy", "1")
@@ -125,6 +126,7 @@ async def together(store: Store, *works: Coroutine[Any, Any, None]) -> list[Base
         return await asyncio.gather(*waiting, return_exceptions=True)
 
 
+@pytest.mark.engine("sqlite")
 async def test_a_full_disk_in_the_middle_of_a_batch_leaves_nobody_waiting(store: Store) -> None:
     await store.write(nearly_full)
 
@@ -153,6 +155,7 @@ async def test_a_waiter_that_stumbles_over_its_result_takes_no_other_with_it(
     assert "mine alone" in caplog.text
 
 
+@pytest.mark.engine("sqlite")
 async def test_a_full_disk_is_no_fault_of_the_part_that_met_it_and_ends_the_whole(store: Store) -> None:
     async def forgiving(tx: Tx) -> None:
         await set_fact(tx, "before", "1")
@@ -311,8 +314,8 @@ async def test_of_equal_keys_in_one_batch_the_last_row_stands(store: Store) -> N
         await tx.many("reach_put", [(1, "club", 1, bytes([n])) for n in range(WIDE + 3)])
 
     async def read(tx: Tx) -> bytes:
-        times: bytes = await tx.value("reach_get", person=1, program="club")
-        return times
+        ((_, _, times),) = await tx.rows("reach_among", people=[1])
+        return bytes(times)
 
     await store.write(insert)
     assert await store.read(read) == bytes([WIDE + 2])

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.store import sqlite
-from gateway.store.sqlite import Job, Line, Store, Worker, connect, deliver
+from gateway.store.door import Job, deliver
+from gateway.store.sqlite import Line, Store, Worker, connect
 from tests.simulation.loop import Loop
 from tests.simulation.trace import Trace
 

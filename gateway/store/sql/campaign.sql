@@ -12,6 +12,20 @@ LEFT JOIN reach r ON r.person = p.id AND r.program = :program
 WHERE +p.brand_id = :brand AND p.id > :after AND :condition
 ORDER BY p.id LIMIT :limit
 
+-- name: audience_brief
+-- The same people as the planner reads them. Every value that reaches Python is paid for under the interpreter's lock:
+-- so all that makes people alike is one value, put together here, and fields that no text asks for stay behind.
+SELECT p.id, p.country || '|' || p.zone || '|' || p.language || '|' || p.line_type || '|' || p.network, p.address,
+       s.at, c.since, r.times,
+       CASE WHEN :first_name = 1 THEN p.first_name END, CASE WHEN :last_name = 1 THEN p.last_name END,
+       CASE WHEN :city = 1 THEN p.city END, CASE WHEN :attributes = 1 THEN p.attributes END
+FROM person p
+LEFT JOIN stop s ON s.person = p.id
+LEFT JOIN consent c ON c.person = p.id AND c.program = :program
+LEFT JOIN reach r ON r.person = p.id AND r.program = :program
+WHERE +p.brand_id = :brand AND p.id > :after AND :condition
+ORDER BY p.id LIMIT :limit
+
 -- name: people_count
 SELECT count(*) FROM person WHERE brand_id = :brand
 
@@ -99,6 +113,7 @@ SELECT id, at, digest, estimate FROM plan WHERE brand_id = :brand AND id = :id
 
 -- name: last_id
 -- The greatest id that was ever made: a clock that steps back must not make one twice.
-SELECT max((SELECT coalesce(max(id), 0) FROM message), (SELECT coalesce(max(id), 0) FROM inbound),
-           (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(id), 0) FROM run),
-           (SELECT coalesce(max(id), 0) FROM queue), (SELECT coalesce(max(id), 0) FROM ledger))
+SELECT coalesce(max(id), 0) FROM (
+  SELECT max(id) AS id FROM message UNION ALL SELECT max(id) FROM inbound UNION ALL SELECT max(id) FROM person
+  UNION ALL SELECT max(id) FROM run UNION ALL SELECT max(id) FROM queue UNION ALL SELECT max(id) FROM ledger
+) newest

@@ -53,7 +53,7 @@ DELETE FROM stop WHERE person = :person RETURNING at
 SELECT at FROM stop WHERE person = :person
 
 -- name: stop_count
-SELECT count(*) FROM stop WHERE person IN (SELECT value FROM json_each(:people))
+SELECT count(*) FROM stop WHERE person IN (SELECT value FROM numbers(:people))
 
 -- name: stop_follows
 -- Whether this person left after a text, by a later one or another way: a START thought about late must not undo it.

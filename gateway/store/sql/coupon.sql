@@ -20,23 +20,23 @@ SELECT size, given FROM pool WHERE coupon = :coupon
 -- name: coupon_held
 -- Everyone who asks, with the codes that they have, the oldest first.
 SELECT p.id, p.zone, coalesce(c.code, ''), coalesce(c.expires_at, 0), c.redeemed_at, coalesce(c.place, '')
-FROM json_each(:people) asking CROSS JOIN person p ON p.id = asking.value
+FROM numbers(:people) asking CROSS JOIN person p ON p.id = asking.value
 LEFT JOIN coupon c ON c.person = p.id AND c.coupon = :coupon
 ORDER BY p.id, c.given_at, c.code
 
 -- name: coupon_taken
-SELECT code FROM coupon WHERE code IN (SELECT value FROM json_each(:codes))
+SELECT code FROM coupon WHERE code IN (SELECT value FROM words(:codes))
 
 -- name: coupon_insert
 INSERT INTO coupon (code, brand_id, coupon, person, run, given_at, expires_at)
 VALUES (:code, :brand, :coupon, :person, :run, :given_at, :expires_at)
 
 -- name: coupon_take_back
-DELETE FROM coupon WHERE person IN (SELECT value FROM json_each(:people)) AND coupon = :coupon AND run = :run
+DELETE FROM coupon WHERE person IN (SELECT value FROM numbers(:people)) AND coupon = :coupon AND run = :run
   AND redeemed_at IS NULL RETURNING person, code
 
 -- name: coupon_again
-UPDATE coupon SET again = 1 WHERE code IN (SELECT value FROM json_each(:codes)) AND again = 0
+UPDATE coupon SET again = 1 WHERE code IN (SELECT value FROM words(:codes)) AND again = 0
 
 -- name: coupon_unsent
 -- Codes in campaign texts that ended in this stretch of the journal (states 40 to 43), no part taken by the carrier.
@@ -48,7 +48,7 @@ CROSS JOIN coupon c ON c.person = m.person AND c.run = m.run
 WHERE c.redeemed_at IS NULL AND c.again = 0
 
 -- name: coupon_delete
-DELETE FROM coupon WHERE code IN (SELECT value FROM json_each(:codes))
+DELETE FROM coupon WHERE code IN (SELECT value FROM words(:codes))
 
 -- name: coupon_find
 SELECT code, coupon, person, given_at, expires_at, redeemed_at, place, till FROM coupon
@@ -62,7 +62,7 @@ WHERE person = :person ORDER BY given_at, code
 -- The one statement that redeems: whoever finds redeemed_at empty sets it.
 UPDATE coupon SET redeemed_at = :now, place = :place, till = :till
 WHERE code = :code AND brand_id = :brand AND redeemed_at IS NULL AND expires_at >= :now
-  AND coupon IN (SELECT value FROM json_each(:coupons))
+  AND coupon IN (SELECT value FROM words(:coupons))
 RETURNING coupon, person
 
 -- name: coupon_undo

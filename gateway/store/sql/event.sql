@@ -7,13 +7,20 @@ VALUES (:brand, :run, :message, :part, :parts, :state, :at, :code, :ref)
 -- name: event_last
 SELECT coalesce(max(n), 0) FROM event
 
+-- name: writers_next
+-- One writes at a time here, so that nothing can come late (postgresql/event.sql has more to say).
+SELECT 0
+
+-- name: writers_oldest
+SELECT 0
+
 -- name: event_after
 SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :n ORDER BY n LIMIT :limit
 
 -- name: event_refs
 -- Carriers' ids by which receipts may still come, and whether the part is delivered: then nothing changes any more.
 SELECT e.ref, e.run, e.message, e.part, e.parts,
-       coalesce(s.state = 50 OR (e.part >= 0 AND s.delivered >> e.part & 1), 0)
+       s.state IS NOT NULL AND (s.state = 50 OR (e.part >= 0 AND (s.delivered >> e.part) & 1 = 1))
 FROM event e LEFT JOIN state s ON s.message = e.message WHERE e.n > :after AND e.ref <> '' ORDER BY e.n
 
 -- name: cursor_get
@@ -91,7 +98,7 @@ SELECT run, state, reason, :brand, sum(n) FROM (
   SELECT run, was AS state, why AS reason, -1 AS n FROM folding
   UNION ALL SELECT run, state, reason, 1 FROM folding
 ) WHERE true GROUP BY run, state, reason HAVING sum(n) <> 0
-ON CONFLICT (run, state, reason) DO UPDATE SET n = n + excluded.n
+ON CONFLICT (run, state, reason) DO UPDATE SET n = tally.n + excluded.n
 
 -- name: fold_clear
 DELETE FROM folding
@@ -99,7 +106,7 @@ DELETE FROM folding
 -- name: state_overdue
 -- Taken by the carrier, or in doubt, and no receipt although the message's life and the grace are over.
 SELECT s.message, s.run, s.parts FROM state s CROSS JOIN message m ON m.id = s.message
-WHERE s.state = :state AND s.message < :made_before AND s.at < :before AND m.valid_until < :before
+WHERE s.state = :state AND s.state IN (10, 20) AND s.message < :made_before AND s.at < :before AND m.valid_until < :before
 ORDER BY s.message LIMIT :limit
 
 -- name: doubts_fitting
@@ -117,7 +124,7 @@ ON CONFLICT (ref) DO UPDATE SET run = excluded.run, message = excluded.message, 
     parts = excluded.parts, at = excluded.at
 
 -- name: ref_get
-SELECT ref, run, message, part, parts FROM ref WHERE ref IN (SELECT value FROM json_each(:refs))
+SELECT ref, run, message, part, parts FROM ref WHERE ref IN (SELECT value FROM words(:refs))
 
 -- name: ref_expire
 DELETE FROM ref WHERE ref IN (SELECT ref FROM ref WHERE at < :before ORDER BY at LIMIT :limit)
@@ -126,8 +133,13 @@ DELETE FROM ref WHERE ref IN (SELECT ref FROM ref WHERE at < :before ORDER BY at
 INSERT INTO parked (brand_id, channel, refs, fit, state, code, at)
 VALUES (:brand, :channel, :refs, :fit, :state, :code, :at) RETURNING n
 
--- name: parked_all
-SELECT n, refs, fit, state, code, at FROM parked ORDER BY n
+-- name: parked_put
+INSERT INTO parked (brand_id, channel, refs, fit, state, code, at)
+VALUES (:brand, :channel, :refs, :fit, :state, :code, :at)
 
--- name: parked_delete
-DELETE FROM parked WHERE n = :n
+-- name: parked_after
+SELECT n, refs, fit, state, code, at FROM parked WHERE n > :after ORDER BY n
+
+-- name: parked_take
+-- Which of these were still there.
+DELETE FROM parked WHERE n IN (SELECT value FROM numbers(:ns)) RETURNING n

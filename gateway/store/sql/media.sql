@@ -17,7 +17,7 @@ UPDATE media SET state = :state, tries = tries + 1, due = :due, trouble = :troub
 SELECT n, state, file, kind, size, trouble FROM media WHERE inbound = :inbound ORDER BY n
 
 -- name: media_named
-SELECT file FROM media WHERE state = 1 AND file IN (SELECT value FROM json_each(:files))
+SELECT file FROM media WHERE state = 1 AND file IN (SELECT value FROM words(:files))
 
 -- name: media_delete
 DELETE FROM media WHERE inbound = :inbound

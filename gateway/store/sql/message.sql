@@ -15,10 +15,10 @@ SELECT channel, sender, address FROM message WHERE id = :id
 
 -- name: message_sizes
 -- Whose message it is, of which run, and of how many parts.
-SELECT m.id, m.person, m.run, m.parts FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
+SELECT m.id, m.person, m.run, m.parts FROM numbers(:ids) j CROSS JOIN message m ON m.id = j.value
 
 -- name: message_routes
-SELECT m.id, m.sender, m.address FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
+SELECT m.id, m.sender, m.address FROM numbers(:ids) j CROSS JOIN message m ON m.id = j.value
 
 -- name: messages_to_person
 SELECT m.id, m.run, m.purpose, m.channel, m.sender, m.text, m.parts, coalesce(s.state, 0), coalesce(s.code, ''),
@@ -33,7 +33,7 @@ VALUES (:queue, :due, :id, :brand, :person, :attempt, :missing, :crashes)
 -- name: outbox_fill
 -- New messages take their place in a queue.
 INSERT INTO outbox (queue, due, id, brand_id, person, attempt, missing, crashes)
-SELECT :queue, :due, m.id, m.brand_id, m.person, 0, -1, 0 FROM json_each(:ids) j CROSS JOIN message m ON m.id = j.value
+SELECT :queue, :due, m.id, m.brand_id, m.person, 0, -1, 0 FROM numbers(:ids) j CROSS JOIN message m ON m.id = j.value
 
 -- name: outbox_due
 -- CROSS JOIN and the LEFT JOINs keep the order of the outbox; every look-up is by primary key, and for a
@@ -60,7 +60,7 @@ INSERT INTO flight (queue, brand_id, epoch, at, since, messages)
 VALUES (:queue, :brand, :epoch, :now, (SELECT coalesce(max(n), 0) FROM event), :messages) RETURNING id
 
 -- name: flight_delete
-DELETE FROM flight WHERE id IN (SELECT value FROM json_each(:ids))
+DELETE FROM flight WHERE id IN (SELECT value FROM numbers(:ids))
 
 -- name: flight_update
 -- Some have landed and their events are on disk; these are still on the way.
@@ -75,7 +75,7 @@ WHERE f.queue = :queue ORDER BY f.id, j.key
 -- name: flight_answered
 -- Which parts of these messages something was told about behind an event; that a part is to be sent again is no answer.
 SELECT message, part, state, n FROM event
-WHERE n > :since AND message IN (SELECT value FROM json_each(:ids)) AND NOT (state = 10 AND code = :again)
+WHERE n > :since AND message IN (SELECT value FROM numbers(:ids)) AND NOT (state = 10 AND code = :again)
 
 -- name: flight_clear
 DELETE FROM flight WHERE queue = :queue
@@ -84,20 +84,20 @@ DELETE FROM flight WHERE queue = :queue
 INSERT INTO reach (person, program, brand_id, times) VALUES (:person, :program, :brand, :times)
 ON CONFLICT (person, program) DO UPDATE SET times = excluded.times
 
--- name: reach_get
-SELECT times FROM reach WHERE person = :person AND program = :program
+-- name: reach_among
+SELECT r.person, r.program, r.times FROM numbers(:people) j CROSS JOIN reach r ON r.person = j.value
 
 -- name: queue_insert
 INSERT INTO queue (id, brand_id, channel, lane, run, shard, active, rate, owner, epoch, lease_until)
-VALUES (:id, :brand, :channel, :lane, :run, 0,
+VALUES (:id, :brand, :channel, :lane, :run, :shard,
         coalesce((SELECT min(active) FROM queue WHERE brand_id = :brand AND run = :run AND run <> 0), 1), :rate, '', 0, 0)
 ON CONFLICT (brand_id, channel, lane, run, shard) DO NOTHING
 
 -- name: queue_find
-SELECT id FROM queue WHERE brand_id = :brand AND channel = :channel AND lane = :lane AND run = :run AND shard = 0
+SELECT id FROM queue WHERE brand_id = :brand AND channel = :channel AND lane = :lane AND run = :run AND shard = :shard
 
 -- name: queue_list
-SELECT id, channel, lane, run, active, rate, epoch FROM queue WHERE brand_id = :brand ORDER BY id
+SELECT id, channel, lane, run, shard, active, rate, epoch FROM queue WHERE brand_id = :brand ORDER BY id
 
 -- name: queue_take
 UPDATE queue SET owner = :owner, epoch = epoch + 1 WHERE id = :queue RETURNING epoch
@@ -113,7 +113,7 @@ DELETE FROM queue WHERE id = :queue
 
 -- name: tally_add
 INSERT INTO tally (run, state, reason, brand_id, n) VALUES (:run, :state, :reason, :brand, :n)
-ON CONFLICT (run, state, reason) DO UPDATE SET n = n + excluded.n
+ON CONFLICT (run, state, reason) DO UPDATE SET n = tally.n + excluded.n
 
 -- name: tally_of_run
 SELECT state, reason, n FROM tally WHERE run = :run AND n <> 0 ORDER BY state, reason

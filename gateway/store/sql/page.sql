@@ -5,7 +5,7 @@
 SELECT a.at, a.kind, a.subject, a.detail, p.address
 FROM (SELECT id, brand_id, person, kind, subject, at, detail FROM activity ORDER BY id DESC LIMIT 500) a
 JOIN person p ON p.id = a.person
-WHERE a.brand_id = :brand AND a.detail <> 'import' AND a.kind IN (SELECT value FROM json_each(:kinds))
+WHERE a.brand_id = :brand AND a.detail <> 'import' AND a.kind IN (SELECT value FROM words(:kinds))
 ORDER BY a.id DESC LIMIT :limit
 
 -- name: page_unread

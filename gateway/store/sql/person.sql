@@ -24,7 +24,7 @@ INSERT INTO person (id, brand_id, address, country, zone, region, line_type, net
 VALUES (:id, :brand, :address, :country, :zone, :region, :line_type, :network, :language, :first_name, :last_name, :city, :gender,
         nullif(:birthday, ''), :attributes, :lat, :lon, :seen_at, :created_at)
 ON CONFLICT (brand_id, address) DO UPDATE SET
-    zone = CASE WHEN :is_stated THEN excluded.zone ELSE person.zone END,
+    zone = CASE WHEN :is_stated <> 0 THEN excluded.zone ELSE person.zone END,
     region = coalesce(nullif(excluded.region, ''), person.region),
     line_type = coalesce(nullif(excluded.line_type, ''), person.line_type),
     network = coalesce(nullif(excluded.network, ''), person.network),
@@ -40,7 +40,7 @@ ON CONFLICT (brand_id, address) DO UPDATE SET
     seen_at = CASE WHEN excluded.seen_at >= coalesce(person.seen_at, 0) THEN excluded.seen_at ELSE person.seen_at END
 
 -- name: person_ids
-SELECT p.id, p.address FROM json_each(:addresses) a CROSS JOIN person p ON p.address = a.value AND p.brand_id = :brand
+SELECT p.id, p.address FROM words(:addresses) a CROSS JOIN person p ON p.address = a.value AND p.brand_id = :brand
 
 -- name: person_export
 SELECT p.id, p.address, p.zone, p.language, p.first_name, p.last_name, p.city, p.gender, p.birthday, p.attributes,

@@ -2,7 +2,7 @@
 
 -- name: run_among
 -- How many of these people belonged to the audience of a run.
-SELECT count(*) FROM json_each(:people) asked
+SELECT count(*) FROM numbers(:people) asked
 WHERE EXISTS (SELECT 1 FROM refusal r WHERE r.run = :run AND r.person = asked.value)
    OR EXISTS (SELECT 1 FROM message m WHERE m.person = asked.value AND m.run = :run)
 
@@ -15,8 +15,9 @@ UPDATE activity SET subject = :name WHERE brand_id = :brand AND kind = 'replied'
 
 -- name: run_parts
 -- One stretch of a run's messages in the order of the key: how many parts, what they cost, and what of it has left.
-SELECT max(page.id), count(*), sum(page.parts), sum(page.price),
-       coalesce(sum(page.parts) FILTER (WHERE s.sent <> 0), 0), coalesce(sum(page.price) FILTER (WHERE s.sent <> 0), 0)
+SELECT max(page.id), count(*), CAST(sum(page.parts) AS BIGINT), CAST(sum(page.price) AS BIGINT),
+       CAST(coalesce(sum(page.parts) FILTER (WHERE s.sent <> 0), 0) AS BIGINT),
+       CAST(coalesce(sum(page.price) FILTER (WHERE s.sent <> 0), 0) AS BIGINT)
 FROM (SELECT id, run, parts, price FROM message WHERE id > :after AND id <= :until ORDER BY id LIMIT :limit) page
 LEFT JOIN state s ON s.message = page.id
 WHERE page.run = :run
@@ -39,10 +40,10 @@ FROM refusal f JOIN run r ON r.id = f.run WHERE f.person = :person ORDER BY r.id
 SELECT choice, at, door FROM vote WHERE contest = :contest AND person = :person ORDER BY at
 
 -- name: tally_all
-SELECT run <> 0, state, sum(n) FROM tally WHERE brand_id = :brand GROUP BY 1, 2
+SELECT run <> 0, state, CAST(sum(n) AS BIGINT) FROM tally WHERE brand_id = :brand GROUP BY 1, 2
 
 -- name: ballot_all
-SELECT contest, sum(votes) FROM ballot WHERE brand_id = :brand GROUP BY contest
+SELECT contest, CAST(sum(votes) AS BIGINT) FROM ballot WHERE brand_id = :brand GROUP BY contest
 
 -- name: redemption_count
 SELECT change, count(*) FROM redemption WHERE brand_id = :brand GROUP BY change

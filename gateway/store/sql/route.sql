@@ -6,7 +6,8 @@ SELECT person, number FROM sticky WHERE person BETWEEN :first AND :last ORDER BY
 
 -- name: sticky_put
 INSERT INTO sticky (person, number, brand_id, at) VALUES (:person, :number, :brand, :at)
-ON CONFLICT (person, number) DO UPDATE SET at = max(at, excluded.at)
+ON CONFLICT (person, number) DO UPDATE
+SET at = CASE WHEN excluded.at > sticky.at THEN excluded.at ELSE sticky.at END
 
 -- name: person_line
 SELECT line_type, network FROM person WHERE id = :person

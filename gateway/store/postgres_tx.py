@@ -1,0 +1,264 @@
+"""One connection to PostgreSQL and one transaction on it: named queries, prepared once, lists sent as columns."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from enum import Enum
+from functools import cache
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+
+from gateway.errors import StoreError
+from gateway.store import conditions, door, queries
+from gateway.store.door import plain
+from gateway.store.queries import Query
+
+T = TypeVar("T")
+
+TURN = "SELECT pg_advisory_xact_lock(1667330666, hashtext($1))"
+CONFLICT = re.compile(r"\((?P<columns>[^)]*)\)\s*$")
+TARGET = re.compile(r"ON CONFLICT \((?P<key>[^)]*)\) DO UPDATE")
+NUL = "\0"  # the one character that PostgreSQL keeps in no text
+UNKNOWN = "\ufffd"
+
+
+class Fault(Enum):
+    """What an error means for the transaction that met it."""
+
+    OWN = "own"  # of the one function: its values, its code
+    TROUBLE = "trouble"  # of the database: a full disk, a limit
+    AGAIN = "again"  # two stood in each other's way: once more from the start
+    LOST = "lost"  # the line broke or the server went down
+    FENCED = "fenced"
+
+
+LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"}
+AGAIN = {"40001", "40P01", "55P03"}
+STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+TROUBLE = {"53", "54", "55", "57", "58", "F0", "XX"}
+
+
+def fault_of(error: BaseException, connection: asyncpg.Connection) -> Fault:
+    """What kind of failure this is."""
+    state = getattr(error, "sqlstate", None) or ""
+    if state == "CA001":
+        return Fault.FENCED
+    if state in LOST or state.startswith("08") or isinstance(error, OSError):
+        return Fault.LOST
+    if connection.is_closed():  # whatever it was called by the time that it came here
+        return Fault.LOST
+    if state in AGAIN or isinstance(error, STALE):
+        return Fault.AGAIN
+    return Fault.TROUBLE if state[:2] in TROUBLE else Fault.OWN
+
+
+class Prepared(NamedTuple):
+    """A statement that the server knows, and which of its parameters are lists."""
+
+    statement: PreparedStatement
+    lists: tuple[bool, ...]
+
+    async def fetch(self, values: Iterable[object]) -> list[Any]:
+        """Its rows; lists go as arrays, what else is no plain value as JSON."""
+        given = [
+            list(value) if is_list else clean(value)  # type: ignore[call-overload]  # only lists are handed over there
+            for value, is_list in zip(values, self.lists, strict=True)
+        ]
+        return await self.statement.fetch(*given)  # type: ignore[no-any-return]
+
+    def touched(self) -> int:
+        """How many rows the last run changed."""
+        count = self.statement.get_statusmsg().rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+
+def clean(value: object) -> Any:
+    """A value as PostgreSQL takes it."""
+    if isinstance(value, str):
+        return value.replace(NUL, UNKNOWN) if NUL in value else value
+    return plain(value)
+
+
+class Session:
+    """One connection with what was prepared on it."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+        self._known: dict[str, Prepared] = {}
+
+    async def prepared(self, name: str, sql: str) -> Prepared:
+        """This statement, prepared at its first use; conditions on people have many, so the oldest are forgotten."""
+        known = self._known.get(name)
+        if known is None:
+            statement = await self.connection.prepare(sql)
+            lists = tuple(each.kind == "array" for each in statement.get_parameters())
+            if len(self._known) > MOST_PREPARED:
+                del self._known[next(iter(self._known))]
+            known = self._known[name] = Prepared(statement, lists)
+        return known
+
+    async def wide(self, found: Query) -> Prepared:
+        """A plain insert of one row, made to insert whole columns."""
+        name = f"{found.name} wide"
+        known = self._known.get(name)
+        if known is None:
+            one = await self.prepared(found.name, found.sql)
+            columns = ", ".join(
+                f"${at}::{each.name}[]" for at, each in enumerate(one.statement.get_parameters(), start=1)
+            )
+            known = await self.prepared(name, f"{found.head}SELECT * FROM unnest({columns}){found.tail}")
+        return known
+
+    def forget(self, error: BaseException) -> None:
+        """Prepare everything anew, if that is what the error says: a table has changed."""
+        if isinstance(error, STALE):
+            self._known.clear()
+
+
+MOST_PREPARED = 500
+
+
+class Tx(door.Tx):
+    """A transaction on one connection. `spoilt` is the error after which the server takes nothing more in it."""
+
+    __slots__ = ("_queries", "_session", "is_alone", "spoilt", "topics")
+
+    def __init__(self, session: Session, *, is_alone: bool) -> None:
+        self._session = session
+        self._queries = queries.load("postgresql")
+        self.is_alone = is_alone
+        self.topics: dict[str, None] = {}
+        self.spoilt: BaseException | None = None
+
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """The line itself, for what only this engine does."""
+        return self._session.connection
+
+    async def rows(self, query: str, /, **values: object) -> list[tuple[Any, ...]]:
+        """All rows of a query, as plain tuples."""
+        found = self._queries[query]
+        return [*map(tuple, (await self._fetch(query, found.sql, [values[name] for name in found.names]))[1])]
+
+    async def run(self, query: str, /, **values: object) -> int:
+        """Run a statement; how many rows it touched."""
+        found = self._queries[query]
+        prepared, _ = await self._fetch(query, found.sql, [values[name] for name in found.names])
+        return prepared.touched()
+
+    async def many(self, query: str, rows: Iterable[Sequence[object]], /) -> int:
+        """Run a statement for each row; a plain insert takes all rows at once, a column each."""
+        found = self._queries[query]
+        listed = rows if isinstance(rows, list) else list(rows)
+        if not listed:
+            return 0
+        try:
+            if found.head:
+                return sum([await self._insert(found, each) for each in rounds(found, listed)])
+            prepared = await self._session.prepared(query, found.sql)
+            await prepared.statement.executemany([[*map(clean, row)] for row in listed])
+        except Exception as error:
+            self.spoilt = error
+            raise
+        return len(listed)
+
+    async def _insert(self, found: Query, rows: list[Sequence[object]]) -> int:
+        prepared = await self._session.wide(found)
+        await prepared.statement.fetch(*map(column, zip(*rows, strict=True)))
+        return prepared.touched()
+
+    async def _fetch(self, name: str, sql: str, values: Sequence[object]) -> tuple[Prepared, list[Any]]:
+        try:
+            prepared = await self._session.prepared(name, sql)
+            return prepared, await prepared.fetch(values)
+        except Exception as error:
+            self.spoilt = error
+            raise
+
+    async def say(self, words: str) -> str:
+        """Run statements without parameters; what the server says of the last one."""
+        try:
+            return await self._session.connection.execute(words)  # type: ignore[no-any-return]
+        except Exception as error:
+            self.spoilt = error
+            raise
+
+    async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+        """Run a part of the transaction inside a savepoint of its own."""
+        await self.say("SAVEPOINT attempt")
+        try:
+            result = await function(self, *args)
+            if self.spoilt is not None:
+                raise self.spoilt
+        except BaseException as error:
+            if self.spoilt is not None and fault_of(self.spoilt, self.connection) is not Fault.OWN:
+                raise StoreError(f"the store could not write: {self.spoilt}") from error
+            if isinstance(error, StoreError):
+                raise
+            await self.say("ROLLBACK TO attempt; RELEASE attempt")
+            self.spoilt = None
+            raise
+        await self.say("RELEASE attempt")
+        return result
+
+    async def people(self, query: str, condition: conditions.Condition, /, **values: object) -> list[tuple[Any, ...]]:
+        """Rows of a query over people, with the condition rendered into it."""
+        found = self._queries[query]
+        sql, inner = conditions.render(condition, self._queries, len(found.names) + 1, mark="$")
+        text = found.sql.replace(":condition", sql)
+        given = [*(values[name] for name in found.names), *inner]
+        return [*map(tuple, (await self._fetch(text, text, given))[1])]
+
+    async def turn(self, name: str) -> None:
+        """Wait for the others who asked for the same turn; who is alone has it."""
+        if not self.is_alone:
+            await self._fetch("turn", TURN, [name])
+
+    def notify(self, topic: str) -> None:
+        """Tell every process of it, once it is committed."""
+        self.topics[topic] = None
+
+
+def column(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values of one column, as PostgreSQL takes them."""
+    if isinstance(values[0], int):  # most columns are numbers, or nothing
+        return values
+    return tuple(map(clean, values))
+
+
+@cache
+def key_of(found: Query) -> tuple[int, ...]:
+    """At which places of a row the key stands by which an insert updates; empty where it does not."""
+    target, listed = TARGET.search(found.tail), CONFLICT.search(found.head.rstrip())
+    if target is None or listed is None:
+        return ()
+    columns = [each.strip() for each in listed["columns"].split(",")]
+    return tuple(columns.index(each.strip()) for each in target["key"].split(","))
+
+
+def rounds(found: Query, rows: list[Sequence[object]]) -> list[list[Sequence[object]]]:
+    """Rows in rounds of which none has a key twice, as one statement can take them; in the order of the key, so that
+    those who write beside each other lock in one order.
+    """
+    places = key_of(found)
+    if not places or len(rows) == 1:
+        return [rows]
+    key = itemgetter(*places)
+    seen: dict[Any, int] = {}
+    found_rounds: list[list[Sequence[object]]] = []
+    for row in rows:
+        turn = seen[key(row)] = seen.get(key(row), -1) + 1
+        if turn == len(found_rounds):
+            found_rounds.append([])
+        found_rounds[turn].append(row)
+    return [sorted(each, key=key) for each in found_rounds]
+
+
+def watched(connection: asyncpg.Connection, patience_s: float) -> asyncio.TimerHandle:
+    """Give the connection up when it says nothing for so long; cancel the handle when it has."""
+    return asyncio.get_running_loop().call_later(patience_s, connection.terminate)

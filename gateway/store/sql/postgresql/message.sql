@@ -1,0 +1,18 @@
+-- What is on the way: JSON is read otherwise here, and the last event is known without a look at the journal.
+
+-- name: flight_insert
+-- What happens to these messages from now on stands behind `since` in the journal.
+INSERT INTO flight (queue, brand_id, epoch, at, since, messages)
+VALUES (:queue, :brand, :epoch, :now, (SELECT last_value FROM event_n), :messages) RETURNING id
+
+-- name: flight_update
+-- Some have landed and their events are on disk; these are still on the way.
+UPDATE flight SET messages = :messages, since = (SELECT last_value FROM event_n) WHERE id = :id
+
+-- name: flight_left
+-- What a dead owner had claimed: at most a window and a batch.
+SELECT (j.value ->> 0)::bigint, (j.value ->> 1)::bigint, (j.value ->> 2)::bigint, (j.value ->> 3)::bigint,
+       (j.value ->> 4)::bigint, f.since, f.at, m.run, m.parts, m.repeat
+FROM flight f CROSS JOIN LATERAL json_array_elements(f.messages::json) WITH ORDINALITY j(value, place)
+JOIN message m ON m.id = (j.value ->> 0)::bigint
+WHERE f.queue = :queue ORDER BY f.id, j.place

@@ -1,0 +1,496 @@
+"""The shared engine: what it promises beside what every store promises (test_store.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import pytest
+
+from gateway.errors import Fenced, StoreError
+from gateway.ids import first_at
+from gateway.store import Store, Tx, beside, open_store, postgres, postgres_schema
+from gateway.store.conditions import All, Not, Trait, render
+from gateway.store.postgres_schema import AHEAD_DAYS, DAY_MS, SETTINGS
+from gateway.store.queries import load
+from tests.servers import PostgresServer, Proxy
+from tests.tables import look, run_out_of_room
+
+WHOLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE")
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty store that is up to date."""
+    lent = postgres.lend()
+    yield lent
+    postgres.take_back(lent)
+
+
+@pytest.fixture
+def fresh(postgres: PostgresServer) -> Iterator[str]:
+    """A database in which nothing is."""
+    made = postgres.url(postgres.empty_database())
+    yield made
+    postgres.drop(made)
+
+
+@pytest.fixture
+async def both(url: str) -> AsyncIterator[tuple[Store, Store]]:
+    """Two stores on one database, as two processes have them."""
+    stores = open_store(url), open_store(url)
+    yield stores
+    for store in stores:
+        store.close()
+
+
+async def set_fact(tx: Tx, name: str, value: str) -> None:
+    await tx.run("fact_set", brand=1, name=name, value=value)
+
+
+async def get_fact(tx: Tx, name: str) -> str | None:
+    value: str | None = await tx.value("fact_get", brand=1, name=name)
+    return value
+
+
+async def count_up(tx: Tx, name: str) -> int:
+    """Read, then write: right only where nobody comes in between."""
+    value = int(await get_fact(tx, name) or 0) + 1
+    await set_fact(tx, name, str(value))
+    return value
+
+
+# --- every query, and the way it takes
+
+
+async def test_every_query_of_the_dialect_is_valid_for_the_schema_and_names_types_that_python_has(url: str) -> None:
+    connection = await asyncpg.connect(url, server_settings=SETTINGS)
+    queries = load("postgresql")
+    try:
+        await connection.execute(queries["folding_create"].sql)
+        for query in queries.values():
+            sql = query.sql.replace(":condition", "TRUE")
+            if not sql.upper().startswith(WHOLE):
+                sql = f"SELECT 1 FROM person p WHERE {sql}"
+            statement = await connection.prepare(sql)
+            types = {each.type.name for each in statement.get_attributes()}
+            assert types <= {"int8", "int4", "text", "bytea", "float8", "bool", "jsonb", "void"}, query.name
+            if query.head:  # a plain insert takes columns, too
+                columns = ", ".join(f"${n}::{each.name}[]" for n, each in enumerate(statement.get_parameters(), 1))
+                await connection.prepare(f"{query.head}SELECT * FROM unnest({columns}){query.tail}")
+    finally:
+        await connection.close()
+
+
+async def test_conditions_of_every_kind_run_together_in_one_query(url: str) -> None:
+    fragments = {name: query for name, query in load("postgresql").items() if not query.sql.startswith(WHOLE)}
+    kinds: dict[str, object] = {
+        "cities": ["x"], "tags": ["vip"], "choices": ["x"], "languages": ["en"], "genders": ["f"], "attribute": "size",
+        "after": "2000-01-01", "until": "2001-01-01", "since": 1, "kind": "voted", "subject": "",
+    }  # fmt: skip
+    traits = [Trait(name, {each: kinds.get(each, 1.5) for each in query.names}) for name, query in fragments.items()]
+    tree = Not(All((*traits, Not(All(tuple(traits))))))
+
+    async def read(tx: Tx) -> list[tuple[object, ...]]:
+        return await tx.people("audience_page", tree, brand=1, program="club", after=0, limit=10)
+
+    store = open_store(url)
+    try:
+        assert await store.read(read) == []
+    finally:
+        store.close()
+    assert render(tree, fragments, 5, mark="$")[0].count("$") >= 2 * len(fragments)
+
+
+HOT = ("outbox_due", "outbox_delete_through", "event_after", "ref_get", "seen_get", "audience_page", "fold_short",
+       "inbound_waiting", "outbox_fill", "coupon_redeem", "state_overdue", "redemption_of_code")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_what_is_asked_all_the_time_reads_no_whole_table(url: str, name: str) -> None:
+    connection = await asyncpg.connect(url, server_settings=SETTINGS)
+    query = load("postgresql")[name]
+    try:
+        await connection.execute(load("postgresql")["folding_create"].sql)
+        await connection.execute(f"PREPARE hot AS {query.sql.replace(':condition', 'TRUE')}")
+        words = ", ".join(["NULL"] * len(query.names))
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE hot({words})")]
+    finally:
+        await connection.close()
+
+    assert [step for step in plan if "Seq Scan" in step or "Hash Join" in step or "Merge Join" in step] == []
+
+
+# --- alone and beside
+
+
+async def test_who_writes_is_alone_among_all_processes(both: tuple[Store, Store]) -> None:
+    await asyncio.gather(*(store.write(count_up, "n") for store in both for _ in range(50)))
+
+    assert await both[0].read(get_fact, "n") == "100"
+
+
+async def test_those_marked_so_run_beside_each_other_and_nobody_beside_who_is_alone(both: tuple[Store, Store]) -> None:
+    met = threading.Barrier(2)
+    order: list[str] = []
+
+    @beside
+    async def meet(tx: Tx, name: str) -> None:
+        await set_fact(tx, name, "1")
+        await asyncio.to_thread(met.wait, 5)  # passes only when the other is in its transaction, too
+        order.append("beside")
+
+    async def alone(tx: Tx) -> None:
+        order.append("alone")
+
+    waiting = [asyncio.ensure_future(store.write(meet, name)) for store, name in zip(both, "ab", strict=True)]
+    await asyncio.gather(*waiting, *(store.write(alone) for store in both))
+
+    assert sorted(order) == ["alone", "alone", "beside", "beside"]
+    assert order.index("beside") + 1 == order[::-1].index("beside") * -1 + len(order) - 1  # the two are neighbours
+
+
+async def test_two_of_one_turn_wait_for_each_other_though_they_run_beside(both: tuple[Store, Store]) -> None:
+    inside = most = 0
+
+    @beside
+    async def claim(tx: Tx) -> None:
+        nonlocal inside, most
+        await tx.turn("claim")
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+
+    await asyncio.gather(*(store.write(claim) for store in both for _ in range(5)))
+
+    assert most == 1
+
+
+async def test_events_that_another_may_still_add_hold_the_horizon_down(both: tuple[Store, Store]) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    async def add(tx: Tx) -> None:
+        await tx.many("event_insert", [(1, 7, 1, 0, 1, 20, 0, "", "")])
+
+    @beside
+    async def slowly(tx: Tx) -> None:
+        entered.set()
+        await asyncio.to_thread(go_on.wait, 5)
+        await add(tx)
+
+    async def horizon(tx: Tx) -> tuple[int, int, int]:
+        return tuple([await tx.value(name) for name in ("event_last", "writers_next", "writers_oldest")])  # type: ignore[return-value]
+
+    await both[0].write(add)
+    waiting = asyncio.ensure_future(both[0].write(slowly))
+    await asyncio.to_thread(entered.wait, 5)
+    await both[1].write(beside(lambda tx: add(tx)))
+    assert await both[1].read(horizon) == (2, 2, 1)  # the second is there, but one below it may come
+    go_on.set()
+    await waiting
+    assert await both[1].read(horizon) == (3, 3, 3)
+
+
+# --- fencing
+
+
+async def test_who_was_struck_off_can_write_nothing_more(both: tuple[Store, Store]) -> None:
+    ours, others = both
+
+    async def join(tx: Tx) -> None:
+        await tx.run("member_insert", node=3, brand=1, epoch=9, name="a", roles="all", alive_at=0)
+
+    async def strike_off(tx: Tx) -> None:
+        await tx.run("member_delete", node=3, epoch=9)
+        await tx.run("member_insert", node=3, brand=1, epoch=10, name="b", roles="all", alive_at=0)
+
+    await ours.write(join)
+    ours.member = (3, 9)
+    await ours.write(set_fact, "a", "written")
+    await others.write(strike_off)
+
+    late = [ours.write(set_fact, "a", "late"), ours.write(beside(count_up), "b"), ours.write_bulk(count_up, "c")]
+    assert [type(error) for error in await asyncio.gather(*late, return_exceptions=True)] == [Fenced] * 3
+    assert [await ours.read(get_fact, name) for name in "abc"] == ["written", None, None]
+
+
+# --- when the line breaks
+
+
+@pytest.mark.parametrize("how", ["heard", "unheard"])
+@pytest.mark.parametrize("mark", [beside, lambda function: function])
+async def test_after_a_lost_answer_to_a_commit_it_is_known_whether_it_was_kept(
+    postgres: PostgresServer, url: str, how: str, mark: Callable[[object], object]
+) -> None:
+    proxy = Proxy(postgres.port)
+    store = open_store(url.replace(str(postgres.port), str(proxy.port)))
+    calls = 0
+
+    async def count(tx: Tx) -> int:
+        nonlocal calls
+        calls += 1
+        return await count_up(tx, "n")
+
+    try:
+        for n in range(1, 4):
+            proxy.cuts_at_commit = how
+            assert await store.write(mark(count)) == n  # type: ignore[arg-type]  # the marks are of any function
+        assert calls == (3 if how == "heard" else 6)
+        assert await store.read(get_fact, "n") == "3"
+    finally:
+        store.close()
+        proxy.close()
+
+
+async def test_lines_that_are_cut_again_and_again_lose_and_double_nothing(postgres: PostgresServer, url: str) -> None:
+    proxy = Proxy(postgres.port)
+    store = open_store(url.replace(str(postgres.port), str(proxy.port)))
+    ended = asyncio.Event()
+
+    async def cut() -> None:
+        while not ended.is_set():
+            await asyncio.sleep(0.02)
+            proxy.cut()
+
+    async def write(n: int) -> int:
+        for _ in range(20):
+            with contextlib.suppress(StoreError):
+                return await store.write(beside(count_up) if n % 2 else alone_count, f"n{n}")
+        raise AssertionError("never written")
+
+    async def alone_count(tx: Tx, name: str) -> int:
+        return await count_up(tx, name)
+
+    cutting = asyncio.ensure_future(cut())
+    try:
+        for _ in range(5):
+            await asyncio.gather(*(write(n) for n in range(20)))
+            await asyncio.sleep(0.01)
+    finally:
+        ended.set()
+        await cutting
+    assert [await store.read(get_fact, f"n{n}") for n in range(20)] == ["5"] * 20
+    store.close()
+    proxy.close()
+
+
+async def test_a_server_that_crashes_under_load_loses_and_doubles_nothing_that_was_acknowledged() -> None:
+    server = PostgresServer(is_safe=True)
+    stores: list[Store] = []
+    try:
+        url = server.lend()
+        stores = [open_store(url), open_store(url)]
+        acknowledged = [0, 0]
+        ended = False
+
+        async def write_on(which: int) -> None:
+            while not ended:
+                try:
+                    value = await stores[which].write(count_up, f"n{which}")
+                except StoreError:
+                    continue
+                acknowledged[which] += 1
+                assert value == acknowledged[which]  # none was lost, none came twice
+
+        writing = [asyncio.ensure_future(write_on(which)) for which in (0, 1)]
+        for how in (signal.SIGQUIT, signal.SIGINT):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.stop, how)
+            await asyncio.to_thread(server.start)
+        await asyncio.sleep(0.3)
+        ended = True
+        await asyncio.gather(*writing)
+        assert [await stores[0].read(get_fact, f"n{n}") for n in (0, 1)] == [str(count) for count in acknowledged]
+        assert min(acknowledged) > 20
+    finally:
+        for store in stores:
+            store.close()
+        server.close()
+
+
+async def test_while_the_database_is_away_who_waits_is_told_and_afterwards_all_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres, "GIVE_UP_S", 0.3)
+    server = PostgresServer()
+    store = open_store(server.lend())
+    try:
+        await store.write(set_fact, "a", "1")
+        server.stop()
+        started = time.monotonic()
+        errors = await asyncio.gather(
+            *(store.write(set_fact, "a", str(n)) for n in range(9)), store.read(get_fact, "a"), return_exceptions=True
+        )
+        assert {type(error) for error in errors} == {StoreError}
+        assert "cannot be reached" in str(errors[0])
+        assert time.monotonic() - started < 5
+        server.start()
+        await store.write(set_fact, "a", "again")
+        assert await store.read(get_fact, "a") == "again"
+    finally:
+        store.close()
+        server.close()
+
+
+async def test_a_process_that_stands_still_inside_a_transaction_does_not_hold_up_the_others(
+    both: tuple[Store, Store],
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    async def stand_still(tx: Tx) -> int:
+        value = await count_up(tx, "n")
+        if not entered.is_set():
+            entered.set()
+            go_on.wait(20)  # the thread of this engine, as SIGSTOP would
+        return value
+
+    standing = asyncio.ensure_future(both[0].write(stand_still))
+    await asyncio.to_thread(entered.wait, 5)
+    started = time.monotonic()
+    assert await both[1].write(count_up, "n") == 1
+    assert time.monotonic() - started < 6
+    go_on.set()
+    assert await standing == 2  # its first attempt was undone, and made again
+
+
+async def test_two_that_stand_in_each_others_way_are_both_written(both: tuple[Store, Store]) -> None:
+    met = threading.Barrier(2)
+    tries = 0
+
+    @beside
+    async def cross(tx: Tx, first: str, second: str) -> None:
+        nonlocal tries
+        tries += 1
+        await set_fact(tx, first, "x")
+        with contextlib.suppress(threading.BrokenBarrierError):
+            await asyncio.to_thread(met.wait, 0.5)
+        await set_fact(tx, second, first)
+
+    await asyncio.gather(both[0].write(cross, "a", "b"), both[1].write(cross, "b", "a"))
+
+    assert tries > 2
+
+
+# --- failures of one
+
+
+async def test_an_error_of_a_statement_that_was_swallowed_undoes_the_whole(both: tuple[Store, Store]) -> None:
+    async def swallow(tx: Tx) -> None:
+        await set_fact(tx, "a", "1")
+        with contextlib.suppress(asyncpg.PostgresError):
+            await tx.run("member_insert", node=None, brand=1, epoch=1, name="", roles="", alive_at=0)
+
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await both[0].write(swallow)
+
+    assert await both[0].read(get_fact, "a") is None
+
+
+async def test_a_full_disk_is_told_as_such_and_the_store_goes_on(both: tuple[Store, Store]) -> None:
+    async def forgiving(tx: Tx) -> None:
+        await set_fact(tx, "before", "1")
+        try:
+            await tx.attempt(run_out_of_room)
+        except StoreError:
+            raise
+        except Exception:
+            await set_fact(tx, "failed", "for its own fault")
+
+    results = await asyncio.gather(
+        both[0].write(set_fact, "a", "1"), both[0].write(forgiving), both[0].write(set_fact, "b", "2"),
+        return_exceptions=True,
+    )  # fmt: skip
+
+    assert [type(result) for result in results] == [type(None), StoreError, type(None)]
+    assert "could not extend file" in str(results[1])
+    assert [await both[1].read(get_fact, name) for name in ("a", "b", "before", "failed")] == ["1", "2", None, None]
+
+
+async def test_a_letter_that_no_text_can_hold_is_replaced(both: tuple[Store, Store]) -> None:
+    await both[0].write(set_fact, "a", "one\0two")
+
+    assert await both[0].read(get_fact, "a") == "one\ufffdtwo"
+
+
+async def test_what_is_added_up_by_one_key_in_one_batch_is_added_once_for_each_row(both: tuple[Store, Store]) -> None:
+    async def add(tx: Tx) -> None:
+        await tx.many("tally_add", [(7, state, "", 1, n) for n in range(1, 5) for state in (10, 20)])
+
+    await both[0].write(add)
+
+    async def read(tx: Tx) -> list[tuple[object, ...]]:
+        return await tx.rows("tally_of_run", run=7)
+
+    assert await both[0].read(read) == [(10, "", 10), (20, "", 10)]
+
+
+def test_a_closed_store_takes_nothing_and_leaves_no_thread_and_no_line(postgres: PostgresServer, url: str) -> None:
+    async def use() -> None:
+        store = open_store(url)
+        waiting = [asyncio.ensure_future(store.write(count_up, "n")) for _ in range(10)]
+        await asyncio.sleep(0)
+        store.close()
+        assert await asyncio.gather(*waiting) == [*range(1, 11)]  # what waited was finished
+        with pytest.raises(StoreError, match="closed"):
+            await store.write(count_up, "n")
+
+    asyncio.run(use())
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("store-")]
+
+    async def lines() -> tuple[int, int]:
+        connection = await asyncpg.connect(url)
+        found = await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'carillon'")
+        marks = await connection.fetchval("SELECT count(*) FROM mark")
+        await connection.close()
+        return found, marks
+
+    assert asyncio.run(lines()) == (0, 0)
+
+
+# --- telling others
+
+
+async def heard_by(store: Store) -> asyncio.Queue[str]:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    store.listen(heard.put_nowait)
+    assert await asyncio.wait_for(heard.get(), 5) == ""  # it listens now; something may have been missed before
+    return heard
+
+
+async def test_every_process_hears_of_a_commit_once_and_of_what_was_undone_never(both: tuple[Store, Store]) -> None:
+    ears = [await heard_by(store) for store in both]
+
+    async def tell(tx: Tx, topic: str, *, fails: bool = False) -> None:
+        tx.notify(topic)
+        tx.notify(topic)
+        if fails:
+            raise ValueError("undone")
+
+    with pytest.raises(ValueError, match="undone"):
+        await both[0].write(tell, "undone", fails=True)
+    await both[0].write(tell, "it's work")
+    await both[1].write(tell, "config")
+
+    for heard in ears:
+        assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == ["it's work", "config"]
+        assert heard.empty()
+
+
+async def test_a_lost_ear_is_renewed_and_says_that_it_may_have_missed_something(url: str) -> None:
+    store = open_store(url)
+    heard = await heard_by(store)
+    admin = await asyncpg.connect(url)
+    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+
+    assert await asyncio.wait_for(heard.get(), 10) == ""
+    await admin.execute("NOTIFY carillon, 'work'")
+    assert await asyncio.wait_for(heard.get(), 5) == "work"
+    await admin.close()
+    store.close()
