@@ -27,9 +27,10 @@ import gc
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -38,10 +39,12 @@ from campaigns.business import Business
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
+from gateway import shared
 from gateway.channels.simulator import Rules, Simulator
 from gateway.channels.twilio import TwilioCarrier
 from gateway.clock import Clock, resume
 from gateway.engine import Gateway
+from gateway.fleet import PLAN, Fleet, slot_of, slots_in
 from gateway.ids import Ids
 from gateway.inbox import Kept
 from gateway.media import Gallery
@@ -53,7 +56,7 @@ from handlers.console.operations import business_of
 from handlers.keywords.answer import answer as answer_text
 from handlers.people import live
 
-__all__ = ["business_of", "opened", "serving", "store_path", "until_asked_to_stop"]
+__all__ = ["business_of", "opened", "serving", "store_place", "until_asked_to_stop"]
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,9 @@ CLOCK_S = 5.0  # how often the business clock is written down
 TIDY = timedelta(seconds=30)
 
 
-def store_path(config: Config, config_path: Path) -> Path:
-    """The file of the embedded store; relative to config.yaml."""
-    return config_path.parent / config.store.removeprefix("sqlite:")
+def store_place(config: Config, config_path: Path) -> Path | str:
+    """Where everything is kept: a file, relative to config.yaml, or the address of a PostgreSQL."""
+    return config_path.parent / config.store.removeprefix("sqlite:") if config.store.startswith(FILE) else config.store
 
 
 def tune() -> None:
@@ -82,22 +85,34 @@ def tune() -> None:
 
 
 @asynccontextmanager
-async def opened(config: Config, config_path: Path, environ: Mapping[str, str]) -> AsyncIterator[App]:
-    """The store with the clock, the ids and the applied business: what every command needs."""
+async def opened(
+    config: Config, config_path: Path, environ: Mapping[str, str], roles: Collection[str] = ()
+) -> AsyncIterator[App]:
+    """The store with the clock, the ids and the applied business: what every command needs.
+
+    A process that serves beside others, in these roles, becomes a member of their fleet.
+    """
     tune()
-    store = open_store(store_path(config, config_path))
+    place = store_place(config, config_path)
+    store = open_store(place)
+    fleet = Fleet(store, BRAND, process_name(), " ".join(roles)) if store.is_shared and roles else None
     try:
+        node = await fleet.join() if fleet else 0 if store.is_shared else BRAND
         clock = Clock(await store.write(set_clock, config))
-        ids = Ids(clock.now_ms, node=BRAND, last=await store.read(last_id))
+        ids = Ids(clock.now_ms, node=node, last=await store.read(last_id))
         texts = Texts(TEMPLATES / "texts", config.brand.languages)
         pages = Pages(TEMPLATES / "pages", texts)
-        app = App(config_path, store, clock, ids, texts, pages)
+        folder = place.parent if isinstance(place, Path) else config_path.parent / "data"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        app = App(config_path, folder, store, clock, ids, texts, pages, fleet=fleet)
         version = await store.read(versions.latest, BRAND)
         if version is not None:
             applied = versions.read(version, environ, config_path.parent)
             app.take(await business_of(app, applied, version.number))
         yield app
         await store.write(keep_clock, clock)
+        if fleet:
+            await fleet.leave()
     finally:
         store.close()
 
@@ -142,8 +157,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         await consent.left_by_carrier(tx, app.business, person, why, at)
 
     logins = {name: each.login for name, each in config.channels.items() if isinstance(each, TwilioCarrier)}
-    gallery = Gallery(store=app.store, clock=app.clock, folder=app.store.path.parent / MEDIA, logins=logins)
-    owner = f"{os.uname().nodename}:{os.getpid()}"
+    gallery = Gallery(store=app.store, clock=app.clock, folder=app.folder / MEDIA, logins=logins)
     gateway = Gateway(
         store=app.store,
         clock=app.clock,
@@ -157,45 +171,116 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         quality=app.quality,
         pictured=gallery.wake,
     )
-
-    async def adopt() -> None:
-        await gateway.adopt(owner)
-
-    runner = Runner(store=app.store, business=lambda: app.business, pinned=pinned, adopt=adopt, wake=gateway.wake)
+    runner = Runner(
+        store=app.store, business=lambda: app.business, pinned=pinned, adopt=gateway.adopt, wake=gateway.wake
+    )
     app.gateway, app.runner = gateway, runner
     app.on_taken.append(lambda taken: gatekeeper.update(taken.config.programs))
-    async with AsyncExitStack() as stack:
-        if any(channel.is_simulated for channel in config.channels.values()):
-            app.simulator = simulator_of(config, app.clock)
-            await app.simulator.start(*config.listen.smsc)
-            stack.push_async_callback(app.simulator.stop)
-        await gateway.open(config.channels, config.senders, config.listen.smsc, owner, config.brand.site)
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        running = [
-            tasks.create_task(gateway.run(), name="gateway"),
-            tasks.create_task(runner.run(), name="runner"),
-            tasks.create_task(_write_clock(app), name="clock"),
-            tasks.create_task(gallery.run(), name="gallery"),
-        ]
-        if config.is_simulated and config.simulator.people == "lively":
-            running.append(tasks.create_task(live(app), name="people"))
-        scheduler = AsyncIOScheduler()
-        scheduler.add_job(gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True)
-        scheduler.start()
+    planning = Planning(app, config, gateway, runner, gallery)
+    async with (
+        shared.opened(config.shared, business.secret) as app.shared,
+        asyncio.TaskGroup() as tasks,
+    ):
+        if app.fleet is None:
+            await planning.begin(tasks)
+        await gateway.open(
+            config.channels, config.senders, config.listen.smsc, process_name(), config.brand.site,
+            alone=app.fleet is None,
+        )  # fmt: skip
+        running = [tasks.create_task(gateway.run(), name="gateway")]
+        if app.fleet is not None:
+            await join_in(app, app.fleet, gateway, partial(planning.begin, tasks))
+            running.append(tasks.create_task(app.fleet.run(), name="fleet"))
+            running.append(tasks.create_task(follow(app, environ), name="follow"))
         try:
             yield app
         finally:
-            scheduler.shutdown(wait=False)
-            for task in running[1:]:
-                task.cancel()
+            planning.pause()
             await gateway.hold(HOLD_S)
             if app.simulator is not None:
                 await app.simulator.hurry(HOLD_S)
             await gateway.drain(DRAIN_S)
             for task in running:
                 task.cancel()
+            await planning.end()
 
 
+class Planning:
+    """What only one process does of all that serve: runs, the fold, media, the demo's carrier, people and clock."""
+
+    def __init__(self, app: App, config: Config, gateway: Gateway, runner: Runner, gallery: Gallery) -> None:
+        self._app, self._config, self._gateway, self._runner, self._gallery = app, config, gateway, runner, gallery
+        self._scheduler = AsyncIOScheduler()
+        self._running: list[asyncio.Task[None]] = []
+
+    async def begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin all of it."""
+        app, config, gateway = self._app, self._config, self._gateway
+        gateway.is_planning = True
+        if any(channel.is_simulated for channel in config.channels.values()):
+            app.simulator = simulator_of(config, app.clock)
+            await app.simulator.start(*config.listen.smsc)
+        work = {"runner": self._runner.run(), "clock": _write_clock(app), "gallery": self._gallery.run()}
+        if config.is_simulated and config.simulator.people == "lively":
+            work["people"] = live(app)
+        self._running = [tasks.create_task(each, name=name) for name, each in work.items()]
+        self._scheduler.add_job(
+            gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True
+        )  # fmt: skip
+        self._scheduler.start()
+
+    def pause(self) -> None:
+        """Begin nothing new."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for task in self._running:
+            task.cancel()
+
+    async def end(self) -> None:
+        """Let the simulated carrier go, at last: it had to answer what was on the way."""
+        if self._app.simulator is not None:
+            await self._app.simulator.stop()
+
+
+def process_name() -> str:
+    """Which process of which machine this is, for people."""
+    return f"{os.uname().nodename}:{os.getpid()}"
+
+
+async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], Awaitable[None]]) -> None:
+    """Hold what is free of that for which this process has the role."""
+    channels = app.business.config.channels
+
+    async def gained(names: frozenset[str]) -> None:
+        await gateway.hold_slots(slots_in(names))
+        if PLAN in names:
+            await plan()
+
+    async def let_go(names: frozenset[str]) -> None:
+        await gateway.let_go_of(slots_in(names))
+
+    slots = {slot_of(name, slot) for name, channel in channels.items() for slot in range(channel.slots)}
+    wanted = (slots if "dispatch" in fleet.roles else set()) | ({PLAN} if "plan" in fleet.roles else set())
+    fleet.wanted, fleet.gained, fleet.let_go = frozenset(wanted), gained, let_go
+    app.store.listen(lambda topic: gateway.wake())
+    await fleet.beat()
+
+
+async def follow(app: App, environ: Mapping[str, str]) -> None:
+    """Take over what another process has applied."""
+    while True:
+        await asyncio.sleep(FOLLOW_S)
+        try:
+            version = await app.store.read(versions.latest, app.brand)
+            if version is not None and version.number > app.business.version:
+                applied = versions.read(version, environ, app.config_path.parent)
+                app.take(await business_of(app, applied, version.number))
+        except Exception:  # the database is away, say: the next look finds it
+            log.exception("a newly applied config could not be taken over, trying again")
+
+
+FILE = "sqlite:"
+FOLLOW_S = 1.0
 SAME_S = 0.5
 MEDIA = "media"  # the folder beside the store that holds what people sent with their texts
 HOLD_S = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from campaigns import coupons, runs
 from campaigns.audience import Casting
@@ -90,9 +90,10 @@ class Runner:
         """Plan page after page; a pause, a stop or a crash ends it between two pages."""
         business, casting = await self._casting(run)
         clock = business.clock
-        queues: Mapping[str, int] = await self._store.write(runs.begin, business, run, casting, clock.now_ms())
+        every = await self._store.write(runs.begin, business, run, casting, clock.now_ms())
         await self._adopt()
         ahead = self._look_ahead(business, run, casting, run.checkpoint)
+        pages = 0
         try:
             while True:
                 cast = await ahead
@@ -100,6 +101,8 @@ class Runner:
                 if last is not None:  # the next page is read while this one is written
                     ahead = self._look_ahead(business, run, casting, last)
                 now = clock.now_ms()
+                pages += 1  # slots take pages in turn: each walks people in the order of their keys
+                queues = {channel: shards[pages % len(shards)] for channel, shards in every.items()}
                 if not await self._store.write_bulk(runs.write_page, business, run, casting, queues, cast, now):
                     return
                 self._wake()

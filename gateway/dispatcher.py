@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from gateway import failpoints, outbox
@@ -33,6 +33,7 @@ RETRY_SETTLE_S = 1.0
 HOLD_S = 60.0  # how long everything is held back after the carrier refused our account or set-up
 FULL_S = 0.02  # a long message waits for the window to empty; claiming it again at once would only spin
 DOUBTS_KEPT = 10_000  # doubtful parts whose answer may still come
+LET_GO_S = 0.01
 WRITTEN_S = 0.005  # by then the bytes have left this process
 
 
@@ -46,6 +47,7 @@ class Queue:
     epoch: int
     pace: Pace
     home: str = ""
+    slot: int = 0  # of the channel, by which processes divide the queues
     rest_until: float = 0.0  # nothing was due at the last look
     served_at: float = 0.0
 
@@ -55,6 +57,7 @@ class Counters:
     """What this channel did since the process started, for metrics."""
 
     claimed: int = 0
+    written_parts: int = 0
     sent_parts: int = 0
     refused_parts: int = 0
     doubtful_parts: int = 0
@@ -114,6 +117,7 @@ class Dispatcher:
         self._left, self._moved, self._watch = left, moved, watch
         self._now = asyncio.get_running_loop().time
         self.breaker = Breaker(self._now(), chance)
+        self._rate = rate
         self._pace = Pace(rate, self._now())
         self._paces = {number: Pace(each, self._now()) for number, each in self.ways.rates.items()}
         self._held_until = 0.0
@@ -134,6 +138,26 @@ class Dispatcher:
         for queue in self.queues:
             queue.rest_until = 0.0
         self._wake.set()
+
+    def share(self, slots: Collection[int], of: int) -> None:
+        """Hold these slots of the channel, of so many: their lines, their part of the pace."""
+        self.channel.share(slots)
+        part = len(slots) / of
+        self._pace.change(self._rate * part)
+        for number, rate in self.ways.rates.items():
+            self._paces[number].change(rate * part)
+
+    async def let_go(self, home: str, slots: Collection[int], timeout_s: float) -> None:
+        """Claim nothing more from the queues of a channel's slots; return when the carrier's answers are on disk."""
+        gone = {queue.id for queue in self.queues if queue.home == home and queue.slot in slots}
+        if not gone:
+            return
+        self.queues = [queue for queue in self.queues if queue.id not in gone]
+        end = self._now() + timeout_s
+        while self._now() < end and (
+            self._claiming or self._settling or any(each.claim.queue in gone for each in self._flying.values())
+        ):
+            await asyncio.sleep(LET_GO_S)  # noqa: ASYNC110  rare, and what is waited for has no event of its own
 
     def ready(self) -> None:
         """The channel has room again."""
@@ -282,6 +306,7 @@ class Dispatcher:
         queue.pace.spend(parts)
         self.breaker.spent(len(flights) - len(released), self._now())
         self.counters.claimed += len(flights)
+        self.counters.written_parts += parts
         if released:
             self._release(released)
         return len(released) < len(flights)
@@ -315,7 +340,7 @@ class Dispatcher:
         flying, settlement, brand, prefix = self._flying, self._settlement, self._brand, self.name + ":"
         events, learn, claims = settlement.events, self._journal.learn, settlement.claims
         sent = 0
-        taken: list[tuple[str, str]] = []  # some parts whose receipts tell how good the way is
+        taken: list[tuple[str, str, int]] = []  # some parts whose receipts tell how good the way is
         self._bad.clear()
         for answer in answers:
             message, attempt, part, _, carrier_id, failure, in_doubt = answer
@@ -331,7 +356,7 @@ class Dispatcher:
                 events.append((brand, run, message, part, parts, State.SENT, now, "", ref))
                 sent += 1
                 if sent <= EACH:
-                    taken.append((ref, waiting.address))
+                    taken.append((ref, waiting.address, flight.claim.at))
             else:
                 self._not_taken(flight, answer, now)
             flight.open = flight.open & ~(1 << part) if part >= 0 else 0
@@ -476,10 +501,13 @@ class Dispatcher:
         self._submit(settlement)
 
     def _submit(self, settlement: Settlement) -> None:
-        self._store.submit(
-            outbox.settle, settlement, self._ids, self._left,
-            done=lambda settled, error: self._settled(settlement, settled, error),
-        )  # fmt: skip
+        def done(settled: Settled | None, error: BaseException | None) -> None:
+            self._settled(settlement, settled, error)
+
+        if settlement.left:
+            self._store.submit(outbox.settle, settlement, self._ids, self._left, done=done)
+        else:
+            self._store.submit(outbox.settle_beside, settlement, self._ids, done=done)
 
     def _settled(self, settlement: Settlement, settled: Settled | None, error: BaseException | None) -> None:
         if settled is None:  # the carrier has answered, so this must be written: try until it is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gateway import channels as carriers
 from gateway import messages, outbox
@@ -13,7 +13,7 @@ from gateway.breaking import Standing
 from gateway.channels.base import Channel, Surroundings, Upward
 from gateway.clock import Clock
 from gateway.dispatcher import Dispatcher, Queue, Ways
-from gateway.errors import Failure
+from gateway.errors import Failure, Fenced
 from gateway.ids import Ids, first_at
 from gateway.inbox import Answer, Inbox, Recognise
 from gateway.journal import REF_MS, Journal, Leg
@@ -23,7 +23,7 @@ from gateway.pacing import Pace
 from gateway.quality import Quality
 from gateway.routes import substitutes
 from gateway.settings import SenderSettings
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, beside
 from gateway.values import HostPort
 from gateway.watching import Watch
 
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 FOLD_S = 0.25
 SHIFT_S = 1.0
 ALIVE_S = 5.0
+ADOPT_S = 0.5
+LET_GO_S = 5.0  # how long a carrier's answers are waited for when another process shall have a slot
 SEEN_MS = 7 * 86_400_000
 GRACE_MS = 6 * 3_600_000  # how long after a message's life its receipt is waited for
 OVERDUE = 1_000  # messages whose fate is given up on in one transaction
@@ -59,10 +61,11 @@ class Gateway:
     ) -> None:
         self.quality = quality or Quality()
         self.watch = Watch(self.quality)
-        self.journal = Journal(brand, self.watch)
+        self.journal = Journal(brand, self.watch, is_shared=store.is_shared)
         self.dispatchers: dict[str, Dispatcher] = {}
         self.channels: dict[str, Channel] = {}
         self.folded = 0  # events since the start
+        self.is_planning = True  # no other process folds the journal, nor looks after what is nobody's
         self.inbox = Inbox(
             store=store,
             clock=clock,
@@ -79,8 +82,12 @@ class Gateway:
         self._gate, self._chance, self._left = gate, chance, left
         self._folding = asyncio.Lock()
         self._loop_time = asyncio.get_running_loop().time
+        self._adopting = asyncio.Lock()
         self._must_adopt = False
         self._owner = ""
+        self._of: dict[str, int] = {}  # slots of each channel
+        self._slots: dict[str, set[int]] = {}  # those that are ours
+        self._orphans: set[int] = set()  # queues of channels that are no longer in the file
 
     # --- start
 
@@ -91,8 +98,10 @@ class Gateway:
         simulator: HostPort,
         owner: str,
         site: str = "",
+        *,
+        alone: bool = True,
     ) -> None:
-        """Make the channels, take over every queue, and decide about what a crash left in the air."""
+        """Make the channels. A process that is alone holds all of them; else it is given slots (`hold_slots`)."""
         upward = Upward(answered=self._answered, arrived=self.inbox.arrived, ready=self._ready)
         numbers: dict[str, list[str]] = {name: [] for name in settings}
         for sender in senders.values():
@@ -119,38 +128,78 @@ class Gateway:
                 each,
                 Surroundings(name, tuple(numbers[name]), upward, self._clock.now_ms, simulator, site, self._chance),
             )
+            dispatcher.share((), each.slots)
             self.dispatchers[name] = dispatcher
             self.channels[name] = dispatcher.channel
+            self._slots[name] = set()
+            self._of[name] = each.slots
         self.inbox.channels = self.channels
-        self.journal.remember(await self._store.read(self.journal.recall))
-        self._owner = owner
-        await self.adopt(owner)
+        self._owner, self.is_planning = owner, alone
+        if alone:
+            await self.hold_slots({name: set(range(of)) for name, of in self._of.items()})
+
+    async def hold_slots(self, slots: Mapping[str, Collection[int]]) -> None:
+        """Take over these slots: decide about what their last owner left in the air, bind their lines, send."""
+        names = [f"{channel}:{slot}" for channel, held in slots.items() for slot in sorted(held)]
+        self.journal.remember(await self._store.read(self.journal.recall, names), names)
+        for channel, held in slots.items():
+            self._slots[channel] |= set(held)
+        await self.adopt()
+        for channel in slots:
+            self.dispatchers[channel].share(self._slots[channel], self._of[channel])
+
+    async def let_go_of(self, slots: Mapping[str, Collection[int]]) -> None:
+        """Send nothing more by these slots; return when nothing of them is on the way and their lines are ended."""
+        for channel, held in slots.items():
+            self._slots[channel] -= set(held)
+            dispatcher = self.dispatchers[channel]
+            for each in self.dispatchers.values():  # one that stands in may carry what waits for this channel
+                await each.let_go(channel, held, LET_GO_S)
+            dispatcher.share(self._slots[channel], self._of[channel])
+            self.journal.leave([f"{channel}:{slot}" for slot in held])
 
     def _adopt_soon(self) -> None:
         """A message was moved to another channel, perhaps into a queue that is new."""
         self._must_adopt = True
 
-    async def adopt(self, owner: str) -> None:
-        """Own every queue that is there and not ours yet."""
+    async def adopt(self) -> None:
+        """Own every queue of our slots that is not ours yet."""
         # Looked up here and not in the writing thread: meanwhile dispatchers move their queues about.
-        owned = {queue.id for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
-        for queue in await self._store.write(self._adopt, owner, owned):
-            dispatcher = self.dispatchers.get(queue[0])
-            if dispatcher is not None:
-                dispatcher.queues.append(queue[1])
-            else:
-                log.warning("%s is no longer a channel: what waits for it stays until it is one again", queue[0])
+        async with self._adopting:
+            owned = {queue.id for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
+            if not self._is_any_new(await self._store.read(self._queues), owned):
+                return
+            for channel, queue in await self._store.write(self._adopt, owned):
+                dispatcher = self.dispatchers.get(channel)
+                if dispatcher is not None:
+                    dispatcher.queues.append(queue)
+                else:
+                    log.warning("%s is no longer a channel: what waits for it stays until it is one again", channel)
+                    self._orphans.add(queue.id)
         self.wake()
 
-    async def _adopt(self, tx: Tx, owner: str, owned: set[int]) -> list[tuple[str, Queue]]:
+    async def _queues(self, tx: Tx) -> list[tuple[int, str, str, int, int, int, float, int]]:
+        return [(*row,) for row in await tx.rows("queue_list", brand=self._brand)]
+
+    def _is_any_new(self, rows: Iterable[tuple[int, str, str, int, int, int, float, int]], owned: set[int]) -> bool:
+        return any(id_ not in owned and self._is_ours(id_, channel, shard) for id_, channel, _, _, shard, *_ in rows)
+
+    def _is_ours(self, queue: int, channel: str, shard: int) -> bool:
         """Also of channels that are no longer in the file: what a crash left there in the air ends as a doubt."""
+        of = self._of.get(channel)
+        if of is None:
+            return self.is_planning and queue not in self._orphans
+        return shard % of in self._slots[channel]
+
+    async def _adopt(self, tx: Tx, owned: set[int]) -> list[tuple[str, Queue]]:
         now, now_s = self._clock.now_ms(), self._loop_time()
         adopted = []
-        for id_, channel, lane, run, _, rate, _ in await tx.rows("queue_list", brand=self._brand):
-            if id_ in owned:
+        for id_, channel, lane, run, shard, _, rate, _ in await self._queues(tx):
+            if id_ in owned or not self._is_ours(id_, channel, shard):
                 continue
-            epoch = await outbox.take_over(tx, brand=self._brand, queue=id_, owner=owner, now=now)
-            adopted.append((channel, Queue(id_, Lane(lane), run, epoch, Pace(rate, now_s), channel)))
+            epoch = await outbox.take_over(tx, brand=self._brand, queue=id_, owner=self._owner, now=now)
+            slot = shard % self._of.get(channel, 1)
+            adopted.append((channel, Queue(id_, Lane(lane), run, epoch, Pace(rate, now_s), channel, slot)))
         return adopted
 
     # --- run
@@ -164,6 +213,8 @@ class Gateway:
             group.create_task(self._fold_on(), name="fold")
             group.create_task(self._say_alive(), name="alive")
             group.create_task(self._shift_on(), name="shift")
+            if self._store.is_shared:
+                group.create_task(self._adopt_on(), name="adopt")
             self.inbox.think()
 
     def wake(self) -> None:
@@ -207,10 +258,15 @@ class Gateway:
                 if await self.journal.unpark(self._store, now):
                     cursor = await self._fold_all()
                 await self._query(await self.journal.turn(self._store, cursor, now))
+            except Fenced:
+                raise
             except Exception:  # a full disk, say: nothing is lost, the events are there
                 log.exception("folding failed, trying again")
 
     async def _fold_all(self) -> int:
+        """How far the journal is folded; where another process folds it, that is only looked up."""
+        if not self.is_planning:
+            return await self._store.read(_folded)
         while True:
             folded = await self._store.write_bulk(self.journal.fold)
             self.folded += folded.events
@@ -238,10 +294,18 @@ class Gateway:
             if self._must_adopt:
                 await self._try_to_adopt()
 
+    async def _adopt_on(self) -> None:
+        """Other processes make queues, too."""
+        while True:
+            await asyncio.sleep(ADOPT_S)
+            await self._try_to_adopt()
+
     async def _try_to_adopt(self) -> None:
         try:
             self._must_adopt = False
-            await self.adopt(self._owner)
+            await self.adopt()
+        except Fenced:
+            raise
         except Exception:  # a full disk, say: what waits there must not be forgotten
             log.exception("a queue could not be taken over, trying again")
             self._must_adopt = True
@@ -321,6 +385,12 @@ class Gateway:
         return max(seen, await tx.run("ref_expire", before=now - REF_MS, limit=OLD))
 
 
+async def _folded(tx: Tx) -> int:
+    cursor: int | None = await tx.value("cursor_get", name="fold")
+    return cursor or 0
+
+
+@beside
 async def _note_lines(tx: Tx, rows: Iterable[tuple[object, ...]]) -> None:
     await tx.many("line_alive", rows)
 

@@ -17,7 +17,7 @@ from gateway.ids import Ids
 from gateway.journal import Arrived, Journal, Parked
 from gateway.messages import Inbound, Receipt
 from gateway.outbox import Left, nobody_left
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, beside
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,14 @@ class Inbox:
         for arrivals in batch:
             arrivals.alive = frozenset(self.channels[arrivals.channel].alive())
         self._keeping = True
-        self._store.submit(self._keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
+        is_beside = not any(arrivals.texts or arrivals.receipts.left for arrivals in batch)
+        keep = self._keep_receipts if is_beside else self._keep
+        self._store.submit(keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
+
+    @beside
+    async def _keep_receipts(self, tx: Tx, batch: list[Arrivals]) -> tuple[int, list[Parked]]:
+        """The same where there are no texts, which may be a STOP and must be alone."""
+        return await self._keep(tx, batch)
 
     async def _keep(self, tx: Tx, batch: list[Arrivals]) -> tuple[int, list[Parked]]:
         """How many texts wait to be thought about, and the receipts that fitted nothing."""

@@ -8,7 +8,7 @@ behind the cursor `ref`. All of the memory lives in the event loop; the writing 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from gateway import failpoints
 from gateway.ids import first_at
 from gateway.messages import Receipt, State
 from gateway.quality import Quality
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, beside
 from gateway.watching import Watch
 
 FOLD_EVENTS = 4_000  # in one transaction: about 15 ms
@@ -29,6 +29,8 @@ KEEP_MS = 10 * 60_000  # how long a generation grows at most: then the carrier i
 REF_ROWS = 2_000  # written to `ref` in one transaction
 DOUBT_REST_MS = 10_000  # how long a receipt waits for its answer before it may settle a doubt
 DOUBT_LOOK_MS = 2_000  # how often receipts are held against the doubts
+SHELF_LOOK_MS = 30_000
+SHELF_BACK = 5_000
 PARKED_MS = 72 * 3_600_000
 PARKED_MOST = 100_000  # a carrier that sends us another's receipts must not fill our memory: the oldest go
 REF_MS = 8 * 86_400_000
@@ -99,6 +101,9 @@ class Parked(NamedTuple):
     def read(cls, n: int, refs: str, fit: str, state: int, code: str, at: int) -> Parked:
         """One row; `refs` is JSON."""
         return cls(n, orjson.loads(refs), fit, state, code, at)
+
+
+PARKED = ("brand", "channel", "refs", "fit", "state", "code", "at")
 
 
 class Match(NamedTuple):
@@ -181,8 +186,10 @@ class Journal:
     left of the old one goes to the table, in the order of its key, and the young one becomes the old.
     """
 
-    def __init__(self, brand: int, watch: Watch | None = None) -> None:
+    def __init__(self, brand: int, watch: Watch | None = None, *, is_shared: bool = False) -> None:
         self.brand = brand
+        self.is_shared = is_shared  # other processes bring receipts, too, and may have had the answers
+        self.slots: set[str] = set()  # whose answers come to this memory; each has a cursor of its own
         self.watch = watch or Watch(Quality())
         self.shelf = Shelf()
         self._young: dict[str, Leg] = {}
@@ -193,6 +200,10 @@ class Journal:
         self._done: set[str] = set()  # ids of parts that were delivered a little while ago
         self._done_before: set[str] = set()
         self._named: dict[str, Leg] = {}  # ids of parked receipts that an answer has named meanwhile
+        self._worn: list[int] = []  # parked receipts that were brought twice
+        self._horizon: tuple[int, int] | None = None  # an event, and the first transaction that began after it was read
+        self._settled_to = 0
+        self._shelf_at = 0  # when all that is parked was last looked through
 
     def learn(self, ref: str, leg: Leg) -> None:
         """Remember which part a carrier's id names, at once when the answer comes."""
@@ -258,6 +269,7 @@ class Journal:
         """Append receipts. Returns those that fit nothing and were parked: hand them to `park` after the commit."""
         events = list(arrived.events)
         parked: list[Parked] = []
+        strange: list[tuple[object, ...]] = []
         if arrived.unmatched:
             refs = [ref_of(each.channel, id_) for each in arrived.unmatched for id_ in each.receipt.spellings]
             known: dict[str, Leg] = {
@@ -278,11 +290,15 @@ class Journal:
                     continue
                 if receipt.state == State.SENT:  # a word on the way: it could settle nothing
                     continue
-                n = await tx.value(
-                    "parked_insert", brand=self.brand, channel=channel, refs=[first, *others], fit=fit,
-                    state=receipt.state, code=receipt.code, at=at,
-                )  # fmt: skip
-                parked.append(Parked(n, [first, *others], fit, receipt.state, receipt.code, at))
+                spelled = [first, *others]
+                row = (self.brand, channel, orjson.dumps(spelled).decode(), fit, receipt.state, receipt.code, at)
+                if self.is_shared:  # likely the answer is another's, who looks for it on the shelf
+                    strange.append(row)
+                else:
+                    n = await tx.value("parked_insert", **dict(zip(PARKED, row, strict=True)))
+                    parked.append(Parked(n, spelled, fit, receipt.state, receipt.code, at))
+        if strange:
+            await tx.many("parked_put", strange)
         if events:
             await tx.many("event_insert", events)
         return parked
@@ -292,18 +308,37 @@ class Journal:
     def park(self, parked: Iterable[Parked]) -> None:
         """Let receipts wait for their answers; some may have come while these were written."""
         for each in parked:
+            if any(ref in self._done or ref in self._done_before for ref in each.refs):
+                self._worn.append(each.n)  # brought again, to another process, which could not know
+                continue
             self.shelf.put(each)
             for ref in each.refs:
                 leg = self._find(ref)
                 if leg is not None:
                     self._named[ref] = leg
 
+    async def _look_at_shelf(self, store: Store, now: int) -> None:
+        """Take in what other processes have parked; now and then all of it, so that what they took back goes here too.
+
+        Numbers are given before they are committed, so some may come late: hence the look back.
+        """
+        if is_whole := not self._shelf_at <= now < self._shelf_at + SHELF_LOOK_MS:
+            self._shelf_at = now
+        after = -1 if is_whole else max([0, *self.shelf.receipts]) - SHELF_BACK
+        there = {each.n: each for each in await store.read(_parked, after)}
+        if is_whole:
+            for n in [n for n in self.shelf.receipts if n not in there]:
+                self.shelf.take(n)
+        self.park(each for n, each in there.items() if n not in self.shelf.receipts)
+
     async def unpark(self, store: Store, now: int) -> int:
         """Give parked receipts their message: the answer has come by now, or exactly one doubt fits.
 
         Returns how many events were written.
         """
-        if not self.shelf.receipts:
+        if self.is_shared:
+            await self._look_at_shelf(store, now)
+        if not (self.shelf.receipts or self._worn):
             self._named.clear()
             return 0
         named, self._named = self._named, {}
@@ -317,7 +352,7 @@ class Journal:
             if not self._doubts_at <= now < self._doubts_at + DOUBT_LOOK_MS:
                 self._settle_doubts(await store.read(_doubts, first_at(now - PARKED_MS)), now, found)
                 self._doubts_at = now
-            worn = self.shelf.outworn(now)
+            worn = [*self._worn, *self.shelf.outworn(now)]
             if not (found or worn):
                 return 0
             settled = await store.write_bulk(self._unpark, list(found.values()), worn)
@@ -330,16 +365,18 @@ class Journal:
                 self.learn(parked.refs[0], leg)  # it may be brought again
         matched = [found[n].parked for n in settled]
         self.forget(one.refs[0] for one in matched if one.state == State.DELIVERED and one.refs[0])
-        for n in {*settled, *worn}:
+        self._worn.clear()
+        for n in {*found, *worn} & set(self.shelf.receipts):
             self.shelf.take(n)
         return len(settled)
 
     async def _unpark(self, tx: Tx, found: list[Match], worn: list[int]) -> list[int]:
+        """Which of these were settled. Another process may have taken one meanwhile: then it has settled it."""
         fitting = [each for each in found if each.sure or await fits(tx, each.leg, each.parked.fit)]
+        taken = {n for (n,) in await tx.rows("parked_take", ns=[*{*(each.parked.n for each in fitting), *worn}])}
+        fitting = [each for each in fitting if each.parked.n in taken]
         await tx.many("event_insert", [(self.brand, *leg, one.state, one.at, one.code, "") for one, leg, _ in fitting])
-        settled = [each.parked.n for each in fitting]
-        await tx.many("parked_delete", [(n,) for n in {*settled, *worn}])
-        return settled
+        return [each.parked.n for each in fitting]
 
     def _settle_doubts(self, rows: list[Doubt], now: int, found: dict[int, Match]) -> None:
         """An unknown receipt settles a doubt only if it came after the bytes may have left, and fits nothing else."""
@@ -367,24 +404,36 @@ class Journal:
 
     # --- memory and its limits
 
-    async def recall(self, tx: Tx) -> Recalled:
-        """At start: the parts that still wait for a receipt, and the receipts that wait for a part."""
-        since = await tx.value("cursor_get", name="ref") or 0
+    async def recall(self, tx: Tx, slots: Collection[str]) -> Recalled:
+        """What is known of the answers of these slots: the parts that still wait for a receipt, and parked receipts."""
+        oldest = await tx.value("cursor_get", name="ref") or 0  # of all slots, as older versions kept it
+        cursors = [await tx.value("cursor_get", name=_cursor(slot)) for slot in slots]
+        since = min((oldest if n is None else n for n in cursors), default=oldest)
+        channels = {slot.partition(":")[0] for slot in slots}
         legs: dict[str, Leg] = {}
         done: list[str] = []
         for ref, run, message, part, parts, is_delivered in await tx.rows("event_refs", after=since):
+            if ref.partition(":")[0] not in channels:
+                continue
             if is_delivered:
                 done.append(ref)
             else:
                 legs[ref] = (run, message, part, parts)
-        return Recalled(since, legs, done[-KEEP_DONE:], await tx.all(Parked.read, "parked_all"))
+        return Recalled(since, legs, done[-KEEP_DONE:], await tx.all(Parked.read, "parked_after", after=-1))
 
-    def remember(self, recalled: Recalled) -> None:
-        """Take in what `recall` found."""
-        self._young_since = self._old_since = recalled.since
+    def remember(self, recalled: Recalled, slots: Collection[str]) -> None:
+        """Take in what `recall` found; these slots are ours from now on."""
+        is_first = not self.slots
+        self.slots |= set(slots)
+        self._young_since = recalled.since if is_first else min(self._young_since, recalled.since)
+        self._old_since = recalled.since if is_first else min(self._old_since, recalled.since)
         self._done.update(recalled.done)
-        self._young.update(recalled.legs)
-        self.park(recalled.parked)
+        self._young.update({ref: leg for ref, leg in recalled.legs.items() if ref not in self._old})
+        self.park(each for each in recalled.parked if each.n not in self.shelf.receipts)
+
+    def leave(self, slots: Collection[str]) -> None:
+        """These are another's from now on, who recalls what is not delivered from the events."""
+        self.slots -= set(slots)
 
     async def turn(self, store: Store, cursor: int, now: int) -> list[tuple[str, Leg]]:
         """Let the young generation be the old one when it is time; what is left of the old goes to the table `ref`.
@@ -399,7 +448,7 @@ class Journal:
         for first in range(0, len(left), REF_ROWS):
             rows = [(ref, self.brand, *leg, now) for ref, leg in left[first : first + REF_ROWS]]
             await store.write_bulk(_write_refs, rows)
-        await store.write_bulk(_set_cursor, ("ref", self.brand, self._young_since))
+        await store.write_bulk(_set_cursors, [(_cursor(slot), self.brand, self._young_since) for slot in self.slots])
         self._old, self._young = self._young, {}
         self._old_since, self._young_since = self._young_since, cursor
         self._turned_at = now
@@ -407,6 +456,24 @@ class Journal:
 
     # --- folding
 
+    async def _settled(self, tx: Tx) -> int:
+        """Up to which event nothing can come late any more.
+
+        Numbers of events are given before they are committed. So one may be missing below the last, until every
+        transaction has ended that was there when the last was read: by the next look, as a rule.
+        """
+        last = await tx.value("event_last")
+        following = await tx.value("writers_next")  # in this order
+        oldest = await tx.value("writers_oldest")
+        if oldest >= following:
+            self._horizon, self._settled_to = None, last
+        elif self._horizon is None:
+            self._horizon = last, following
+        elif oldest >= self._horizon[1]:
+            self._settled_to, self._horizon = self._horizon[0], (last, following)
+        return self._settled_to
+
+    @beside
     async def fold(self, tx: Tx) -> Folded:
         """Fold the next events into states and sums. Call again at once while `more`.
 
@@ -414,7 +481,7 @@ class Journal:
         the interpreter's lock, which the event loop needs.
         """
         after = await tx.value("cursor_get", name="fold") or 0
-        last = await tx.value("event_last")
+        last = max(after, await self._settled(tx))
         until = min(last, after + FOLD_EVENTS)
         if until > after:
             await tx.run("fold_short", after=after, until=until)
@@ -422,7 +489,7 @@ class Journal:
             await tx.run("fold_states", brand=self.brand)
             await tx.run("fold_tally", brand=self.brand)
             await tx.run("fold_clear")
-            await _set_cursor(tx, ("fold", self.brand, until))
+            await _set_cursors(tx, [("fold", self.brand, until)])
             failpoints.hit("fold")
         return Folded(until - after, until, until < last)
 
@@ -431,9 +498,19 @@ async def _doubts(tx: Tx, made_after: int) -> list[Doubt]:
     return await tx.all(Doubt, "doubts_fitting", made_after=made_after)
 
 
+async def _parked(tx: Tx, after: int) -> list[Parked]:
+    return await tx.all(Parked.read, "parked_after", after=after)
+
+
+def _cursor(slot: str) -> str:
+    return f"ref:{slot}"
+
+
+@beside
 async def _write_refs(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     await tx.many("ref_put", rows)
 
 
-async def _set_cursor(tx: Tx, row: tuple[str, int, int]) -> None:
-    await tx.many("cursor_set", [row])
+@beside
+async def _set_cursors(tx: Tx, rows: list[tuple[str, int, int]]) -> None:
+    await tx.many("cursor_set", rows)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway import failpoints
+from gateway.counting import count
 from gateway.errors import Failure, Retry, StoreError
 from gateway.ids import Ids
 from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
-from gateway.store import Tx
+from gateway.store import Tx, beside
 
 log = logging.getLogger(__name__)
 
@@ -222,10 +223,13 @@ class Settlement:
 LONG_MS = 5_000  # a claim that is open for so long is written anew, so that a start need not read the journal far back
 
 
-async def ensure_queue(tx: Tx, ids: Ids, brand: int, channel: str, lane: Lane, *, run: int = 0, rate: float = 0) -> int:
-    """The queue of this channel, lane and run; made if it is not there."""
-    await tx.run("queue_insert", id=ids.next(), brand=brand, channel=channel, lane=lane, run=run, rate=rate)
-    found: int = await tx.value("queue_find", brand=brand, channel=channel, lane=lane, run=run)
+async def ensure_queue(
+    tx: Tx, ids: Ids, brand: int, channel: str, lane: Lane, *, run: int = 0, rate: float = 0, shard: int = 0
+) -> int:
+    """The queue of this channel, lane, run and shard; made if it is not there."""
+    key = {"brand": brand, "channel": channel, "lane": lane, "run": run, "shard": shard}
+    await tx.run("queue_insert", **key, id=ids.next(), rate=rate)
+    found: int = await tx.value("queue_find", **key)
     return found
 
 
@@ -239,8 +243,10 @@ async def put(tx: Tx, messages: Sequence[Message], queue: int, due: int) -> None
         raise ValueError(f"a text of {longest} parts: {MOST_PARTS} are the most")
     await tx.many("message_insert", messages)
     if messages:
+        tx.notify("work")
         first = messages[0]
         await tx.run("outbox_fill", queue=queue, due=due, ids=[each.id for each in messages])
+        count("accepted", first.channel, len(messages))
         await tx.run("tally_add", run=first.run, state=State.QUEUED, reason="", brand=first.brand_id, n=len(messages))
 
 
@@ -248,6 +254,7 @@ SENT_AGAIN = "being sent again"  # why a message was in doubt that waits once mo
 EXPIRED = "expired"  # the gate's reason for what waited too long
 
 
+@beside
 async def claim(
     tx: Tx,
     *,
@@ -264,8 +271,9 @@ async def claim(
 
     The gate is asked inside the transaction, with the stop and the caps as they stand at this moment. `sender_of`
     says from which number a channel sends what was meant to leave from another; empty where it cannot, and then the
-    message waits on.
+    message waits on. Claims of several processes take turns: two at once could reach one person beyond a cap.
     """
+    await tx.turn("claim")
     owned = await tx.rows("queue_state", queue=queue)
     if not owned or owned[0][0] != epoch:
         return None
@@ -327,6 +335,8 @@ async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_l
 
     Another owner of a queue has decided about its flights: only the answers to them are recorded then.
     """
+    if settlement.uncharge:
+        await tx.turn("claim")  # nobody else may count against the caps meanwhile
     lost = {own for own in settlement.owned if await tx.value("queue_state", queue=own[0]) != own[1]}
     if lost:
         settlement.leave_out(lost)
@@ -343,15 +353,19 @@ async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_l
         queue = await ensure_queue(tx, ids, row[2], channel, Lane.BULK if run else Lane.URGENT, run=run)
         await tx.many("outbox_insert", [(queue, *row)])
         moved.append(queue)
-    for _, _, (person, program, brand, at) in settlement.uncharge:
-        times = await tx.value("reach_get", person=person, program=program)
-        if times:
-            await tx.many("reach_put", [(person, program, brand, without(times, at))])
+    if settlement.uncharge:
+        await _uncharge(tx, [row for _, _, row in settlement.uncharge])
     for person, why, at in settlement.left:
         await see_off(tx, left, person, why, at)
     late = await _record_late(tx, settlement.late)
     failpoints.hit("settle")
     return Settled(moved, late)
+
+
+@beside
+async def settle_beside(tx: Tx, settlement: Settlement, ids: Ids) -> Settled:
+    """The same where nobody has left by what the carrier says: a STOP must be alone."""
+    return await settle(tx, settlement, ids)
 
 
 async def see_off(tx: Tx, left: Left, person: int, why: str, at: int) -> None:
@@ -380,6 +394,18 @@ async def _record_late(tx: Tx, late: list[Late]) -> list[tuple[str, int, int, in
             learned.append((ref, run, message, part, parts))
     await tx.many("event_insert", events)
     return learned
+
+
+async def _uncharge(tx: Tx, rows: list[tuple[int, str, int, int]]) -> None:
+    """Give caps back: person, programme, brand, and when it was counted."""
+    people = sorted({person for person, *_ in rows})
+    reached = {(person, program): times for person, program, times in await tx.rows("reach_among", people=people)}
+    changed: dict[tuple[int, str], tuple[int, str, int, bytes]] = {}
+    for person, program, brand, at in rows:
+        if times := reached.get((person, program)):
+            reached[person, program] = left = without(times, at)
+            changed[person, program] = (person, program, brand, left)
+    await tx.many("reach_put", [*changed.values()])
 
 
 def without(times: bytes, at: int) -> bytes:

@@ -16,6 +16,10 @@ class Pace:
         self._tokens = min(rate, 1.0) if rate else 0.0
         self._at = now
 
+    def change(self, rate: float) -> None:
+        """Go on at another rate."""
+        self.rate = rate
+
     def room(self, now: float, most: int) -> int:
         """How many parts may leave at this moment, at most `most`."""
         if not self.rate:

@@ -11,9 +11,11 @@ from campaigns.runner import Runner
 from gateway.channels.simulator import Simulator
 from gateway.clock import Clock
 from gateway.engine import Gateway
+from gateway.fleet import Fleet
 from gateway.ids import Ids
 from gateway.quality import Quality
 from gateway.rendering import Pages, Texts
+from gateway.shared import Shared
 from gateway.store import Store
 
 
@@ -25,6 +27,7 @@ class App:
     """
 
     config_path: Path
+    folder: Path  # what lies beside the store: media, the key for commands
     store: Store
     clock: Clock
     ids: Ids
@@ -32,10 +35,12 @@ class App:
     pages: Pages
     brand: int = 1
     _business: Business | None = None
+    fleet: Fleet | None = None  # the processes among which this one serves; None where it is alone
     gateway: Gateway | None = None
     runner: Runner | None = None
     simulator: Simulator | None = None
     quality: Quality = field(default_factory=Quality)
+    shared: Shared = field(default_factory=Shared)
     on_taken: list[Callable[[Business], None]] = field(default_factory=list)
 
     @property

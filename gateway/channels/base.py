@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -26,6 +26,11 @@ class CarrierSettings(Named):
     def is_simulated(self) -> bool:
         """True when no text leaves this machine through this channel."""
         return False
+
+    @property
+    def slots(self) -> int:
+        """Into how many shares processes may divide what the carrier allows, each with its part of the rate."""
+        return 1
 
     @property
     def place(self) -> str:
@@ -129,6 +134,8 @@ class Channel(Protocol):
     6. A part's failure MUST carry the carrier's own code, plain words and a Retry.
     7. `drain` MUST wait for answers on the way, at most so long, and then unbind.
     8. `query` MAY ask the carrier what became of parts; its word comes as receipts whose handle is None.
+    9. `share` says which of the carrier's slots this process holds, all before it is called. Lines of other slots
+       MUST be ended with a goodbye, and be held again when they come back.
     """
 
     name: str
@@ -159,6 +166,10 @@ class Channel(Protocol):
 
     def query(self, asked: Sequence[Asked]) -> None:
         """Ask what became of these parts; does nothing where the carrier cannot be asked."""
+        ...
+
+    def share(self, slots: Collection[int]) -> None:
+        """Hold these slots of the carrier and no others."""
         ...
 
     def thank(self, handles: Sequence[object]) -> None:

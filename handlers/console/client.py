@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,8 +49,10 @@ class Business(Protocol):
 class Parts(Protocol):
     """What run.py introduces to each other."""
 
-    def opened(self, config: Config, config_path: Path, environ: Mapping[str, str]) -> AbstractAsyncContextManager[App]:
-        """The store with the clock, the ids and the applied business."""
+    def opened(
+        self, config: Config, config_path: Path, environ: Mapping[str, str], roles: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[App]:
+        """The store with the clock, the ids and the applied business; to serve, the roles."""
         ...
 
     def serving(self, app: App, environ: Mapping[str, str]) -> AbstractAsyncContextManager[App]:
@@ -123,8 +125,11 @@ class Opened:
         return self._hello()
 
 
-def store_of(config_path: Path, environ: Mapping[str, str]) -> Path:
-    """The store that a file names, read with as little as possible: `stop` must work while the file is being edited."""
+def store_of(config_path: Path, environ: Mapping[str, str]) -> Path | str:
+    """The store that a file names: a file, or the address of a PostgreSQL.
+
+    It is read with as little as possible: `stop` must work while config.yaml is being edited.
+    """
     try:
         text = config_path.read_bytes().decode("utf-8", "replace")  # what else is wrong with it is told with its place
     except OSError as error:
@@ -132,16 +137,25 @@ def store_of(config_path: Path, environ: Mapping[str, str]) -> Path:
     mistakes: list[Mistake] = []
     entry = read_yaml(text, str(config_path), environ, mistakes).entries.get("store")
     named = entry.node.text if entry and isinstance(entry.node, Scalar) and entry.node.text else STORE
-    return config_path.parent / named.removeprefix("sqlite:")
+    return config_path.parent / named.removeprefix("sqlite:") if named.startswith("sqlite:") else named
+
+
+def folder_of(config_path: Path, environ: Mapping[str, str]) -> Path:
+    """Where files lie that belong to the store and are not in it."""
+    store = store_of(config_path, environ)
+    return store.parent if isinstance(store, Path) else config_path.parent / "data"
 
 
 @contextmanager
 def reach(load_parts: Callable[[], Parts], config_path: Path) -> Iterator[Business]:
-    """The business of a config file. Raises ConfigErrors when nobody serves and the file has mistakes."""
+    """The business of a config file. Raises ConfigErrors when nobody serves and the file has mistakes.
+
+    A PostgreSQL is always opened: those who serve there follow what is written.
+    """
     store = store_of(config_path, os.environ)
     from gateway.store.sqlite import is_locked  # noqa: PLC0415  sqlite only when there is something to look at
 
-    if store.exists() and is_locked(store):
+    if isinstance(store, Path) and store.exists() and is_locked(store):
         served = Served(*_pass(store))
         try:
             yield served
@@ -180,6 +194,7 @@ def _opened(parts: Parts, config_path: Path) -> Iterator[Opened]:
         stack = AsyncExitStack()
         app = runner.run(stack.enter_async_context(parts.opened(config, config_path, os.environ)))
         try:
-            yield Opened(runner, app, lambda: header(config, app.clock, False))
+            others = runner.run(app.store.read(lambda tx: tx.rows("member_list")))
+            yield Opened(runner, app, lambda: header(config, app.clock, bool(others)))
         finally:
             runner.run(stack.aclose())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from handlers.console.client import Parts
     from handlers.console.desk import Desk
 
+LOG_LEVEL = "CARILLON_LOG_LEVEL"
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 campaign = click.argument("campaign")
 
@@ -57,9 +59,19 @@ def desk(*, as_json: bool = False) -> Desk:
 
 @cli.command()
 @click.option("--demo", is_flag=True, help="Import the sample, apply the config, and say what to try. Simulator only.")
-def serve(demo: bool) -> None:
+@click.option("--role", "roles", multiple=True, type=click.Choice(["web", "plan", "dispatch", "all"]), default=["all"],
+              help="What this process does, where several share a PostgreSQL; may be said more than once.")  # fmt: skip
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64),
+              help="How many processes to serve with on this machine. PostgreSQL only.")  # fmt: skip
+@click.option("--public", default="", metavar="HOST:PORT", help="Instead of listen.public.")
+@click.option("--private", default="", metavar="HOST:PORT", help="Instead of listen.private.")
+@click.option("--log-level", envvar=LOG_LEVEL, type=click.Choice(["debug", "info", "warning", "error"]),
+              help="From where on things are written down; on a terminal else only trouble is.")  # fmt: skip
+def serve(demo: bool, roles: tuple[str, ...], workers: int, public: str, private: str, log_level: str | None) -> None:
     """Send, receive and show pages until Ctrl-C."""
-    desk().serve(demo=demo)
+    if log_level is not None:
+        os.environ[LOG_LEVEL] = log_level  # workers inherit it
+    desk().serve(demo=demo, roles=roles, listen={"public": public, "private": private}, workers=workers)
 
 
 @cli.command()
@@ -67,6 +79,13 @@ def serve(demo: bool) -> None:
 def check(as_json: bool) -> None:
     """Tell every mistake in the config file."""
     desk(as_json=as_json).check()
+
+
+@cli.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Look for what is wrong around it, and say the cure."""
+    desk(as_json=as_json).doctor()
 
 
 @cli.command()

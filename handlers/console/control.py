@@ -31,15 +31,15 @@ PATH = "/control/{operation}"
 TELL_S = 0.2  # between two lines of progress
 
 
-def pass_path(store: Path) -> Path:
-    """Where the key lies: only its owner may read it."""
-    return store.parent / "control.token"
+def pass_path(folder: Path, node: int = 0) -> Path:
+    """Where the key lies: only its owner may read it. Each process of a fleet has its own."""
+    return folder / (f"control-{node}.token" if node else "control.token")
 
 
 @contextlib.contextmanager
-def issued(store: Path, token: str, address: str) -> Iterator[None]:
+def issued(path: Path, token: str, address: str) -> Iterator[None]:
     """Lay the key beside the store for as long as this process serves."""
-    path = pass_path(store)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

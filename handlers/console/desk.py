@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import CarillonError
 from handlers.console import reading, terminal
-from handlers.console.client import Answer, Business, Parts, reach, store_of
+from handlers.console.client import Answer, Business, Parts, folder_of, reach
 
 
 class Desk:
@@ -48,12 +48,12 @@ class Desk:
 
     # --- commands
 
-    def serve(self, *, demo: bool) -> None:
+    def serve(self, *, demo: bool, roles: Sequence[str], listen: Mapping[str, str], workers: int) -> None:
         """Serve until Ctrl-C."""
         from handlers.console.serving import serve  # noqa: PLC0415  other commands do without the listeners
 
         with plainly():
-            serve(self._load_parts(), self._config, demo=demo)
+            serve(self._load_parts(), self._config, demo=demo, roles=roles, listen=listen, workers=workers)
 
     def check(self) -> None:
         """Every mistake, or that there is none."""
@@ -61,6 +61,19 @@ class Desk:
             answer = business.ask("check", config=self._path)
             lines = [f"warning: {each}" for each in answer["warnings"]]
             self._tell(answer, lambda: [*lines, f"{self._config}: no mistakes."])
+
+    def doctor(self) -> None:
+        """What is wrong around us; exit status 1 when anything is."""
+        from handlers.console import doctor, findings  # noqa: PLC0415  it asks carriers; others need not load that
+
+        with plainly():
+            lines = doctor.examine(self._config, os.environ)
+        if self._as_json:
+            print(json.dumps(findings.facts_of(lines), ensure_ascii=False))
+        else:
+            terminal.doctor(lines)
+        if findings.worst(lines) is findings.Verdict.WRONG:
+            raise SystemExit(1)
 
     def plan(self) -> None:
         """What apply would do; exit status 1 when it would refuse."""
@@ -129,7 +142,7 @@ class Desk:
         """Read people from a CSV file."""
         with self._business() as (business, _):
             known = business.ask("import_begin", config=self._path, digest=reading.digest(file), program=program)
-            rejects = store_of(self._config, os.environ).parent / f"{file.stem}.rejects.csv"
+            rejects = folder_of(self._config, os.environ) / f"{file.stem}.rejects.csv"
             total = file.stat().st_size
             with terminal.counting(f"reading {file.name}", total) as count:
                 answer = reading.import_file(business.ask, self._path, file, known, rejects, count)

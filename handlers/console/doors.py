@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from gateway import web
+from gateway.errors import CarillonError
+from gateway.values import HostPort
 from gateway.web import Listener, Request, Response, Route
 from handlers import carriers, pages
 from handlers.app import App
 from handlers.console import control, metrics
+from handlers.console.health import Health, LoopWatch, StoreWatch
 from handlers.console.operations import hello
 from handlers.console.status import status
 
-
-@dataclass(slots=True)
-class Readiness:
-    """Whether others may send people here; off before the doors close."""
-
-    is_leaving: bool = False
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +30,41 @@ class Doors:
 
 
 @asynccontextmanager
-async def doors(app: App) -> AsyncIterator[Doors]:
-    """Both listeners for as long as the block runs, with the key for commands beside the store."""
+async def doors(
+    app: App, roles: Collection[str] = ("web",), instead: Mapping[str, str] = NOTHING
+) -> AsyncIterator[Doors]:
+    """Both listeners for as long as the block runs, with the key for commands beside the store.
+
+    The public one is opened in the role web; `instead` has addresses to be used instead of those of the file.
+    """
     config = app.business.config
-    listen = config.listen
-    token, watch, readiness = control.new_token(), metrics.LoopWatch(), Readiness()
+    public_at, private_at = (_address(instead, name, getattr(config.listen, name)) for name in ("public", "private"))
+    token, health = control.new_token(), Health(LoopWatch(), StoreWatch(app.store, app.brand))
     public = web.application(
         pages.public_site(app), pages=pages.routes(app), doors=carriers.doors(app), address=config.brand.site
     )
     private = web.application(
         pages.private_site(app, web.bearer(token)),
-        pages=[*figures(app, watch, readiness), *pages.private_routes(app)],
+        pages=[*figures(app, health), *pages.private_routes(app)],
         calls=control.routes(app),
     )
-    outer = Listener(public, *listen.public, setting="listen.public")
-    inner = Listener(private, *listen.private, setting="listen.private")
-    watching = asyncio.create_task(watch.run(), name="loop watch")
+    is_web = "web" in roles
+    outer = Listener(public, *public_at, setting="listen.public", is_shared=app.fleet is not None)
+    inner = Listener(private, *private_at, setting="listen.private")
+    watching = [asyncio.create_task(each.run(), name="watch") for each in (health.loop, health.store)]
     try:
-        await outer.start()
+        if is_web:
+            await outer.start()
         await inner.start()
-        with control.issued(app.store.path, token, address(inner)):
-            yield Doors(address(outer), address(inner))
+        with control.issued(control.pass_path(app.folder, app.fleet.node if app.fleet else 0), token, address(inner)):
+            yield Doors(address(outer) if is_web else "", address(inner))
     finally:
-        readiness.is_leaving = True
-        watching.cancel()
-        await asyncio.gather(outer.stop(), inner.stop())
+        health.is_leaving = True
+        for task in watching:
+            task.cancel()
+        if is_web:
+            await outer.stop()  # meanwhile the private one says that we are leaving
+        await inner.stop()
 
 
 def address(listener: Listener) -> str:
@@ -66,27 +73,36 @@ def address(listener: Listener) -> str:
     return f"http://[{host}]:{listener.port}" if ":" in host else f"http://{host}:{listener.port}"
 
 
+def _address(instead: Mapping[str, str], name: str, named: HostPort) -> HostPort:
+    """The address on the command line, or else the file's. Raises CarillonError."""
+    if not instead.get(name):
+        return named
+    try:
+        return HostPort.parse(instead[name])
+    except ValueError as error:
+        raise CarillonError(f"--{name}: {error}") from None
+
+
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  the spellings of every address of this machine
 
 
-def figures(app: App, watch: metrics.LoopWatch, readiness: Readiness) -> Sequence[Route]:
+def figures(app: App, health: Health) -> Sequence[Route]:
     """Health, readiness, status and metrics, for programs that watch over us."""
+    reader = metrics.Figures(app, health)
 
     async def healthz(_request: Request) -> Response:
-        return web.text("ok\n")
+        facts = health.alive()
+        return web.data(facts, status=200 if facts["alive"] else 503)
 
     async def readyz(_request: Request) -> Response:
-        told = await status(app)
-        unbound = [line["channel"] for line in told["channels"] if not line["bound"]]
-        ready = not (unbound or readiness.is_leaving)
-        facts = {"ready": ready, "unbound": unbound, "version": told["version"], "tzdata": version("tzdata")}
-        return web.data(facts, status=200 if ready else 503)
+        facts = await health.ready(app)
+        return web.data(facts, status=200 if facts["ready"] else 503)
 
     async def show(_request: Request) -> Response:
         return web.data({**hello(app), **await status(app)})
 
     async def measure(_request: Request) -> Response:
-        return web.text((await metrics.exposition(app, watch)).decode(), content_type=metrics.CONTENT_TYPE)
+        return web.text((await reader.exposition()).decode(), content_type=metrics.CONTENT_TYPE)
 
     return [
         web.get("/healthz", healthz),

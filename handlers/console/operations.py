@@ -149,7 +149,8 @@ async def apply(
     if plan and (before is None or before.digest != loaded.digest):
         why = f"no plan {plan}" if before is None else f"the file has changed since plan {plan}"
         raise CarillonError(f"{why}; look again with run.py plan")
-    _refuse_other_channels(app, loaded.value)
+    is_served = app.runner is not None or bool(await app.store.read(lambda tx: tx.rows("member_list")))
+    _refuse_other_channels(app, loaded.value, is_served=is_served)
     made = await _plan(app, tell, config, loaded)
     _refuse_what_grew(made, before, loaded.digest, accept=accept)
     trial = not (loaded.value.is_simulated or yes or go)
@@ -160,12 +161,12 @@ async def apply(
     now = app.clock.now_ms()
     await app.store.write(launching.launch, app.business, made, outcome, trial=trial, now=now)
     _stir(app)
-    return {"plan": plan_of(made, loaded.value), "is_served": app.runner is not None, **asdict(outcome)}
+    return {"plan": plan_of(made, loaded.value), "is_served": is_served, **asdict(outcome)}
 
 
-def _refuse_other_channels(app: App, config: Config) -> None:
+def _refuse_other_channels(app: App, config: Config, *, is_served: bool) -> None:
     """While serving, lines to carriers stay as they are."""
-    if app.gateway is None or not app.has_business:
+    if not (is_served and app.has_business):
         return
     running = app.business.config
     changed = [name for name in {**running.channels, **config.channels}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,27 +19,49 @@ from campaigns import versions
 from campaigns.settings import Config
 from gateway import logs
 from gateway.config import ConfigErrors, load
-from gateway.errors import CarillonError, PortTaken
+from gateway.errors import CarillonError, Fenced, PortTaken
 from gateway.settings import is_only_here
 from gateway.store import open_store
 from handlers.app import App
 from handlers.console import operations, reading, terminal
 from handlers.console.client import Answer, Parts, store_of
+from handlers.console.commands import LOG_LEVEL
 from handlers.console.doors import Doors, doors
+from handlers.console.workers import supervise
 from handlers.pages import handset
 from handlers.pages.guest import sender_for
 from handlers.pages.reach import phone_site
+
+log = logging.getLogger(__name__)
 
 BRAND = 1
 SAMPLE = Path(__file__).parents[2] / "campaigns" / "sample.csv"
 LEAVING = "Ctrl-C drains and stops"
 
 
-def serve(parts: Parts, config_path: Path, *, demo: bool) -> None:
+ROLES = ("web", "plan", "dispatch")
+AGAIN_S = 1.0
+
+
+def serve(
+    parts: Parts, config_path: Path, *, demo: bool, roles: Sequence[str], listen: Mapping[str, str], workers: int
+) -> None:
     """Serve until asked to stop. Raises CarillonError."""
-    logs.set_up(sys.stderr)
+    logs.set_up(sys.stderr, os.environ.get(LOG_LEVEL))
+    mine = [role for role in ROLES if role in roles or "all" in roles]
+    store = store_of(config_path, os.environ)
+    if isinstance(store, Path) and (workers > 1 or len(mine) < len(ROLES)):
+        what = "--workers" if workers > 1 else "--role"
+        raise CarillonError(
+            f"{what} is for a store that several processes share, and SQLite has one that writes;"
+            " set store: postgresql://USER@HOST/DATABASE, and bring everything along with run.py migrate-store"
+        )
+    if workers > 1:
+        supervise(config_path, mine, listen, workers)
+        return
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(parts, config_path.absolute(), demo=demo))
+        while not runner.run(_serve(parts, config_path.absolute(), demo=demo, roles=mine, listen=listen)):
+            time.sleep(AGAIN_S)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -49,23 +73,41 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(parts: Parts, config_path: Path, *, demo: bool) -> None:
+async def _serve(
+    parts: Parts, config_path: Path, *, demo: bool, roles: Sequence[str], listen: Mapping[str, str]
+) -> bool:
+    """False: other processes have taken this one for dead; it must begin anew."""
     stopping = asyncio.create_task(parts.until_asked_to_stop(), name="until asked to stop")
     config, complaint = await _config(config_path)
     if demo and not config.is_simulated:
         raise CarillonError("serve --demo is for the simulator; a channel here is real: run.py serve")
-    async with parts.opened(config, config_path, os.environ) as app:
+    goes_on = True
+    try:
+        await _serve_until(stopping, parts, config, complaint, config_path, demo=demo, roles=roles, listen=listen)
+    except* Fenced:
+        log.error("the others have gone on without this process, which was silent for too long: it begins anew")
+        goes_on = False
+    finally:
+        stopping.cancel()
+    return goes_on
+
+
+async def _serve_until(
+    stopping: asyncio.Task[None], parts: Parts, config: Config, complaint: str, config_path: Path, *, demo: bool,
+    roles: Sequence[str], listen: Mapping[str, str],
+) -> None:  # fmt: skip
+    async with parts.opened(config, config_path, os.environ, roles) as app:
         if demo:
             refuse_taken_ports(config)
             lines = await _prepare(app, config_path)
         else:
             operations.applied(app)
             lines = []
-        async with parts.serving(app, os.environ) as served, doors(served) as both:
+        async with parts.serving(app, os.environ) as served, doors(served, roles, listen) as both:
             terminal.show(terminal.head(operations.hello(served)))
             terminal.show([*lines, *([complaint] if complaint else []), *look(served, both), _try(served, demo=demo)])
             sys.stdout.flush()
-            await stopping
+            await asyncio.shield(stopping)
             terminal.show(["  draining; a second Ctrl-C ends at once"])
             sys.stdout.flush()
 
@@ -75,10 +117,10 @@ async def _config(path: Path) -> tuple[Config, str]:
     try:
         return load(path, Config, os.environ).value, ""
     except ConfigErrors as errors:
-        store_path = store_of(path, os.environ)
-        if not store_path.exists():
+        place = store_of(path, os.environ)
+        if isinstance(place, Path) and not place.exists():
             raise
-        store = open_store(store_path)
+        store = open_store(place)
         try:
             version = await store.read(versions.latest, BRAND)
         finally:
@@ -133,7 +175,7 @@ async def _people(app: App, path: str) -> str:
 async def import_sample(app: App, config: str) -> Answer:
     """Read the sample's thousand people into the store, in a thread beside the loop."""
     begun = await operations.import_begin(app, _hush, config=config, digest=reading.digest(SAMPLE), program=None)
-    rejects = app.store.path.parent / f"{SAMPLE.stem}.rejects.csv"
+    rejects = app.folder / f"{SAMPLE.stem}.rejects.csv"
     loop = asyncio.get_running_loop()
 
     def ask(operation: str, **arguments: Any) -> Answer:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from campaigns.audience import (
     NO_CONSENT,
     NO_SENDER,
+    Brief,
     Casting,
     Invitation,
     Member,
@@ -20,7 +24,7 @@ from campaigns.audience import (
     straightened,
 )
 from campaigns.business import Business
-from campaigns.gate import CAPPED, LEFT, Rule
+from campaigns.gate import CAPPED, HOURS, LEFT, Rule
 from campaigns.runs import ends_at
 from campaigns.settings import Campaign, Config, Send
 from gateway.clock import to_ms
@@ -321,3 +325,128 @@ async def test_parts_are_counted_in_the_alphabets_that_the_channel_sends_in(
 
     assert (parts, measure(words).parts) == (measure(words, [Alphabet.TURKISH]).parts, 2)
     assert parts == 1
+
+
+# --- a page at once
+
+NAMES = st.sampled_from(["Maya", "", "José", "诗涵", "👩‍👧", "[Max]", "€uro", "A\nB", "x" * 61]) | st.text(max_size=12)
+HOUSEHOLDS = st.sampled_from([
+    {"country": "US", "zone": SEATTLE, "language": "en", "address": "+12065550143"},
+    {"country": "US", "zone": SEATTLE, "language": "en", "address": "+12125550144"},
+    {"country": "US", "zone": "America/New_York", "language": "zh", "address": "+12125550143"},
+    {"country": "US", "zone": "Pacific/Honolulu", "language": "", "address": "+14255550143"},
+    {**CHINA, "line_type": "mobile", "network": "China Mobile"},
+    {**CHINA, "line_type": "mobile", "network": "China | Unicom"},
+    {"country": "FR", "zone": "Europe/Paris", "language": "fr", "address": "+33612345678"},
+])  # fmt: skip
+PEOPLE = st.lists(
+    st.builds(
+        lambda household, **values: {**household, **values},
+        HOUSEHOLDS,
+        stopped_at=st.sampled_from([None, None, None, 7]),
+        joined_at=st.sampled_from([5, 5, 5, None]),
+        reached_before=st.lists(st.integers(0, 45 * 24), max_size=4).map(sorted),  # hours
+        first_name=NAMES,
+        last_name=NAMES,
+        city=NAMES,
+        attributes=NAMES.map(lambda value: orjson.dumps({"favourite": value}).decode()) | st.just("{}"),
+    ),
+    max_size=12,
+)
+WORDS = [
+    "Lantern Coffee: hello",
+    "Hello {{ first_name or 'friend' }} {{ last_name }}, " + "x" * 100,
+    "{{ city }}: {{ favourite or 'latte' }}… for {{ first_name }}",
+    "你好{{ first_name }}，" + "好" * 60,
+]
+
+
+def brief_of(who: Member, asks: dict[str, int]) -> Brief:
+    """A person as the planner's query reads them."""
+    kind = f"{who.country}|{who.zone}|{who.language}|{who.line_type}|{who.network}"
+    fields = (who.first_name if asks["first_name"] else None, who.last_name if asks["last_name"] else None,
+              who.city if asks["city"] else None, who.attributes if asks["attributes"] else None)  # fmt: skip
+    return who.id, kind, who.address, who.stopped_at, who.joined_at, who.reached, *fields
+
+
+def plainly(casting: Casting, page: list[Member], now: int, until: int) -> dict[int, object]:
+    """What becomes of each person of a page, decided about one by one."""
+    found: dict[int, object] = {}
+    for who in page:
+        verdict = casting.decide(who, now)
+        if isinstance(verdict, str):
+            found[who.id] = verdict
+        elif verdict.due >= until:
+            found[who.id] = HOURS
+        else:
+            words = casting.words(verdict, {})
+            found[who.id] = (verdict.sender.key, verdict.price, verdict.due, who.zone, who.address, *words)
+    return found
+
+
+def at_once(casting: Casting, page: list[Member], now: int, until: int) -> dict[int, object]:
+    """The same, decided about at once."""
+    crowds, refused = casting.cast([brief_of(who, casting.asks) for who in page], now, until)
+    found: dict[int, object] = dict(refused)
+    assert len(found) == len(refused)
+    for crowd in crowds:
+        sample = crowd.sample
+        for person, address, text, parts in zip(
+            crowd.people, crowd.addresses, crowd.texts, crowd.parts, strict=True
+        ):  # fmt: skip
+            assert person not in found
+            found[person] = (
+                sample.sender.key, sample.price, sample.due, sample.member.zone, address, text, parts,
+            )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("rules", [{}, RULES, {"china": RULES["china"], "rest": RULES["rest"]}], ids=len)
+@pytest.mark.parametrize("timezone", [None, "subscriber"])
+async def test_a_page_at_once_is_each_of_its_people_one_by_one(
+    apply: Apply, shipped_config: Config, rules: dict[str, dict[str, object]], timezone: str | None
+) -> None:
+    business = await apply(routed(shipped_config, rules))
+    now = business.clock.now_ms()
+
+    @settings(deadline=None, max_examples=40)
+    @given(PEOPLE, st.sampled_from(WORDS), st.booleans(), st.integers(1, 30))
+    def holds(people: list[dict[str, Any]], words: str, straighten: bool, hours: int) -> None:
+        changes: dict[str, object] = {"text": LocalText.parse(words), "coupon": None, "straighten": straighten}
+        changes |= {"senders": ()} if rules else {}
+        casting = Casting(business, at(business, timezone).model_copy(update=changes) if timezone else
+                          changed(business, **changes))  # fmt: skip
+        page = [
+            member(id=number, reached=b"".join((now - ago * HOUR).to_bytes(8, "little") for ago in before[::-1]), **one)
+            for number, one in enumerate(people)
+            for before in [one.pop("reached_before")]
+        ]
+        until = (SPRING_DAY if timezone else now) + (hours - 15) * HOUR
+
+        assert at_once(casting, page, now, until) == plainly(casting, page, now, until)
+
+    holds()
+
+
+async def test_a_page_whose_numbers_nobody_has_looked_at_is_looked_at_as_its_people_are(
+    apply: Apply, shipped_config: Config
+) -> None:
+    business = await apply(routed(shipped_config, RULES))
+    casting = Casting(business, changed(business, senders=()))
+    page = [member(id=1, **CHINA), member(id=2, line_type="mobile", network="A|B", **CHINA), member(id=3)]
+
+    seen, new = casting.looked_up([brief_of(who, casting.asks) for who in page])
+
+    in_turn, found = casting.looked_at(page)
+    assert ([each[1] for each in seen], new) == ([brief_of(who, casting.asks)[1] for who in in_turn], found)
+
+
+def test_the_planner_reads_only_what_some_text_asks_for(business: Business) -> None:
+    def asked(**words: str) -> set[str]:
+        return {
+            field for field, asked in Casting(business, changed(business, text=LocalText(words))).asks.items() if asked
+        }
+
+    assert asked(en="Hello") == set()
+    assert asked(en="Hello", zh="{{ city }}{{ first_name or '朋友' }}") == {"city", "first_name"}
+    assert asked(en="Your {{ favourite }}, {{ last_name }}") == {"attributes", "last_name"}

@@ -8,10 +8,14 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from campaigns import consent, coupons, runs
-from campaigns.audience import BUDGET, COUPON_USED, NO_CODE, NO_CONSENT
+from campaigns import consent, coupons, people, runs
+from campaigns.audience import BUDGET, COUPON_USED, NO_CODE, NO_CONSENT, Casting, Crowd, Invitation, Member
+from campaigns.business import Business
 from campaigns.gate import LEFT
+from campaigns.importing import Row
 from campaigns.runs import Run
 from campaigns.settings import Campaign, Config
 from gateway import outbox
@@ -20,6 +24,7 @@ from gateway.messages import Inbound, State
 from gateway.outbox import Flight
 from gateway.settings import RouteSettings
 from gateway.store import Tx
+from gateway.store.conditions import All
 from gateway.values import parse_duration
 from tests.campaigns.conftest import CLUB, Office, OfficeOf, campaign_like, price_of
 from tests.conftest import BRAND
@@ -183,6 +188,107 @@ async def test_a_budget_is_used_to_its_last_part_and_never_passed(office_of: Off
 
         assert (found.sending, found.refused) == (texts, {BUDGET: 20 - texts})
         assert (await office.run(key)).spent == price_of(texts).millionths if texts else True
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=12),
+    st.tuples(*[st.integers(0, 5)] * 3),
+    st.integers(0, 60),
+)
+def test_money_is_spent_in_the_order_of_people_whichever_crowd_they_stand_in(
+    business: Business, people: list[tuple[int, int]], prices: tuple[int, int, int], left: int
+) -> None:
+    sample = invitation(business)
+    crowds = [
+        Crowd(
+            sample._replace(price=price),
+            members := [person for person, (where, _) in enumerate(people) if where == number],
+            [f"+{person}" for person in members],
+            {"city": [f"city {person}" for person in members]},
+            [f"text {person}" for person in members],
+            [people[person][1] for person in members],
+        )
+        for number, price in enumerate(prices)
+    ]
+    rich, spent = set(), 0
+    for person, (where, parts) in enumerate(people):
+        if spent + parts * prices[where] <= left:
+            rich.add(person)
+            spent += parts * prices[where]
+
+    paid, poor = runs.within(left, crowds)
+
+    assert {person for crowd in paid for person in crowd.people} == rich
+    assert set(poor) == set(range(len(people))) - rich
+    assert sum(crowd.cost for crowd in paid) == spent
+    for crowd in paid:
+        rows = zip(crowd.people, crowd.addresses, crowd.columns["city"], crowd.texts, crowd.parts, strict=True)
+        for person, *row in rows:
+            assert row == [f"+{person}", f"city {person}", f"text {person}", people[person][1]]
+
+
+def invitation(business: Business) -> Invitation:
+    """Anybody's."""
+    casting = Casting(business, business.config.campaigns["spring"])
+    who = Member(1, "+12065550143", "US", "America/Los_Angeles", "en", "", "", "", "{}", None, 5, None)
+    found = casting.invite(who, business.clock.now_ms())
+    assert found is not None
+    return found
+
+
+async def test_people_of_many_kinds_get_their_own_words_and_stand_in_the_queue_in_their_order(
+    office_of: OfficeOf, shipped_config: Config
+) -> None:
+    words = {
+        "en": "{{ city or 'Hello' }}, {{ first_name }}: " + "x" * 130 + " Reply STOP to end",
+        "zh": "{{ first_name }}好",
+    }
+    text = type(shipped_config.campaigns["spring"].text)(words)
+    office = await office_of(campaign_like(shipped_config, "plain", text=text))
+    await office.store.write(people.import_rows, office.business, mixed_rows(40), CLUB, office.clock.now_ms())
+    members = await office.store.read(audience, office)
+    casting, now = Casting(office.business, office.business.config.campaigns["plain"]), office.clock.now_ms()
+    await office.launch("plain")
+    await office.runner.step()
+
+    texts: dict[str, list[int]] = {}
+    for who in members:
+        ((id_, _, purpose, channel, sender, said, parts, *_),) = await office.rows("messages_to_person", person=who.id)
+        verdict = casting.decide(who, now)
+        assert isinstance(verdict, Invitation)
+        assert (purpose, channel, sender) == ("marketing", verdict.sender.channel, verdict.sender.number)
+        assert (said, parts) == casting.words(verdict, {})
+        texts.setdefault(channel, []).append(id_)
+    assert len(texts) == 2
+    assert all(ids == sorted(ids) for ids in texts.values())
+    assert (await office.sums("plain")).adds_up
+
+
+def mixed_rows(count: int) -> list[Row]:
+    """People here and there, who read this and that."""
+    kinds = [
+        ("US", "+1206200", "America/Los_Angeles", "en"), ("CN", "+861381234", "Asia/Shanghai", "zh"),
+        ("US", "+1303200", "America/Denver", "en"), ("US", "+1206300", "America/Los_Angeles", "zh"),
+    ]  # fmt: skip
+    names = ["Maya", "José", "诗涵", "", "[Max]", "👩‍👧", "Alexandrina"]
+    rows = []
+    for number in range(count):
+        country, prefix, zone, language = kinds[number % len(kinds)]
+        rows.append(
+            Row(
+                line=number + 2, e164=f"{prefix}{1000 + number}", country=country, zone=zone, zones=(zone,), region="",
+                first_name=names[number % len(names)], city="Kent" if number % 3 else "", language=language,
+                consent=True, consent_source="form",
+            )
+        )  # fmt: skip
+    return rows
+
+
+async def audience(tx: Tx, office: Office) -> list[Member]:
+    """Everybody as one reads them who asks about one person."""
+    rows = await tx.people("audience_page", All(()), brand=BRAND, program=CLUB, after=0, limit=1_000)
+    return [Member._make(row) for row in rows]
 
 
 async def test_a_code_that_no_money_is_left_to_send_goes_back_to_the_pool(

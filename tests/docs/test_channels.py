@@ -188,7 +188,7 @@ class House:
                     "UTC", f"hello {n}", 1, 100) for n in range(count)
         ]  # fmt: skip
         await self.store.write(outbox.put, texts, queue, self.clock.now_ms())
-        await self.gateway.adopt("me")
+        await self.gateway.adopt()
 
     async def tally(self) -> dict[State, int]:
         async def read(tx: Tx) -> dict[State, int]:

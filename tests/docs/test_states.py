@@ -18,6 +18,7 @@ from gateway.journal import Journal
 from gateway.messages import Purpose, State
 from gateway.outbox import Message, put
 from gateway.store import Store, Tx, open_store
+from tests.tables import look
 
 TEXT = (Path(__file__).parents[2] / "docs" / "states.md").read_text("utf-8")
 ROW = re.compile(r"^\| ([^|]+) \|.*\| (yes|no) \| ([^|]*)\|$", re.MULTILINE)
@@ -54,7 +55,7 @@ async def happen(store: Store, parts: list[int], happened: list[tuple[int, Event
         await tx.many("event_insert", rows)
 
     async def read(tx: Tx) -> dict[int, State]:
-        rows = {message: State(state) for message, state in tx._execute("SELECT message, state FROM state")}
+        rows = {message: State(state) for message, state in await look(tx, "SELECT message, state FROM state")}
         return {n: rows.get(n + 1, State.QUEUED) for n in range(len(parts))}
 
     await store.write(append)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.channels.base import Door, LineState
 from gateway.errors import Failure, Retry
@@ -24,6 +24,7 @@ class Carrier:
         self.thanked: list[object] = []
         self.refused: list[object] = []
         self.asked: list[Asked] = []
+        self.slots = {0}
         self.upward: Callable[[list[Answer]], None] = lambda answers: None
         self.takes: Callable[[Outbound], bool] = lambda outbound: True
 
@@ -44,6 +45,9 @@ class Carrier:
 
     def query(self, asked: Sequence[Asked]) -> None:
         self.asked += asked
+
+    def share(self, slots: Collection[int]) -> None:
+        self.slots = set(slots)
 
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         untouched: list[Outbound] = []

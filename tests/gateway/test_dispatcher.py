@@ -26,6 +26,7 @@ from gateway.pacing import Pace
 from gateway.store import Store, Tx, open_store
 from tests.conftest import EVENING
 from tests.gateway.carrier import Carrier, parts_in
+from tests.tables import look
 
 RUN = 7
 
@@ -148,7 +149,7 @@ class Desk:
 
     async def reach(self, person: int) -> bytes | None:
         async def read(tx: Tx) -> bytes | None:
-            found: bytes | None = await tx.value("reach_get", person=person, program="club")
+            found: bytes | None = next((times for _, _, times in await tx.rows("reach_among", people=[person])), None)
             return found
 
         return await self.store.read(read)
@@ -680,7 +681,7 @@ async def waiting_on(desk: Desk, channel: str) -> list[tuple[int, int]]:
 
     async def read(tx: Tx) -> list[tuple[int, int]]:
         sql = "SELECT o.id, o.attempt FROM outbox o JOIN queue q ON q.id = o.queue WHERE q.channel = ? ORDER BY o.id"
-        return [tuple(row) for row in tx._execute(sql, [channel])]
+        return await look(tx, sql, channel)
 
     return await desk.store.read(read)
 
@@ -851,11 +852,11 @@ def index_of(desk: Desk, outbound: Outbound) -> int:
 
 async def told_of(tx: Tx, message: int) -> list[tuple[int, int, str]]:
     sql = "SELECT part, state, code FROM event WHERE message = ? ORDER BY state"
-    return [tuple(row) for row in tx._execute(sql, [message])]
+    return await look(tx, sql, message)
 
 
 async def waits_of(tx: Tx, message: int) -> list[tuple[int]]:
-    return [tuple(row) for row in tx._execute("SELECT missing FROM outbox WHERE id = ?", [message])]
+    return await look(tx, "SELECT missing FROM outbox WHERE id = ?", message)
 
 
 async def test_a_campaign_with_a_rate_of_its_own_leaves_as_fast_as_that_and_not_slower(desk: Desk) -> None:

@@ -26,6 +26,7 @@ from gateway.outbox import Go, Message
 from gateway.settings import SenderSettings
 from gateway.store import Store, Tx
 from gateway.values import HostPort
+from tests.tables import look
 
 RUN = 7
 NOW = datetime(2026, 12, 2, 2, 30, tzinfo=UTC)
@@ -118,7 +119,7 @@ class House:
             for n, said in enumerate(texts)
         ]  # fmt: skip
         await self.store.write(outbox.put, messages, queue, self.clock.now_ms())
-        await self.gateway.adopt("me")
+        await self.gateway.adopt()
 
     async def tally(self, run: int = RUN) -> dict[tuple[State, str], int]:
         await self.gateway.fold()
@@ -335,12 +336,12 @@ async def test_what_is_moved_to_a_channel_that_has_no_queue_for_it_yet_leaves_th
             if is_full:
                 adopt, tries = house.gateway._adopt, 0
 
-                async def full_at_first(tx: Tx, owner: str, owned: set[int]) -> Any:
+                async def full_at_first(tx: Tx, owned: set[int]) -> Any:
                     nonlocal tries
                     tries += bool(refused)
                     if tries == 1:
                         raise StoreError("the disk is full")
-                    return await adopt(tx, owner, owned)
+                    return await adopt(tx, owned)
 
                 monkeypatch.setattr(house.gateway, "_adopt", full_at_first)
             await house.put(3)
@@ -459,14 +460,14 @@ async def test_a_queue_that_its_dispatcher_moves_about_while_others_are_adopted_
         go_on.wait(5)
 
     async def epochs(tx: Tx) -> list[int]:
-        return [row[6] for row in await tx.rows("queue_list", brand=1)]
+        return [row[7] for row in await tx.rows("queue_list", brand=1)]
 
     async with house.open():
         await house.put(1)
         await house.until({(State.DELIVERED, ""): 1})
         queues = house.gateway.dispatchers["us"].queues
         holding = asyncio.ensure_future(house.store.write(hold))
-        adopting = asyncio.ensure_future(house.gateway.adopt("me"))
+        adopting = asyncio.ensure_future(house.gateway.adopt())
         await asyncio.sleep(0.01)
         queue = queues.pop()  # as between the two halves of its move to the end of the line
         go_on.set()
@@ -511,7 +512,7 @@ async def test_what_is_old_is_forgotten_however_much_there_is(house: House, monk
         await tx.many("ref_put", [(f"us:{n}", 1, RUN, n, 0, 1, now) for n in range(3)])
 
     async def left(tx: Tx) -> list[int]:
-        return [tx._execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("seen", "ref")]
+        return [(await look(tx, f"SELECT count(*) FROM {table}"))[0][0] for table in ("seen", "ref")]
 
     async with house.open():
         await house.store.write(remember)

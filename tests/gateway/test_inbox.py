@@ -19,6 +19,7 @@ from gateway.messages import Inbound, Joint, Receipt, State
 from gateway.store import Store, Tx, open_store
 from tests.conftest import EVENING
 from tests.gateway.carrier import Carrier
+from tests.tables import run_out_of_room
 
 ANNA, BEN = "+12065550161", "+12065550162"
 
@@ -338,9 +339,7 @@ async def test_a_text_that_met_a_full_disk_is_thought_again_and_not_called_a_fai
         nonlocal full
         if full:
             full = False
-            (pages,) = tx._execute("PRAGMA page_count").fetchone()
-            tx._execute(f"PRAGMA max_page_count = {pages}")
-            await tx.run("fact_set", brand=1, name="big", value="x" * 1_000_000)
+            await run_out_of_room(tx)
         return await hear(tx, kept)
 
     monkeypatch.setattr(desk.inbox, "_answer", answer)

@@ -19,9 +19,11 @@ from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Rec
 from gateway.messages import Purpose, Receipt, State
 from gateway.outbox import MOST_PARTS, Message, put
 from gateway.store import Store, Tx, open_store
+from tests.tables import look
 
 NOW = 1_800_000_000_000
 RUN, QUEUE = 77, 5
+SLOTS = ["us:0"]
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -135,7 +137,7 @@ def with_store(tmp: pytest.TempPathFactory, play: Callable[[Store], Coroutine[An
 
 
 async def states(tx: Tx) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in tx._execute("SELECT message, sent, delivered, state, code FROM state")]
+    return await look(tx, "SELECT message, sent, delivered, state, code FROM state ORDER BY message")
 
 
 async def sums(tx: Tx) -> Counter[tuple[State, str]]:
@@ -145,7 +147,7 @@ async def sums(tx: Tx) -> Counter[tuple[State, str]]:
 async def recount(tx: Tx, messages: int) -> Counter[tuple[State, str]]:
     """The sums as they follow from the states."""
     found: Counter[tuple[State, str]] = Counter()
-    for _, _, _, state, code, worst in tx._execute("SELECT message, sent, delivered, state, code, worst FROM state"):
+    for _, _, _, state, code, worst in await look(tx, "SELECT message, sent, delivered, state, code, worst FROM state"):
         found[State(state), code if state == worst else ""] += 1
     found[State.QUEUED, ""] += messages - found.total()
     return +found
@@ -185,7 +187,9 @@ def message(id_: int, *, parts: int = 1, address: str = "+12065550142") -> Messa
 
 async def waiting(store: Store, *messages: Message) -> Journal:
     await store.write(put, messages, QUEUE, NOW)
-    return Journal(1)
+    journal = Journal(1)
+    journal.slots = set(SLOTS)
+    return journal
 
 
 async def append(tx: Tx, *rows: tuple[object, ...]) -> None:
@@ -238,7 +242,7 @@ def leg(message: Any, part: Any = 0, parts: Any = 1, run: Any = RUN) -> Leg:
 async def restarted(store: Store) -> Journal:
     """The process died; the next one reads back what it needs."""
     journal = Journal(1)
-    journal.remember(await store.read(journal.recall))
+    journal.remember(await store.read(journal.recall, SLOTS), SLOTS)
     return journal
 
 
@@ -584,7 +588,7 @@ async def test_a_carrier_that_gives_an_id_anew_is_believed(store: Store) -> None
 
 
 async def parked(tx: Tx) -> int:
-    return len(await tx.rows("parked_all"))
+    return len(await tx.rows("parked_after", after=-1))
 
 
 async def test_receipts_that_fit_nothing_are_given_up_after_three_days(store: Store) -> None:
@@ -608,7 +612,7 @@ async def test_another_clients_receipts_are_kept_within_bounds_the_latest_last(
         await record(store, journal, [receipt(f"not ours {n}")])
         await unpark(store, journal)
 
-    kept = await store.read(lambda tx: tx.rows("parked_all"))
+    kept = await store.read(lambda tx: tx.rows("parked_after", after=-1))
     assert [row[1] for row in kept] == [f'["us:not ours {n}"]' for n in range(20, 30)]
     shelf = journal.shelf
     assert (len(shelf.receipts), len(shelf.by_ref), len(next(iter(shelf.by_fit.values())))) == (10, 10, 10)
@@ -635,7 +639,7 @@ def held(journal: Journal) -> int:
 
 
 async def in_table(tx: Tx) -> int:
-    found: int = tx._execute("SELECT count(*) FROM ref").fetchone()[0]
+    ((found,),) = await look(tx, "SELECT count(*) FROM ref")
     return found
 
 
@@ -746,7 +750,7 @@ async def test_one_receipt_that_never_comes_does_not_make_a_start_read_everythin
         await fold(store, journal)
         await journal.turn(store, await store.read(folded), NOW)
 
-    behind = await store.read(lambda tx: tx.value("cursor_get", name="ref"))
+    behind = await store.read(lambda tx: tx.value("cursor_get", name="ref:us:0"))
     assert 201 - behind <= 2 * 20
     await record(store, await restarted(store), [receipt("lost")])
     await fold(store, journal)
@@ -770,7 +774,7 @@ async def test_what_a_start_reads_back_is_what_still_waits(store: Store) -> None
     await record(store, journal, [receipt("c1"), receipt("nobody")])
     await fold(store, journal)
 
-    found = await store.read(journal.recall)
+    found = await store.read(journal.recall, SLOTS)
 
     assert isinstance(found, Recalled)
     assert found.legs == {ref_of("us", f"c{n}"): leg(n) for n in (2, 3)}

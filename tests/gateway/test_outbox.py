@@ -23,6 +23,7 @@ from gateway.messages import ALL_PARTS, Lane, Purpose, State
 from gateway.outbox import LONG_MS, Claim, Flight, Go, Later, Message, Never, Settlement, Waiting
 from gateway.store import Store, Tx, open_store, queries
 from gateway.store.sqlite import statements
+from tests.tables import look
 
 NOW = 1_800_000_000_000
 RUN = 77
@@ -103,7 +104,7 @@ async def again(tx: Tx, queue: int) -> list[tuple[int, int, int, int]]:
         "SELECT o.id, o.attempt, o.missing & ~(-1 << m.parts), o.crashes FROM outbox o JOIN message m ON m.id = o.id "
         "WHERE o.queue = ? ORDER BY o.due, o.id"
     )
-    return [tuple(row) for row in tx._execute(sql, [queue])]
+    return await look(tx, sql, queue)
 
 
 async def die(store: Store, queue: int) -> int:
@@ -220,8 +221,8 @@ async def test_a_cap_is_charged_at_the_claim_and_given_back_on_a_sure_failure(st
     assert found.flights[0].charged_at
 
     async def reached(tx: Tx) -> bytes:
-        times: bytes = await tx.value("reach_get", person=9, program="club")
-        return times
+        ((_, _, times),) = await tx.rows("reach_among", people=[9])
+        return bytes(times)
 
     assert await store.read(reached) == NOW.to_bytes(8, "little")
     settlement = landing(*found.flights)
@@ -311,7 +312,7 @@ async def test_a_claim_is_one_row_that_is_there_until_the_last_of_its_messages_h
 
 
 async def _value(tx: Tx, sql: str) -> object:
-    return tx._execute(sql).fetchone()[0]
+    return (await look(tx, sql))[0][0]
 
 
 @pytest.mark.parametrize("repeat", [0, 1])
@@ -496,7 +497,7 @@ async def test_a_queue_that_was_lost_takes_no_charge_of_another_with_it(store: S
     settlement.uncharge.append((epoch, queue, (9, "club", 1, NOW)))
     await settle(store, settlement)
 
-    assert await store.read(lambda tx: tx.value("reach_get", person=9, program="club")) == b""
+    assert await store.read(lambda tx: tx.rows("reach_among", people=[9])) == [(9, "club", b"")]
 
 
 # --- who has left by what the carrier says ---------------------------------------------------------------------------
@@ -520,7 +521,7 @@ async def test_who_left_by_the_carriers_word_is_told_in_the_transaction_of_the_a
         raise OSError("the disk is full")
 
     async def stops(tx: Tx) -> list[tuple[int, int]]:
-        return [tuple(row) for row in tx._execute("SELECT person, at FROM stop")]
+        return await look(tx, "SELECT person, at FROM stop")
 
     with pytest.raises(OSError, match="full"):
         await store.write(interrupted)

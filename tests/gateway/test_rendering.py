@@ -80,6 +80,33 @@ def test_whatever_a_value_holds_the_text_stays_bounded_and_printable(value: str)
     assert not any(character in "\n\r\x00\x1b\u202e" for character in said)
 
 
+NAMES = st.sampled_from(["", "Ana", "José", "诗涵", "👩‍👧", "A\nB", "\u200b", " a ", "[x]", "x" * 61]) | st.text(
+    max_size=70
+)
+
+
+@given(
+    st.lists(st.tuples(NAMES, NAMES), max_size=8),
+    st.sampled_from([
+        "plain", "{{ city }}", "Hi {{ first_name or 'friend' }} of {{city}}!", "{{ city or '' }}{{ first_name }}",
+        "{{ first_name or 'a friend whom we do not know by any name, and would so much like to' }}",
+    ]),
+)  # fmt: skip
+def test_many_people_get_the_texts_that_each_would_get(people: list[tuple[str, str]], template: str) -> None:
+    text = compile_text(template, FIELDS)
+    columns = {"first_name": [one for one, _ in people], "city": [other for _, other in people]}
+
+    said = text.render_many(columns, len(people))
+
+    assert said == [text.render({"first_name": one, "city": other}) for one, other in people]
+
+
+def test_a_column_that_is_not_there_says_what_stands_after_or_or_must_be_given() -> None:
+    assert compile_text("Hi {{ city or 'there' }}!", FIELDS).render_many({}, 2) == ["Hi there!"] * 2
+    with pytest.raises(KeyError):
+        compile_text("Hi {{ city }}!", FIELDS).render_many({}, 2)
+
+
 # reference G-8 and, CVE-2016-10745, CVE-2019-10906, CVE-2024-56326, CVE-2025-27516
 HOSTILE = [
     "{{ ''.__class__.__mro__[1].__subclasses__() }}",

@@ -683,7 +683,7 @@ class House:
         owner = f"world:{self.number}"
 
         async def adopt() -> None:
-            await self.gateway.adopt(owner)
+            await self.gateway.adopt()
 
         self.runner = Runner(
             store=self.store, business=lambda: self.business, pinned=pinned, adopt=adopt, wake=self.gateway.wake

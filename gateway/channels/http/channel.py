@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 from typing import Final
 
@@ -75,6 +75,9 @@ class HttpChannel:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
                 self._give_back()
+
+    def share(self, slots: Collection[int]) -> None:
+        """Nothing: there is no line to hold."""
 
     def room(self) -> int:
         """Messages that may be handed over now; one, to try, while the carrier does not answer."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -79,6 +79,9 @@ class TwilioChannel:
             await asyncio.Event().wait()
         finally:
             await self._hang_up()
+
+    def share(self, slots: Collection[int]) -> None:
+        """Nothing: there is no line to hold."""
 
     def room(self) -> int:
         """Texts that may leave now."""

@@ -124,3 +124,27 @@ def test_no_phantom_at_sign_follows_seven_septets(text: str) -> None:
 def test_unpacking_stops_where_the_octets_end() -> None:
     assert gsm7.unpack(b"\x31", 40) == b"\x31"
     assert gsm7.unpack(b"", 3, fill_bits=1) == b""
+
+
+many_texts = st.text(gsm7.PLAIN) | st.text(st.characters(max_codepoint=127)) | gsm_texts | st.text()
+
+
+@given(st.lists(st.sampled_from(["Hi", "a@b_c", "", "x" * 160, "x" * 161]) | st.text("Hi @$_\n"), max_size=6))
+def test_many_plain_texts_are_encoded_at_once(texts: list[str]) -> None:
+    assert gsm7.encode_plain(texts, 160) == [gsm7.encode(text) if len(text) <= 160 else b"" for text in texts]
+
+
+@given(st.lists(many_texts, max_size=6))
+def test_where_the_short_cut_says_anything_it_says_what_the_long_way_says(texts: list[str]) -> None:
+    for text, octets in zip(texts, gsm7.encode_plain(texts, 160), strict=True):
+        assert not octets or octets == gsm7.encode(text)
+
+
+@pytest.mark.parametrize("other", ["é", "x" * 161])
+def test_a_text_that_has_no_short_cut_bars_it_to_no_other(other: str) -> None:
+    assert gsm7.encode_plain(["Hi", other, "Ho"], 160) == [b"Hi", b"", b"Ho"]
+
+
+@pytest.mark.parametrize("other", ["[", "\x1b", "`", "\0"])
+def test_what_must_be_escaped_or_replaced_is_left_to_the_long_way(other: str) -> None:
+    assert gsm7.encode_plain(["Hi", other], 160) == [b"", b""]

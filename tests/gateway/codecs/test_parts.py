@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.codecs import gsm7, parts
+from gateway.codecs.national import Alphabet
 from gateway.messages import Joint
 
 any_text = st.text(max_size=500)
@@ -259,6 +260,23 @@ def test_more_than_255_parts_are_refused_in_plain_words(text: str, most: int) ->
         parts.split(text * (most * 255 + 1), 1)
     with pytest.raises(ValueError, match="256 parts: 255 is the most"):
         parts.bare(text * (most * 255 + 1))
+
+
+@given(
+    st.lists(any_text | lively_text | st.text(alphabet="aZ 0\n@", max_size=400)),
+    st.sampled_from([(), (Alphabet.TURKISH,), tuple(Alphabet)]),
+)
+@example(["a" * 160, "a" * 161, "a" * 306, "a" * 307], ())
+@example(["a" * 152 + "\r\n" + "a" * 152, "plain"], ())
+@example(["a" * 159 + "[", "plain"], ())
+@example(["好" * 70, "好" * 71, "👍" * 35, "👍" * 36, "é" * 71], ())
+def test_many_texts_are_counted_as_each_is_measured(texts: list[str], alphabets: tuple[Alphabet, ...]) -> None:
+    assert parts.count(texts, alphabets) == [parts.measure(text, alphabets).parts for text in texts]
+
+
+def test_a_text_that_phones_cannot_join_is_refused_among_others_too() -> None:
+    with pytest.raises(ValueError, match="256 parts"):
+        parts.count(["plain", "a" * 153 * 255 + "a"])
 
 
 @given(any_text | lively_text)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gateway.codecs import smpp
 from gateway.codecs.smpp import ANSWER, HEADER, LAST_SEQUENCE, Pdu
-from gateway.codecs.smpp_delivery import Delivery
 from gateway.codecs.smpp_session import (
     Answered,
     Arrived,
@@ -27,6 +26,7 @@ from gateway.codecs.smpp_session import (
     Server,
     Unanswered,
 )
+from gateway.codecs.smpp_usual import Delivery
 from gateway.messages import State
 
 PHONE = smpp.address(1, 1, "12065550142")
@@ -662,10 +662,10 @@ def test_usual_receipts_are_told_apart_where_that_is_wanted() -> None:
     server.receive(client.take_out(), 0)
     client.receive(server.take_out(), 0)
     words = b"id:7 sub:001 dlvrd:001 submit date:2605281200 done date:2605281200 stat:DELIVRD err:000 text:"
-    server.send([(1, HELLO), (2, smpp.message_body(PHONE, SHOP, words, esm_class=4))], 0)
+    server.send([(1, smpp.message_body(PHONE, SHOP, words, esm_class=4)), (2, HELLO)], 0)
 
     deliveries, messages = client.receive(server.take_out(), 0)
-    assert deliveries == Delivered([(2, Delivery("\1", "12065550142", "\3", "20655", "7", "000"))])
+    assert deliveries == Delivered([1], [Delivery("\1", "12065550142", "\3", "20655", "7", "000")])
     assert isinstance(messages, Arrived)
     client.acknowledge([2, 1])
     assert server.receive(client.take_out(), 0) == [Answered([(2, 0, ""), (1, 0, "")])]

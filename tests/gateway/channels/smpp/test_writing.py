@@ -132,3 +132,38 @@ def test_references_of_texts_made_one_after_the_other_differ() -> None:
 def test_an_address_that_cannot_be_written_is_told(changes: dict[str, Any]) -> None:
     with pytest.raises(Unwritable):
         writer().bodies(HELLO._replace(**changes), 0)
+
+
+numbers = st.sampled_from(["+12065550142", "+1206", "2065550142", "20655", "Lantern", "+1206555x", "+٣٤٥", "+"])
+outbounds = st.builds(
+    Outbound,
+    id=st.integers(1, 2**62),
+    attempt=st.integers(0, 4),
+    sender=st.sampled_from(["20655", "+12065550100", "Lantern", "Łantern", "20\x0055"]),
+    recipient=numbers,
+    text=st.text("Hi @$_", max_size=170) | st.sampled_from(["Grüße", "[x]", "你好", LONG, "x" * 160, "x" * 161]),
+    missing=st.sampled_from([-1, 1, 2, 5]),
+    valid_until=st.sampled_from([0, 0, 1, 10_000, 10_001, 10_999, 11_000, 3_600_000]),
+)
+
+
+@given(
+    st.lists(outbounds, max_size=6),
+    st.fixed_dictionaries(
+        {
+            "use_data_sm": st.booleans(),
+            "long_texts": st.sampled_from(["header", "sar", "payload"]),
+            "alphabets": st.sampled_from([(), (Alphabet.TURKISH,)]),
+        }
+    ),
+)
+def test_many_messages_are_written_as_each_of_them_alone(batch: list[Outbound], changes: dict[str, Any]) -> None:
+    one = writer(**changes)
+    alone: list[object] = []
+    for message in batch:
+        try:
+            alone.append(one.bodies(message, 10_000))
+        except Unwritable as error:
+            alone.append(error.failure)
+
+    assert list(one.each(batch, 10_000)) == alone

@@ -101,7 +101,7 @@ class House:
             for n, number in enumerate(numbers)
         ]  # fmt: skip
         await self.store.write(outbox.put, texts, queue, self.clock.now_ms())
-        await self.gateway.adopt("me")
+        await self.gateway.adopt()
         self.gateway.wake()
 
     async def tally(self) -> Counter[State]:
