@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from campaigns.business import Business, in_ms
 from gateway.clock import from_ms, to_ms
+from gateway.counting import outcomes
 from gateway.store import Tx
 from gateway.values import Calendar
 
@@ -85,6 +86,10 @@ class Limit(NamedTuple):
     ends_at: int | None
 
 
+REFUSALS = {AlreadyVoted: "already voted", NotOpenYet: "not open", Closed: "closed", NoSuchOption: "no such option"}
+
+
+@outcomes("votes", "counted", REFUSALS)
 async def vote(tx: Tx, business: Business, contest: str, person_id: int, choice: str, door: str, now: int) -> Voted:
     """Count a vote. `now` is when it reached us, so that a late answer of ours shuts nobody out.
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from campaigns.business import Business, in_ms
 from campaigns.settings import Coupon
 from gateway.clock import from_ms, to_ms
+from gateway.counting import outcomes
 from gateway.store import Tx
 from gateway.values import Hours
 
@@ -336,6 +337,10 @@ def _closing(hours: Hours, zone: str, valid: timedelta, now: int) -> int:
 # --- redeeming -------------------------------------------------------------------------------------------------------
 
 
+REFUSALS = {AlreadyUsed: "used", Expired: "over", NotHere: "not here", Mistyped: "mistyped", NoSuchCode: "no such code"}
+
+
+@outcomes("redemptions", "redeemed", REFUSALS)
 async def redeem(
     tx: Tx,
     business: Business,
@@ -379,6 +384,7 @@ def _refusal(business: Business, held: Held | None, now: int) -> Exception:
     return NotHere(business.config.coupons[held.coupon].places)
 
 
+@outcomes("redemptions", "undone", {NotRedeemed: "not undone", TooLate: "not undone"})
 async def undo(tx: Tx, business: Business, code: str, place: str, till: str, door: str, reason: str, now: int) -> None:
     """Take a redemption back within ten minutes, where it was made: the code is good again, both stay on record.
 

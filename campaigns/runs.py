@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from campaigns import coupons, links
 from campaigns.audience import (
     BUDGET,
+    COUPON_FIELDS,
     COUPON_OVER,
     COUPON_USED,
     LAST_ZONE,
     NO_CODE,
+    Brief,
     Casting,
-    Invitation,
+    Crowd,
     Member,
     channels_of,
     due_at,
@@ -24,7 +27,6 @@ from campaigns.audience import (
     share,
 )
 from campaigns.business import Business
-from campaigns.gate import HOURS
 from campaigns.settings import SEND_AGAIN, Campaign
 from gateway import failpoints, outbox
 from gateway.messages import Lane, Purpose, State
@@ -35,6 +37,7 @@ from gateway.store import Tx
 _member = partial(tuple.__new__, Member)
 _message = partial(tuple.__new__, Message)
 
+PURPOSE = Purpose.MARKETING.value  # plain, for the store takes several times as long to bind a member of an enum
 PAGE = 1_000  # people in one transaction of the planner
 ONCE = "1"  # the occurrence of a campaign that is sent once
 STOP_BATCH = 1_000
@@ -67,31 +70,35 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of the audience, read at a checkpoint; `last` is the person it ends with, None at the end of all.
+    """A stretch of the audience; `last` is the person it ends with, None at the end of all."""
 
-    `known` are by person the numbers of our pools that they know, the latest first. `lines` is what was found of
-    numbers that had not been looked at: kind, network and person.
+    last: int | None
+    members: Sequence[Member]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where a page stands in the audience: read behind the person `was`, it ends with `end`.
+
+    `last` is the same, None at the end of all. `known` are by person the numbers of our pools that they know, the
+    latest first. `lines` is what was found of numbers that had not been looked at: kind, network and person.
     """
 
     was: int
+    end: int
     last: int | None
-    members: Sequence[Member]
     known: Mapping[int, Sequence[str]] = field(default_factory=dict)
     lines: Sequence[tuple[str, str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """A page with what was decided about its members: all but the codes and the money.
+    """A page with what was decided about its people: all but the codes and the money."""
 
-    `said` are the texts with their parts, in the order of `invited`; None where a text needs its code first.
-    """
-
-    page: Page
-    members: int  # without testers, who got theirs first and count in nothing
-    invited: Sequence[Invitation]
+    page: Stretch
+    matched: int  # without testers, who got theirs first and count in nothing
+    crowds: Sequence[Crowd]
     refused: Sequence[tuple[int, str]]
-    said: Sequence[tuple[str, int]] | None
 
 
 async def launch(tx: Tx, business: Business, campaign: Campaign, now: int) -> Run:
@@ -130,18 +137,24 @@ async def every(tx: Tx, brand: int) -> list[Run]:
     return await tx.all(Run, "run_list", brand=brand)
 
 
-async def begin(tx: Tx, business: Business, run: Run, casting: Casting, now: int) -> dict[str, int]:
-    """Start planning: the queues of this run by channel."""
+async def begin(tx: Tx, business: Business, run: Run, casting: Casting, now: int) -> dict[str, list[int]]:
+    """Start planning: the queues of this run by channel, one for each of its slots, which share the pace."""
     await tx.run("run_begin", id=run.id, now=now)
     rate = share(casting.campaign, business.config)
-    return {
-        channel: await outbox.ensure_queue(tx, business.ids, business.brand, channel, Lane.BULK, run=run.id, rate=rate)
-        for channel in channels_of(casting.campaign, business.config)
-    }
+    queues: dict[str, list[int]] = {}
+    for channel in channels_of(casting.campaign, business.config):
+        slots = business.config.channels[channel].slots
+        queues[channel] = [
+            await outbox.ensure_queue(
+                tx, business.ids, business.brand, channel, Lane.BULK, run=run.id, rate=rate / slots, shard=shard
+            )
+            for shard in range(slots)
+        ]
+    return queues
 
 
 async def read_page(tx: Tx, business: Business, casting: Casting, after: int, now: int) -> Page:
-    """The next stretch of the audience. Runs beside the writer, on a snapshot."""
+    """The next stretch of the audience, for an estimate. Runs beside the writer, on a snapshot."""
     rows = await tx.people(
         "audience_page",
         casting.condition(now),
@@ -151,38 +164,39 @@ async def read_page(tx: Tx, business: Business, casting: Casting, after: int, no
         limit=PAGE,
     )
     casting.look(now)
-    members, lines = casting.looked_at([*map(_member, rows)])
-    known = await _known(tx, members) if casting.has_pools else {}
-    return Page(after, members[-1].id if len(members) == PAGE else None, members, known, lines)
-
-
-async def _known(tx: Tx, members: Sequence[Member]) -> dict[int, list[str]]:
-    """By person, the numbers of our pools that they know, the latest first."""
-    known: dict[int, list[str]] = {}
-    if members:
-        for person, number in await tx.rows("sticky_among", first=members[0].id, last=members[-1].id):
-            known.setdefault(person, []).append(number)
-    return known
+    members, _ = casting.looked_at([*map(_member, rows)])
+    return Page(members[-1].id if len(members) == PAGE else None, members)
 
 
 async def cast_page(
     tx: Tx, business: Business, run: Run, casting: Casting, after: int, now: int
 ) -> Cast:  # fmt: skip
     """Read the next stretch and decide about it, beside the writer, who has enough to do."""
-    page = await read_page(tx, business, casting, after, now)
-    refused: list[tuple[int, str]] = []
-    invited: list[Invitation] = []
-    members = [member for member in page.members if member.address not in business.testers]
-    for member in members:
-        verdict = casting.decide(member, now)
-        if isinstance(verdict, str):
-            refused.append((member.id, verdict))
-        elif verdict.due >= run.until:  # the gate would say so later: better nobody waits for it
-            refused.append((member.id, HOURS))
-        else:
-            invited.append(verdict)
-    said = None if casting.campaign.coupon else [casting.words(invitation, {}) for invitation in invited]
-    return Cast(page, len(members), invited, refused, said)
+    rows: Sequence[Brief] = await tx.people(
+        "audience_brief",
+        casting.condition(now),
+        brand=business.brand,
+        program=casting.campaign.program,
+        after=after,
+        limit=PAGE,
+        **casting.asks,
+    )
+    casting.look(now)
+    rows, lines = casting.looked_up(rows)
+    end = rows[-1][0] if rows else after
+    known = await _known(tx, rows[0][0], end) if rows and casting.has_pools else {}
+    page = Stretch(after, end, end if len(rows) == PAGE else None, known, lines)
+    if business.testers:
+        rows = [row for row in rows if row[2] not in business.testers]
+    return Cast(page, len(rows), *casting.cast(rows, now, run.until))
+
+
+async def _known(tx: Tx, first: int, last: int) -> dict[int, list[str]]:
+    """By person, the numbers of our pools that they know, the latest first."""
+    known: dict[int, list[str]] = {}
+    for person, number in await tx.rows("sticky_among", first=first, last=last):
+        known.setdefault(person, []).append(number)
+    return known
 
 
 async def write_page(
@@ -194,86 +208,105 @@ async def write_page(
     being planned any more, or this page has been written already.
     """
     current = await tx.one(Run, "run_by_id", id=run.id)
-    page, invited, refused = cast.page, cast.invited, [*cast.refused]
+    page, crowds, refused = cast.page, cast.crowds, [*cast.refused]
     if current is None or current.state != "planning" or current.checkpoint != page.was:
         return False
-    given = coupons.Batch({}, {})
-    coupon = casting.campaign.coupon
-    if coupon and invited:
-        given = await coupons.give_many(tx, business, coupon, [each.member.id for each in invited], run.id, now)
-    budget = casting.campaign.budget
-    left = budget.millionths - current.spent if budget else None
-    batch = Batch(business, run, casting, given, left, page.known)
-    for place, invitation in enumerate(invited):
-        batch.add(invitation, cast.said[place] if cast.said is not None else None, refused)
+    coupon, budget = casting.campaign.coupon, casting.campaign.budget
+    if coupon and crowds:
+        crowds = await _with_codes(tx, business, run, casting, crowds, refused, now)
+    if budget:
+        crowds, poor = within(budget.millionths - current.spent, crowds)
+        refused += [(person, BUDGET) for person in poor]
+        if coupon and poor:
+            await coupons.take_back(tx, business, coupon, poor, run.id)
+    batch = Batch(business, run, casting, page.known)
+    batch.add(crowds)
     await batch.put(tx, queues, now)
     await tx.many("person_line_put", page.lines)
-    if coupon and batch.unused:
-        await coupons.take_back(tx, business, coupon, batch.unused, run.id)
     await tx.many("refusal_insert", [(run.id, person, business.brand, reason) for person, reason in refused])
-    last = page.members[-1].id if page.members else page.was
-    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=last, matched=cast.members, spent=batch.spent)
+    spent = sum(crowd.cost for crowd in crowds)
+    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=page.end, matched=cast.matched, spent=spent)
     if page.last is None:
         await tx.run("run_planned", id=run.id, now=now)
     failpoints.hit("plan")
     return True
 
 
+async def _with_codes(
+    tx: Tx, business: Business, run: Run, casting: Casting, crowds: Sequence[Crowd], refused: list[tuple[int, str]],
+    now: int,
+) -> list[Crowd]:  # fmt: skip
+    """The crowds with their codes and their texts; those for whom there is no code are refused."""
+    asking = sorted(chain.from_iterable(crowd.people for crowd in crowds))
+    given = await coupons.give_many(tx, business, casting.campaign.coupon or "", asking, run.id, now)
+    refused += [(person, why_no_code(reason)) for person, reason in given.refused.items()]
+    said = []
+    for crowd in [crowd.among(given.given) for crowd in crowds] if given.refused else crowds:
+        values = [coupon_values(business, given.given[person].code) for person in crowd.people]
+        said.append(casting.say(crowd, {name: [each[name] for each in values] for name in COUPON_FIELDS}))
+    return said
+
+
+def within(left: int, crowds: Sequence[Crowd]) -> tuple[Sequence[Crowd], list[int]]:
+    """Those whose texts the money that is left pays for, in the order of people, and the others."""
+    if sum(crowd.cost for crowd in crowds) <= left:
+        return crowds, []
+    poor = []
+    prices = (zip(crowd.people, crowd.parts, repeat(crowd.sample.price)) for crowd in crowds)
+    for person, parts, price in sorted(chain.from_iterable(prices)):
+        if parts * price > left:
+            poor.append(person)
+        else:
+            left -= parts * price
+    rich = {person for crowd in crowds for person in crowd.people}.difference(poor)
+    return [crowd.among(rich) for crowd in crowds], poor
+
+
 class Batch:
     """The messages of one page."""
 
-    def __init__(
-        self, business: Business, run: Run, casting: Casting, given: coupons.Batch, left: int | None,
-        known: Mapping[int, Sequence[str]],
-    ) -> None:  # fmt: skip
-        self._business, self._run, self._casting, self._given, self._left = business, run, casting, given, left
-        self._known, self._repeat = known, int(casting.campaign.when_in_doubt == SEND_AGAIN)
+    def __init__(self, business: Business, run: Run, casting: Casting, known: Mapping[int, Sequence[str]]) -> None:
+        self._business, self._run, self._casting, self._known = business, run, casting, known
+        self._repeat = int(casting.campaign.when_in_doubt == SEND_AGAIN)
         self._met: list[tuple[int, str]] = []  # people, and the number of a pool that they meet by this page
-        self._ids = iter(business.ids.take(PAGE))
         self._by_queue: dict[tuple[str, int], list[Message]] = {}
-        self.spent = 0
-        self.unused: list[int] = []  # people whose code goes back to the pool
 
-    def add(self, invitation: Invitation, said: tuple[str, int] | None, refused: list[tuple[int, str]]) -> None:
-        """Write the text for one person; or refuse, when codes or money have run out."""
-        member, sender, _, price, due = invitation
-        coupon: dict[str, str] = {}
-        if self._casting.campaign.coupon:
-            given = self._given.given.get(member.id)
-            if given is None:
-                refused.append((member.id, why_no_code(self._given.refused[member.id])))
-                return
-            coupon = coupon_values(self._business, given.code)
-        text, parts = said or self._casting.words(invitation, coupon)
-        cost = parts * price
-        if self._left is not None and self.spent + cost > self._left:
-            refused.append((member.id, BUDGET))
-            if coupon:
-                self.unused.append(member.id)
-            return
-        self.spent += cost
-        number = self._number(invitation) if self._casting.is_pooled(sender) else sender.number
-        run = self._run
-        self._by_queue.setdefault((sender.channel, due), []).append(
-            _message((
-                next(self._ids), self._business.brand, run.id, member.id, Purpose.MARKETING,
-                self._casting.campaign.program, sender.channel, number, member.address, member.zone, text,
-                parts, cost, self._casting.ends_at(member.zone, run.until), self._repeat, 0,
-            ))
+    def add(self, crowds: Sequence[Crowd]) -> None:
+        """Make the messages; their ids are in the order of people, whichever crowd they stand in."""
+        people = sorted(chain.from_iterable(crowd.people for crowd in crowds))
+        ids = dict(zip(people, self._business.ids.take(len(people)), strict=True))
+        for crowd in crowds:
+            queue = crowd.sample.sender.channel, crowd.sample.due
+            rows = self._rows(crowd, map(ids.__getitem__, crowd.people))
+            self._by_queue.setdefault(queue, []).extend(map(_message, rows))
+
+    def _rows(self, crowd: Crowd, ids: Iterable[int]) -> Iterable[tuple[object, ...]]:
+        """A message for each of a crowd; what all have in common is said once."""
+        member, sender, _, price, _ = crowd.sample
+        campaign, zone = self._casting.campaign, member.zone
+        numbers = self._numbers(crowd) if self._casting.is_pooled(sender) else repeat(sender.number)
+        return zip(
+            ids, repeat(self._business.brand), repeat(self._run.id), crowd.people,
+            repeat(PURPOSE), repeat(campaign.program), repeat(sender.channel), numbers, crowd.addresses, repeat(zone),
+            crowd.texts, crowd.parts, [parts * price for parts in crowd.parts],
+            repeat(self._casting.ends_at(zone, self._run.until)), repeat(self._repeat), repeat(0),
         )  # fmt: skip
 
-    def _number(self, invitation: Invitation) -> str:
-        """The number of a pool, which the person knows from now on."""
-        person = invitation.member.id
-        known = self._known.get(person, ())
-        number = self._casting.number(invitation, known).number
-        if not known or known[0] != number:
-            self._met.append((person, number))
-        return number
+    def _numbers(self, crowd: Crowd) -> list[str]:
+        """The numbers of a pool, which these people know from now on."""
+        numbers = []
+        for person, address in zip(crowd.people, crowd.addresses, strict=True):
+            known = self._known.get(person, ())
+            number = self._casting.number_for(crowd.sample.sender, person, address, known).number
+            if not known or known[0] != number:
+                self._met.append((person, number))
+            numbers.append(number)
+        return numbers
 
     async def put(self, tx: Tx, queues: Mapping[str, int], now: int) -> None:
         """Into the outbox, in person order within each queue."""
         for (channel, due), messages in self._by_queue.items():
+            messages.sort()  # by their ids, so that the store only appends
             await outbox.put(tx, messages, queues[channel], due)
         brand = self._business.brand
         await tx.many("sticky_put", [(person, number, brand, now) for person, number in self._met])

@@ -29,6 +29,7 @@ _CONCAT_OCTETS = 5  # an element with a reference of one octet, without the leng
 _ASCII_OUTSIDERS = bytes(code for code in range(128) if not gsm7.is_gsm(chr(code)))
 _ASCII_ESCAPED = gsm7.ESCAPED.replace("€", "").encode()
 _ASCII_AWKWARD = _ASCII_OUTSIDERS + _ASCII_ESCAPED
+_NOT_PLAIN = _ASCII_AWKWARD + b"\r"  # what takes two septets or must not be cut from its neighbour
 _ASCII_SEPTETS = bytes(gsm7.ALPHABET.find(chr(code)) % 256 for code in range(256))  # read for plain characters only
 
 _CHARSETS = {6: "iso8859-5", 7: "iso8859-8", 14: "euc-kr"}  # SMPP 3.4, 5.2.19; any other octets read as Latin-1
@@ -64,6 +65,20 @@ def measure(text: str, alphabets: Sequence[Alphabet] = ()) -> Measure:
     septets = gsm7.encode(text)
     parts = 1 if len(septets) <= WHOLE_SEPTETS else _count(_cut_septets(septets))
     return Measure(GSM, len(septets), parts, "")
+
+
+def count(texts: Sequence[str], alphabets: Sequence[Alphabet] = ()) -> list[int]:
+    """The parts of each of many texts, as `measure` has them. Raises ValueError beyond 255 parts.
+
+    The plain ones among them are found to be plain in one look at all together, and then go by their length.
+    """
+    plain = [text for text in texts if text.isascii()]
+    octets = "".join(plain).encode()
+    if len(octets.translate(None, _NOT_PLAIN)) < len(octets):
+        return [measure(text, alphabets).parts for text in texts]
+    if len(plain) == len(texts) and max(map(len, texts), default=0) <= WHOLE_SEPTETS:
+        return [1] * len(texts)
+    return [_plain_parts(len(text)) if text.isascii() else _few_parts(text, alphabets) for text in texts]
 
 
 def split(text: str, reference: int) -> tuple[int, list[bytes]]:
@@ -146,6 +161,18 @@ def join(pieces: Mapping[int, str]) -> str:
 def _is_cheap(octets: bytes) -> bool:
     """True for one part of ASCII without escapes: nearly every English text, so its way is the shortest."""
     return len(octets) <= WHOLE_SEPTETS and len(octets.translate(None, _ASCII_AWKWARD)) == len(octets)
+
+
+def _plain_parts(septets: int) -> int:
+    """Parts of a text that may be cut anywhere."""
+    return 1 if septets <= WHOLE_SEPTETS else _checked(-(-septets // PART_SEPTETS))
+
+
+def _few_parts(text: str, alphabets: Sequence[Alphabet]) -> int:
+    """The same as `measure`, sooner for what is one part in any alphabet."""
+    if len(text) <= WHOLE_UNITS and len(text.encode("utf-16-be", "replace")) <= WHOLE_UNITS * 2:
+        return 1
+    return measure(text, alphabets).parts
 
 
 def _all(cuts: Iterator[bytes]) -> list[bytes]:

@@ -8,18 +8,18 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
 
 from gateway.errors import Fenced, StoreError
 from gateway.ids import first_at
+from gateway.journal import Journal
 from gateway.store import Store, Tx, beside, open_store, postgres, postgres_schema
 from gateway.store.conditions import All, Not, Trait, render
 from gateway.store.postgres_schema import AHEAD_DAYS, DAY_MS, SETTINGS
 from gateway.store.queries import load
-from tests.servers import PostgresServer, Proxy
+from tests.servers import PostgresServer, Proxy, free_port
 from tests.tables import look, run_out_of_room
 
 WHOLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE")
@@ -64,6 +64,12 @@ async def count_up(tx: Tx, name: str) -> int:
     value = int(await get_fact(tx, name) or 0) + 1
     await set_fact(tx, name, str(value))
     return value
+
+
+@beside
+async def count_beside(tx: Tx, name: str) -> int:
+    """The same, where nobody else counts under this name."""
+    return await count_up(tx, name)
 
 
 # --- every query, and the way it takes
@@ -176,6 +182,7 @@ async def test_two_of_one_turn_wait_for_each_other_though_they_run_beside(both: 
 async def test_events_that_another_may_still_add_hold_the_horizon_down(both: tuple[Store, Store]) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
+    @beside
     async def add(tx: Tx) -> None:
         await tx.many("event_insert", [(1, 7, 1, 0, 1, 20, 0, "", "")])
 
@@ -191,7 +198,7 @@ async def test_events_that_another_may_still_add_hold_the_horizon_down(both: tup
     await both[0].write(add)
     waiting = asyncio.ensure_future(both[0].write(slowly))
     await asyncio.to_thread(entered.wait, 5)
-    await both[1].write(beside(lambda tx: add(tx)))
+    await both[1].write(add)
     assert await both[1].read(horizon) == (2, 2, 1)  # the second is there, but one below it may come
     go_on.set()
     await waiting
@@ -216,7 +223,7 @@ async def test_who_was_struck_off_can_write_nothing_more(both: tuple[Store, Stor
     await ours.write(set_fact, "a", "written")
     await others.write(strike_off)
 
-    late = [ours.write(set_fact, "a", "late"), ours.write(beside(count_up), "b"), ours.write_bulk(count_up, "c")]
+    late = [ours.write(set_fact, "a", "late"), ours.write(count_beside, "b"), ours.write_bulk(count_up, "c")]
     assert [type(error) for error in await asyncio.gather(*late, return_exceptions=True)] == [Fenced] * 3
     assert [await ours.read(get_fact, name) for name in "abc"] == ["written", None, None]
 
@@ -262,11 +269,8 @@ async def test_lines_that_are_cut_again_and_again_lose_and_double_nothing(postgr
     async def write(n: int) -> int:
         for _ in range(20):
             with contextlib.suppress(StoreError):
-                return await store.write(beside(count_up) if n % 2 else alone_count, f"n{n}")
+                return await store.write(count_beside if n % 2 else count_up, f"n{n}")
         raise AssertionError("never written")
-
-    async def alone_count(tx: Tx, name: str) -> int:
-        return await count_up(tx, name)
 
     cutting = asyncio.ensure_future(cut())
     try:
@@ -494,3 +498,186 @@ async def test_a_lost_ear_is_renewed_and_says_that_it_may_have_missed_something(
     assert await asyncio.wait_for(heard.get(), 5) == "work"
     await admin.close()
     store.close()
+
+
+# --- a table for each day
+
+DAY = 1_800_000_000_000 // DAY_MS * DAY_MS  # a day in 2027, for which no store has made a table yet
+
+
+async def write_day(tx: Tx, at: int, *, waits: bool = False) -> None:
+    """A message of this moment with its state and an event."""
+    id_ = first_at(at)
+    message = (id_, 1, 7, 1, "marketing", "club", "us", "20655", "+12065550142", "UTC", "hello", 1, 0, 0, 0, 0)
+    await tx.many("message_insert", [message])
+    await tx.many("event_insert", [(1, 7, id_, 0, 1, 20, at, "", "")])
+    if waits:
+        await tx.run("outbox_fill", queue=1, due=0, ids=[id_])
+
+
+async def where(tx: Tx) -> set[str]:
+    """The tables of days in which something is."""
+    found = set()
+    for table, key in (("message", "id"), ("event", "n"), ("state", "message")):
+        found |= {name for (name,) in await look(tx, f"SELECT tableoid::regclass::text FROM {table} WHERE {key} > 0")}
+    return found
+
+
+@pytest.fixture
+async def days(fresh: str) -> AsyncIterator[Store]:
+    """A store of its own, since tables come and go."""
+    store = open_store(fresh)
+    yield store
+    store.close()
+
+
+async def test_what_was_written_before_its_day_had_tables_moves_there_and_is_read_as_before(days: Store) -> None:
+    await days.write(write_day, DAY)
+    await days.write(write_day, DAY + AHEAD_DAYS * DAY_MS)
+    assert await days.read(where) == {"message_other", "event_other"}
+
+    assert await days.keep_partitions(DAY, None) == 0
+    assert await days.keep_partitions(DAY, None) == 0
+
+    async def read(tx: Tx) -> list[object]:
+        return [row[2] for row in await tx.rows("event_after", n=0, limit=10)]
+
+    await days.write(Journal(1).fold)
+    names = {f"{table}_{day}" for table in ("message", "event", "state") for day in ("20270115", "20270118")}
+    assert await days.read(where) == names
+    assert await days.read(read) == [first_at(DAY), first_at(DAY + AHEAD_DAYS * DAY_MS)]
+
+
+async def test_days_older_than_the_retention_go_unless_something_of_them_still_waits(days: Store) -> None:
+    await days.keep_partitions(DAY)
+    await days.write(write_day, DAY + 5, waits=True)
+    late = DAY + 31 * DAY_MS
+    await days.write(write_day, late)
+    assert await days.keep_partitions(late, 30) == 0  # it waits, and its event is not folded
+
+    await days.write(Journal(1).fold)
+    assert await days.keep_partitions(late, 30) == 0  # it waits still
+
+    async def clear(tx: Tx) -> None:
+        await tx.run("outbox_delete_through", queue=1, due=0, id=2**62)
+
+    await days.write(clear)
+    assert await days.keep_partitions(late, 31) == 0  # thirty-one days have not passed
+    assert await days.keep_partitions(late, 30) >= 1
+    assert await days.read(where) == {"message_20270215", "event_20270215", "state_20270215"}
+    assert await days.keep_partitions(late, 30) == 0
+
+
+async def test_a_store_has_tables_for_today_and_the_coming_days_from_its_start(days: Store) -> None:
+    now = int(time.time() * 1000)
+    for ahead in range(AHEAD_DAYS):
+        await days.write(write_day, now + ahead * DAY_MS)
+
+    assert not {name for name in await days.read(where) if name.endswith("other")}
+
+
+# --- what can be wrong with a database
+
+
+def refusal_of(place: str) -> str:
+    with pytest.raises(StoreError) as refusal:
+        open_store(place)
+    assert "secret" not in str(refusal.value)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("store-")]
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("place", ["mysql://host/db", "postgresql", "sqlite:", "data/carillon.db"])
+def test_a_place_that_is_no_address_is_refused(place: str) -> None:
+    assert "expected sqlite:FILE or postgresql://" in refusal_of(place)
+
+
+def test_an_address_that_makes_no_sense_is_refused() -> None:
+    assert "postgresql://USER@HOST:PORT/DATABASE" in refusal_of("postgresql://u:secret@127.0.0.1:port/db")
+
+
+def test_where_nobody_answers_that_is_said() -> None:
+    told = refusal_of(f"postgresql://u:secret@127.0.0.1:{free_port()}/db?application_name=x&password=secret")
+    assert told.startswith("postgresql://u@127.0.0.1:")
+    assert "cannot be reached" in told
+
+
+def test_a_database_that_is_not_there_is_named(postgres: PostgresServer) -> None:
+    assert "createdb" in refusal_of(postgres.url("nowhere"))
+
+
+def test_a_wrong_password_is_told_without_telling_it(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = postgres.data / "pg_hba.conf"
+    before = access.read_text()
+    postgres.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+    try:
+        access.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{before}")
+        postgres.execute("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+        assert "PGPASSWORD" in refusal_of(postgres.url("postgres", user="guarded:secret"))
+        monkeypatch.setenv("PGPASSWORD", "secret")
+        assert "PGPASSFILE" in refusal_of(postgres.url("postgres", user="guarded"))
+    finally:
+        access.write_text(before)
+        postgres.execute("SELECT pg_reload_conf(); DROP ROLE guarded")
+
+
+def test_a_missing_right_is_told_with_the_cure_and_nothing_is_changed(postgres: PostgresServer, fresh: str) -> None:
+    postgres.execute("CREATE ROLE guest LOGIN")
+    try:
+        told = refusal_of(fresh.replace("carillon@", "guest@"))
+    finally:
+        postgres.execute("DROP ROLE guest")
+    assert "GRANT CREATE ON SCHEMA public" in told
+    assert names_in(fresh) == []
+
+
+def names_in(url: str) -> list[str]:
+    async def read() -> list[str]:
+        connection = await asyncpg.connect(url)
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        await connection.close()
+        return [row[0] for row in rows]
+
+    return asyncio.run(read())
+
+
+def test_a_server_that_is_too_old_is_refused(fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_schema, "OLDEST_SERVER", 99)
+
+    assert "99 or newer is needed" in refusal_of(fresh)
+    assert names_in(fresh) == []
+
+
+def test_a_newer_schema_is_refused_and_not_touched(fresh: str) -> None:
+    open_store(fresh).close()
+
+    async def raise_schema() -> None:
+        connection = await asyncpg.connect(fresh)
+        await connection.execute("INSERT INTO migration VALUES (999)")
+        await connection.close()
+
+    asyncio.run(raise_schema())
+    assert "install a newer Carillon" in refusal_of(fresh)
+
+
+def test_a_database_that_knows_no_letters_but_ours_is_refused(postgres: PostgresServer) -> None:
+    postgres.execute("CREATE DATABASE plain TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
+    try:
+        assert "LOCALE 'C.UTF-8'" in refusal_of(postgres.url("plain"))
+    finally:
+        postgres.drop(postgres.url("plain"))
+
+
+def test_a_store_that_may_lose_what_it_acknowledged_is_refused(postgres: PostgresServer, fresh: str) -> None:
+    postgres.execute(f"ALTER DATABASE {fresh.rpartition('/')[2]} SET synchronous_commit = off")
+
+    assert "synchronous_commit" in refusal_of(fresh)
+
+
+async def test_processes_that_open_an_empty_database_together_make_its_tables_once(fresh: str) -> None:
+    stores = await asyncio.gather(*(asyncio.to_thread(open_store, fresh) for _ in range(4)))
+    await asyncio.gather(*(store.write(count_up, "n") for store in stores))
+    assert await stores[0].read(get_fact, "n") == "4"
+    for store in stores:
+        store.close()
