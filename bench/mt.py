@@ -38,7 +38,7 @@ campaigns:
     senders: [shop]
     send: {{at: apply, within: 20 h}}
     text: "Lantern Coffee: 2 lattes for 1, {{{{ first_name or 'friend' }}}}. Show this text. Reply STOP to end"
-store: "sqlite:bench.db"
+store: "{store}"
 """
 
 
@@ -47,12 +47,13 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--smsc", help="HOST:PORT that takes any bind and sends receipts; else our simulator")
+    parser.add_argument("--store", default="sqlite:bench.db", help="An empty PostgreSQL instead: postgresql://…")
     parser.add_argument("--window", type=int, default=2000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="carillon-bench-") as folder:
         async with (
             carrier(options.smsc) as smsc,
-            Stage.open(Path(folder), CONFIG.format(smsc=smsc, window=options.window)) as stage,
+            Stage.open(Path(folder), CONFIG.format(smsc=smsc, window=options.window, store=options.store)) as stage,
         ):
             await add_people(stage, options.messages)
             say(f"{options.messages:,} people; sending")

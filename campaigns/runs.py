@@ -269,7 +269,7 @@ class Batch:
         self._business, self._run, self._casting, self._known = business, run, casting, known
         self._repeat = int(casting.campaign.when_in_doubt == SEND_AGAIN)
         self._met: list[tuple[int, str]] = []  # people, and the number of a pool that they meet by this page
-        self._by_queue: dict[tuple[str, int], list[Message]] = {}
+        self._by_queue: dict[tuple[str, int], list[tuple[object, ...]]] = {}
 
     def add(self, crowds: Sequence[Crowd]) -> None:
         """Make the messages; their ids are in the order of people, whichever crowd they stand in."""
@@ -278,7 +278,7 @@ class Batch:
         for crowd in crowds:
             queue = crowd.sample.sender.channel, crowd.sample.due
             rows = self._rows(crowd, map(ids.__getitem__, crowd.people))
-            self._by_queue.setdefault(queue, []).extend(map(_message, rows))
+            self._by_queue.setdefault(queue, []).extend(rows)
 
     def _rows(self, crowd: Crowd, ids: Iterable[int]) -> Iterable[tuple[object, ...]]:
         """A message for each of a crowd; what all have in common is said once."""

@@ -23,6 +23,7 @@ from gateway.watching import EACH, Watch
 
 log = logging.getLogger(__name__)
 
+SENT = int(State.SENT)  # plain: the store takes several times as long to bind a member of an enumeration
 POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 1_000  # messages in one claim: about 15 ms of the writing thread
 GATHER_S = 0.01  # what the pace allows within this time leaves together: a commit for each part would be too dear
@@ -157,7 +158,7 @@ class Dispatcher:
         while self._now() < end and (
             self._claiming or self._settling or any(each.claim.queue in gone for each in self._flying.values())
         ):
-            await asyncio.sleep(LET_GO_S)  # noqa: ASYNC110  rare, and what is waited for has no event of its own
+            await asyncio.sleep(LET_GO_S)
 
     def ready(self) -> None:
         """The channel has room again."""
@@ -338,22 +339,22 @@ class Dispatcher:
         failpoints.hit("answered")
         now = self._clock.now_ms()
         flying, settlement, brand, prefix = self._flying, self._settlement, self._brand, self.name + ":"
-        events, learn, claims = settlement.events, self._journal.learn, settlement.claims
+        events, claims = settlement.events, settlement.claims
+        named: dict[str, Leg] = {}
         sent = 0
         taken: list[tuple[str, str, int]] = []  # some parts whose receipts tell how good the way is
         self._bad.clear()
         for answer in answers:
             message, attempt, part, _, carrier_id, failure, in_doubt = answer
             flight = flying.get(message)
-            if flight is None or flight.waiting.attempt != attempt:
+            if flight is None or (waiting := flight.waiting).attempt != attempt:
                 self._too_late(answer, now)
                 continue
             if failure is None and not in_doubt:
-                waiting = flight.waiting
                 run, parts = waiting.run, waiting.parts
                 ref = prefix + carrier_id if carrier_id else ""
-                learn(ref, (run, message, part, parts))
-                events.append((brand, run, message, part, parts, State.SENT, now, "", ref))
+                named[ref] = run, message, part, parts
+                events.append((brand, run, message, part, parts, SENT, now, "", ref))
                 sent += 1
                 if sent <= EACH:
                     taken.append((ref, waiting.address, flight.claim.at))
@@ -367,6 +368,8 @@ class Dispatcher:
                 claims[claim.id] = claim
                 if flight.again or flight.failed:
                     self._landed_otherwise(flight, now)
+        named.pop("", None)  # where the carrier gave no id
+        self._journal.learn_all(named)
         self.counters.sent_parts += sent
         if taken:
             self._watch.sent(self.name, taken, now)

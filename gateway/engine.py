@@ -102,7 +102,7 @@ class Gateway:
         alone: bool = True,
     ) -> None:
         """Make the channels. A process that is alone holds all of them; else it is given slots (`hold_slots`)."""
-        upward = Upward(answered=self._answered, arrived=self.inbox.arrived, ready=self._ready)
+        upward = Upward(self._answered, self.inbox.arrived, self._ready, self.inbox.delivered)
         numbers: dict[str, list[str]] = {name: [] for name in settings}
         for sender in senders.values():
             numbers[sender.channel] += sender.numbers

@@ -43,13 +43,15 @@ class Ids:
             ms = self._ms
         else:
             counter = -1
-        taken = []
+        taken: list[int] = []
         node = self._node
-        for _ in range(count):
-            counter += 1
-            if counter >= 1 << COUNTER_BITS:
-                ms, counter = ms + 1, 0
-            taken.append(ms << (NODE_BITS + COUNTER_BITS) | node | counter)
+        while len(taken) < count:
+            if counter + 1 >= 1 << COUNTER_BITS:
+                ms, counter = ms + 1, -1
+            base = ms << (NODE_BITS + COUNTER_BITS) | node
+            last = min(counter + count - len(taken), (1 << COUNTER_BITS) - 1)
+            taken += range(base + counter + 1, base + last + 1)
+            counter = last
         self._ms, self._counter = ms, counter
         return taken
 

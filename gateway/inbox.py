@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway import failpoints, media, outbox
-from gateway.channels.base import Channel
+from gateway.channels.base import Channel, Deliveries
 from gateway.clock import Clock
 from gateway.codecs import parts
 from gateway.errors import StoreError
@@ -105,6 +105,16 @@ class Inbox:
         if texts:
             arrivals.texts += texts
             arrivals.handles += [text.handle for text in texts]
+        if not self._keeping:
+            self._keep_gathered()
+
+    def delivered(self, channel: str, deliveries: Deliveries) -> None:
+        """As `arrived`, for receipts that come in columns."""
+        arrivals = self._gathered.get(channel)
+        if arrivals is None:
+            arrivals = self._gathered[channel] = Arrivals(channel)
+        arrivals.receipts.take_in(self._journal.match_deliveries(channel, deliveries, self._clock.now_ms()))
+        arrivals.handles.append(deliveries.handle)
         if not self._keeping:
             self._keep_gathered()
 

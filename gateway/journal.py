@@ -8,19 +8,21 @@ behind the cursor `ref`. All of the memory lives in the event loop; the writing 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
 
 from gateway import failpoints
+from gateway.channels.base import Deliveries
 from gateway.ids import first_at
 from gateway.messages import Receipt, State
 from gateway.quality import Quality
 from gateway.store import Store, Tx, beside
 from gateway.watching import Watch
 
+DELIVERED = int(State.DELIVERED)  # plain: a member of an enumeration takes the store several times as long
 FOLD_EVENTS = 4_000  # in one transaction: about 15 ms
 KEEP_LEGS = 100_000  # parts that wait for a receipt in memory, in each of two generations
 KEEP_EVENTS = 400_000  # how far back the oldest of them may stand: a start reads no more than that again
@@ -205,6 +207,14 @@ class Journal:
         self._settled_to = 0
         self._shelf_at = 0  # when all that is parked was last looked through
 
+    def learn_all(self, named: Mapping[str, Leg]) -> None:
+        """As `learn`, for all that one read brought. No ref may be empty."""
+        self._done.difference_update(named)  # a carrier that counts its ids anew
+        self._done_before.difference_update(named)
+        self._young.update(named)
+        if self.shelf.by_ref:
+            self._named.update({ref: leg for ref, leg in named.items() if ref in self.shelf.by_ref})
+
     def learn(self, ref: str, leg: Leg) -> None:
         """Remember which part a carrier's id names, at once when the answer comes."""
         if ref:
@@ -244,6 +254,27 @@ class Journal:
             if receipt.failure is not None and receipt.failure.left:
                 arrived.left.append((message, f"{channel}: {receipt.failure.words}", at))
             events.append((brand, run, message, part, parts, state, at, receipt[2], ""))
+        return arrived
+
+    def match_deliveries(self, channel: str, deliveries: Deliveries, at: int) -> Arrived:
+        """As `match`, for receipts that come in columns."""
+        arrived = Arrived()
+        happened, delivered = arrived.events.append, arrived.delivered.append
+        brand, prefix, watched = self.brand, channel + ":", self.watch.parts
+        refs = [prefix + ident for ident in deliveries.ids]
+        legs = list(map(self._young.get, refs))
+        if None in legs:
+            legs = [leg or self._old.get(ref) for leg, ref in zip(legs, refs, strict=True)]
+            for place in [place for place, leg in enumerate(legs) if leg is None]:
+                self._look_elsewhere(channel, deliveries.receipt(place), at, arrived)
+        for ref, leg, code in zip(refs, legs, deliveries.codes, strict=True):
+            if leg is None:
+                continue
+            run, message, part, parts = leg
+            delivered(ref)
+            happened((brand, run, message, part, parts, DELIVERED, at, code, ""))
+            if ref in watched:
+                self.watch.receipt(ref, State.DELIVERED, at)
         return arrived
 
     def _look_elsewhere(self, channel: str, receipt: Receipt, at: int, arrived: Arrived) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from gateway import numbers
+from gateway.counting import Spans
 from gateway.messages import State
 from gateway.quality import Quality
 
@@ -16,10 +19,14 @@ class Watch:
     def __init__(self, quality: Quality) -> None:
         self.quality = quality
         self.parts: dict[str, tuple[str, str, int]] = {}  # by ref: channel, country, when it was sent
+        self.sending: defaultdict[str, Spans] = defaultdict(Spans)  # by channel: from the claim to the answer
+        self.latency: defaultdict[str, Spans] = defaultdict(Spans)  # by channel: from the answer to the last receipt
 
-    def sent(self, channel: str, taken: list[tuple[str, str]], at: int) -> None:
-        """The carrier took these parts: the ref and the phone of each."""
-        for ref, address in taken[:EACH]:
+    def sent(self, channel: str, taken: list[tuple[str, str, int]], at: int) -> None:
+        """The carrier took these parts: the ref and the phone of each, and when it was claimed."""
+        sending = self.sending[channel]
+        for ref, address, claimed_at in taken[:EACH]:
+            sending.add((at - claimed_at) / 1000)
             country = numbers.country_at_once(address)
             self.parts[ref] = (channel, country, at)
             self.quality.sent(channel, country, 1, at)
@@ -40,6 +47,7 @@ class Watch:
             return
         del self.parts[ref]
         channel, country, sent_at = part
+        self.latency[channel].add((at - sent_at) / 1000)
         if state is State.DELIVERED:
             self.quality.delivered(channel, country, 1, max(0, at - sent_at), at)
         else:

@@ -53,6 +53,18 @@ class CarrierSettings(Named):
         return False
 
 
+class Deliveries(NamedTuple):
+    """Receipts of one read that all say delivered, in columns, for there are many: as lists of the same order.
+
+    `receipt` tells one of them in full, by its place; it is asked where an id is not known. One handle thanks all.
+    """
+
+    ids: Sequence[str]
+    codes: Sequence[str]
+    receipt: Callable[[int], Receipt]
+    handle: object
+
+
 @dataclass(frozen=True, slots=True)
 class Upward:
     """The callables a channel is handed at start. They return at once and never raise.
@@ -65,6 +77,7 @@ class Upward:
     answered: Callable[[str, list[Answer]], None]
     arrived: Callable[[str, list[Receipt], list[Inbound]], None]
     ready: Callable[[str], None]
+    delivered: Callable[[str, Deliveries], None] | None = None  # receipts that `arrived` would take too, faster
 
 
 @dataclass(frozen=True, slots=True)

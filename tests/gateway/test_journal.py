@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import journal as journals
+from gateway.channels.base import Deliveries
 from gateway.errors import StoreError
 from gateway.ids import first_at
-from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Recalled, ref_of
+from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Parked, Recalled, ref_of
 from gateway.messages import Purpose, Receipt, State
 from gateway.outbox import MOST_PARTS, Message, put
 from gateway.store import Store, Tx, open_store
@@ -436,6 +437,55 @@ def test_matching_needs_no_store_when_the_answer_was_just_seen() -> None:
     assert isinstance(arrived, Arrived)
     assert [row[2] for row in arrived.events] == [1]
     assert len(arrived.unmatched) == 1
+
+
+ids = st.lists(st.sampled_from([f"id-{n}" for n in range(12)]), max_size=12)
+
+
+@given(young=ids, old=ids, done=ids, told=ids)
+def test_receipts_in_columns_are_matched_like_those_that_come_one_by_one(
+    young: list[str], old: list[str], done: list[str], told: list[str]
+) -> None:
+    found = []
+    receipts = [receipt(each, recipient=f"+1206555{place:04}") for place, each in enumerate(told)]
+    for in_columns in (False, True):
+        journal = Journal(1)
+        journal._old.update({ref_of("carrier", each): leg(each) for each in old})
+        journal._young.update({ref_of("carrier", each): leg(each) for each in young})
+        journal._done.update(ref_of("carrier", each) for each in done)
+        journal.watch.sent("carrier", [(ref_of("carrier", each), "+12065550142", NOW) for each in young], NOW)
+        if in_columns:
+            columns = Deliveries(told, [each.code for each in receipts], receipts.__getitem__, None)
+            arrived = journal.match_deliveries("carrier", columns, NOW)
+        else:
+            arrived = journal.match("carrier", receipts, NOW)
+        found.append((arrived, list(journal.watch.parts)))
+
+    assert found[0] == found[1]
+
+
+@given(young=ids, done=ids, parked=ids, told=ids)
+def test_what_one_read_names_is_learned_at_once_as_it_is_one_by_one(
+    young: list[str], done: list[str], parked: list[str], told: list[str]
+) -> None:
+    found = []
+    named = {ref_of("carrier", each): leg(place) for place, each in enumerate(told)}
+    for at_once in (False, True):
+        journal = Journal(1)
+        journal._young.update({ref_of("carrier", each): leg(each) for each in young})
+        journal._done.update(ref_of("carrier", each) for each in done[:6])
+        journal._done_before.update(ref_of("carrier", each) for each in done[6:])
+        journal.park(
+            Parked(n, [ref_of("carrier", each)], "", State.DELIVERED, "", NOW) for n, each in enumerate(parked)
+        )
+        if at_once:
+            journal.learn_all(named)
+        else:
+            for ref, one in named.items():
+                journal.learn(ref, one)
+        found.append((journal._young, journal._done, journal._done_before, journal._named))
+
+    assert found[0] == found[1]
 
 
 async def test_a_receipt_that_could_not_be_kept_is_known_when_the_carrier_brings_it_again(store: Store) -> None:

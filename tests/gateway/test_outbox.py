@@ -5,8 +5,10 @@ And the settlement: wherever a process dies between two of them, each part was a
 
 from __future__ import annotations
 
+import gc
 import random
 import sqlite3
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ from gateway import outbox
 from gateway.errors import Failure, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal
-from gateway.messages import ALL_PARTS, Lane, Purpose, State
+from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
 from gateway.outbox import LONG_MS, Claim, Flight, Go, Later, Message, Never, Settlement, Waiting
 from gateway.store import Store, Tx, open_store, queries
 from gateway.store.sqlite import statements
@@ -623,3 +625,25 @@ async def test_a_store_of_the_first_version_with_nothing_on_the_way_opens_too(tm
         assert await store.read(lambda tx: _value(tx, "SELECT count(*) FROM flight")) == 0
     finally:
         store.close()
+
+
+def test_a_claim_that_has_landed_is_freed_without_waiting_for_the_collector() -> None:
+    claim = Claim(5, 1, NOW)
+    claim.flights.append(
+        Flight(
+            claim,
+            Waiting(NOW, 1, 1, 0, ALL_PARTS, 0, RUN, "", "", "", "", "", "", 1, 0, 0, None, None),
+            Outbound(1, 0, "", "", ""),
+            1,
+            0,
+        )
+    )
+    settlement = Settlement(claims={7: claim})
+    flight = weakref.ref(claim.flights[0])
+    gc.disable()
+    try:
+        settlement.cut(NOW)
+        del claim
+        assert flight() is None
+    finally:
+        gc.enable()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.channels.base import Door, LineState, Surroundings, Upward
 from gateway.channels.smpp.line import Line
 from gateway.channels.smpp.reading import Reader
 from gateway.channels.smpp.settings import SmppCarrier, SmppSettings, settings_of
 from gateway.channels.smpp.wire import GOODBYE_S, Handle, Shared, Wire
-from gateway.channels.smpp.writing import WHOLE, Bodies, Unwritable, Writer
+from gateway.channels.smpp.writing import WHOLE, Bodies, Writer
 from gateway.codecs import smpp
 from gateway.errors import Failure, Retry
 from gateway.messages import Answer, Asked, Outbound
@@ -42,24 +42,41 @@ class SmppChannel:
             smpp.text(word)  # a word that cannot be written is to be known now, not at each bind
         self._shared = Shared(name, settings, upward, now_ms, chance, self._writer, Reader(settings))
         self._lines = [Line(self._shared, mode) for mode in settings.binds]
+        self._held = list(self._lines)
+        self._shared_anew = asyncio.Event()
 
     def lines(self) -> list[LineState]:
         """Each line's state at this moment."""
-        return [line.state() for line in self._lines]
+        return [line.state() for line in self._held]
 
     async def run(self) -> None:
-        """Hold the lines until cancelled, or until `drain` has ended."""
+        """Hold the lines that are ours until cancelled, or until `drain` has ended."""
+        holding: dict[Line, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            for number, line in enumerate(self._lines, 1):
-                group.create_task(line.hold(), name=f"{self.name} line {number}")
+            while not self._shared.leaving.is_set():
+                self._shared_anew.clear()
+                for number, line in enumerate(self._lines, 1):
+                    task = holding.get(line)
+                    if line in self._held and (task is None or task.done()):
+                        holding[line] = group.create_task(line.hold(), name=f"{self.name} line {number}")
+                await self._shared_anew.wait()
+
+    def share(self, slots: Collection[int]) -> None:
+        """A slot is a line that may send; lines that only receive belong to the first."""
+        mine = set(slots)
+        senders = [line for line in self._lines if line.mode != "receiver"]
+        self._held = [line for line in self._lines if (senders.index(line) if line in senders else 0) in mine]
+        for line in self._lines:
+            line.keep(wanted=line in self._held)
+        self._shared_anew.set()
 
     def room(self) -> int:
         """Parts that may be written now, on all lines."""
-        return 0 if self._shared.leaving.is_set() else sum(line.room for line in self._lines)
+        return 0 if self._shared.leaving.is_set() else sum(line.room for line in self._held)
 
     def alive(self) -> list[int]:
         """The numbers of the connections that are bound."""
-        return [line.wire.number for line in self._lines if line.wire is not None and line.is_bound]
+        return [line.wire.number for line in self._held if line.wire is not None and line.is_bound]
 
     def doors(self) -> Sequence[Door]:
         """None: a line brings everything."""
@@ -82,13 +99,11 @@ class SmppChannel:
         """
         sheets = self._sheets()
         refused: list[Answer] = []
-        now_ms, bodies_of, window = self._now_ms(), self._writer.bodies, self._window
+        each = self._writer.each(batch, self._now_ms()) if sheets else ()
         touched = 0
-        for message in batch if sheets else ():
-            try:
-                bodies = bodies_of(message, now_ms)
-            except Unwritable as error:
-                refused.append(_unsent(message, error.failure))
+        for message, bodies in zip(batch, each, strict=False):
+            if isinstance(bodies, Failure):
+                refused.append(_unsent(message, bodies))
             else:
                 count = len(bodies)
                 sheet = sheets[0] if len(sheets) == 1 else max(sheets, key=_room_of)
@@ -96,7 +111,7 @@ class SmppChannel:
                     sheet.room -= count
                     sheet.space -= count
                     sheet.bodies += bodies
-                elif count <= window:
+                elif count <= self._window:
                     break
                 else:
                     refused.append(_unsent(message, _too_long(count)))
@@ -118,6 +133,7 @@ class SmppChannel:
     async def drain(self, timeout_s: float) -> None:
         """Write nothing new, wait at most so long for answers on the way, then unbind."""
         self._shared.leaving.set()
+        self._shared_anew.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._until(lambda: all(line.in_flight == 0 for line in self._lines))
@@ -137,13 +153,13 @@ class SmppChannel:
     def _sheets(self) -> list[_Sheet]:
         if self._shared.leaving.is_set():
             return []
-        return [_Sheet(line, line.wire.space, room) for line in self._lines if line.wire and (room := line.room)]
+        return [_Sheet(line, line.wire.space, room) for line in self._held if line.wire and (room := line.room)]
 
     def _acknowledge(self, handles: Sequence[object], status: int) -> None:
         by_wire: dict[Wire, list[int]] = {}
-        for handle in handles:
+        for handle in dict.fromkeys(handles):  # all receipts of a read have the same one
             if isinstance(handle, Handle):
-                by_wire.setdefault(handle.wire, []).append(handle.sequence)
+                by_wire.setdefault(handle.wire, []).extend(handle.sequences)
         for wire, sequences in by_wire.items():
             wire.session.acknowledge(sequences, status)
             wire.flush()

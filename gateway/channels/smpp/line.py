@@ -27,7 +27,8 @@ class Line:
         self.wire: Wire | None = None
         self._shared = shared
         self._settings = shared.settings
-        self._mode = mode
+        self.mode = mode
+        self._is_wanted = True
         self._throttle = Throttle(shared.settings.window, shared.settings.rate)
         self._lost = 0
         self._trouble: Failure | None = None
@@ -37,7 +38,7 @@ class Line:
         """As metrics and the console show it."""
         trouble = (self.wire.trouble if self.wire else None) or self._trouble
         return LineState(
-            self._mode,
+            self.mode,
             self.is_bound,
             self.in_flight,
             self._throttle.complaints,
@@ -76,10 +77,16 @@ class Line:
         if self.wire is not None:
             self.wire.hang_up(why)
 
+    def keep(self, *, wanted: bool) -> None:
+        """Hold the line, or give it up for another process, with a goodbye."""
+        self._is_wanted = wanted
+        if not wanted:
+            self.unbind()
+
     async def hold(self) -> None:
-        """Connect again and again until cancelled or drained."""
+        """Connect again and again until cancelled, drained or given up."""
         pauses = 0
-        while not self._shared.leaving.is_set():
+        while self._is_wanted and not self._shared.leaving.is_set():
             steady = await self._connect_and_stay()
             pauses = 0 if steady else pauses + 1
             with contextlib.suppress(TimeoutError):
@@ -88,10 +95,12 @@ class Line:
 
     async def _connect_and_stay(self) -> bool:
         """Be connected until the line ends. True when it had been bound for long enough to call it steady."""
-        wire = Wire(self._shared, self._mode, self._throttle)
+        wire = Wire(self._shared, self.mode, self._throttle)
         try:
             async with self._shared.dialling:  # one after the other, so that a wrong password is tried but once
                 await self._dial(wire)
+            if not self._is_wanted:  # given up meanwhile
+                wire.unbind()
             if wire.bound_at is not None:
                 await wire.gone.wait()
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -11,7 +11,6 @@ from gateway.channels.smpp.settings import SmppSettings
 from gateway.channels.smpp.writing import SHORTEST_NUMBER
 from gateway.codecs import parts, smpp
 from gateway.codecs.smpp import Reading
-from gateway.codecs.smpp_delivery import Delivery
 from gateway.messages import Asked, Inbound, Receipt, State
 
 Respell = Callable[[str], tuple[str, ...]]
@@ -30,15 +29,25 @@ class Reader:
         self._respell = smpp.spellings if settings.message_ids == "auto" else None
         self._as_answered = _AS_ANSWERED.get(settings.message_ids)
 
-    def delivery(self, told: Delivery, handle: object) -> Receipt:
-        """A usual receipt of delivery. It comes from the phone to our number: the reverse of its message."""
-        sender_ton, sender, recipient_ton, recipient, ident, code = told
-        own = self._own.get(recipient)
-        if own is None:
-            own = self._as_people_write(recipient_ton, recipient)
-        phone = self._as_people_write(sender_ton, sender)
-        ids = (ident,) if self._as_answered is None else self._respelt((ident,))
-        return _receipt((ids, State.DELIVERED, code, own, phone, handle, self._respell, None))
+    @property
+    def knows_spelling(self) -> bool:
+        """Whether receipts name parts as their answers did, as far as we know."""
+        return self._as_answered is None
+
+    def deliveries(self, told: Iterable[tuple[str, str, str, str, str, str]], handle: object) -> list[Receipt]:
+        """Usual receipts of delivery (`Delivery`). They come from phones to our numbers: the reverse of their messages.
+
+        All are thanked by one handle.
+        """
+        own_numbers, as_people_write = self._own, self._as_people_write
+        respelt, respell = self._respelt if self._as_answered else None, self._respell
+        receipts = []
+        for sender_ton, sender, recipient_ton, recipient, ident, code in told:
+            own = own_numbers.get(recipient) or as_people_write(recipient_ton, recipient)
+            phone = as_people_write(sender_ton, sender)
+            ids = (ident,) if respelt is None else respelt((ident,))
+            receipts.append(_receipt((ids, State.DELIVERED, code, own, phone, handle, respell, None)))
+        return receipts
 
     def receipt(self, message: smpp.ShortMessage, handle: object) -> Receipt:
         """Any receipt."""

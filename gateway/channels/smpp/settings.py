@@ -202,6 +202,11 @@ class SmppCarrier(CarrierSettings):
         return self
 
     @property
+    def slots(self) -> int:
+        """A line that may send is a share of its own."""
+        return sum(mode != "receiver" for mode in self.binds)
+
+    @property
     def is_simulated(self) -> bool:
         """True when no text leaves this machine through this channel."""
         return self.carrier == SIMULATOR

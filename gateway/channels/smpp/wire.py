@@ -9,18 +9,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
-from gateway.channels.base import Upward
+from gateway.channels.base import Deliveries, Upward
 from gateway.channels.smpp.reading import Reader
 from gateway.channels.smpp.settings import SmppSettings
 from gateway.channels.smpp.throttle import Throttle
 from gateway.channels.smpp.writing import Bodies, Writer
 from gateway.codecs import smpp
 from gateway.codecs import smpp_session as sessions
-from gateway.codecs.smpp_delivery import Delivery
 from gateway.errors import Failure, Retry
-from gateway.messages import Answer, Asked
+from gateway.messages import Answer, Asked, Receipt
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +56,14 @@ class Shared:
         return self.last_number
 
 
-class Handle(NamedTuple):
-    """Names a delivery that waits for thanks."""
+class Handle:
+    """Names what waits for thanks: all usual receipts of one read, or one other message."""
 
-    wire: Wire
-    sequence: int
+    __slots__ = ("sequences", "wire")
 
-
-_handle = partial(tuple.__new__, Handle)
+    def __init__(self, wire: Wire, sequences: Sequence[int]) -> None:
+        self.wire = wire
+        self.sequences = sequences
 
 
 class Wire(asyncio.Protocol):
@@ -203,7 +202,7 @@ class Wire(asyncio.Protocol):
             if isinstance(event, sessions.Answered):
                 self._answered(event)
             elif isinstance(event, sessions.Delivered):
-                self._delivered(event.deliveries)
+                self._delivered(event)
             elif isinstance(event, sessions.Arrived):
                 self._arrived(event.messages)
             elif isinstance(event, sessions.Unanswered):
@@ -273,17 +272,23 @@ class Wire(asyncio.Protocol):
             self._upward.answered(self._name, told)
             self._tell_of_room()
 
-    def _delivered(self, deliveries: list[tuple[int, Delivery]]) -> None:
-        receipt = self._shared.reader.delivery
-        self._upward.arrived(
-            self._name, [receipt(delivery, _handle((self, sequence))) for sequence, delivery in deliveries], []
-        )
+    def _delivered(self, event: sessions.Delivered) -> None:
+        handle, told, reader = Handle(self, event.sequences), event.deliveries, self._shared.reader
+        if self._upward.delivered is None or not reader.knows_spelling:
+            self._upward.arrived(self._name, reader.deliveries(told, handle), [])
+            return
+
+        def in_full(place: int) -> Receipt:
+            return reader.deliveries((told[place],), handle)[0]
+
+        *_, ids, codes = zip(*told, strict=True)
+        self._upward.delivered(self._name, Deliveries(ids, codes, in_full, handle))
 
     def _arrived(self, messages: list[tuple[int, smpp.ShortMessage]]) -> None:
         reader = self._shared.reader
         receipts, texts = [], []
         for sequence, message in messages:
-            handle = Handle(self, sequence)
+            handle = Handle(self, (sequence,))
             if smpp.is_receipt(message):
                 receipts.append(reader.receipt(message, handle))
             else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Final
 
 from gateway.channels.smpp.settings import AddressType, SmppSettings
-from gateway.codecs import parts, smpp
+from gateway.codecs import gsm7, parts, smpp
 from gateway.codecs.smpp_session import Token
 from gateway.errors import Failure, Retry
 from gateway.messages import Outbound
@@ -43,6 +44,7 @@ class Writer:
         self._name, self._plain = _octets(types.name), _octets(types.plain)
         self._alphabets = settings.alphabets
         self._sender = lru_cache(maxsize=1024)(self._address)  # senders are few, recipients are not
+        self._head = lru_cache(maxsize=1024)(self._head_of)
         cuts = {"header": self._with_headers, "sar": self._with_sar, "payload": self._whole}
         self._cut: Callable[[Outbound, bytes, bytes, int], Bodies] = cuts[settings.long_texts]
         self._body = _data_body if settings.use_data_sm else _submit_body
@@ -62,6 +64,37 @@ class Writer:
             return self._cut(message, self._sender(message.sender), self._address(message.recipient), valid_s)
         except (ValueError, OverflowError) as error:
             raise Unwritable(Failure("unwritable", str(error), Retry.NEVER)) from None
+
+    def each(self, batch: Sequence[Outbound], now_ms: int) -> Iterator[Bodies | Failure]:
+        """The bodies of one message after the other, or why it can never be written.
+
+        As `bodies`, in half the time for a text that is one part of plain ASCII and goes to an international number.
+        """
+        texts = [message.text for message in batch]
+        short_cuts = gsm7.encode_plain(texts, parts.WHOLE_SEPTETS) if self._body is _submit_body else repeat(b"")
+        for message, septets in zip(batch, short_cuts, strict=False):
+            id_, attempt, sender, recipient, _, _, valid_until = message
+            digits = recipient[1:]
+            is_plain = septets and recipient[:1] == "+" and digits.isdecimal() and digits.isascii()
+            if is_plain and not 0 < valid_until <= now_ms and (head := self._head(sender)):
+                middle = _middle(0, parts.GSM, (valid_until - now_ms) // 1000 or 1 if valid_until else 0)
+                body = b"%b%b\0%b%c%b" % (head, digits.encode(), middle, len(septets), septets)
+                yield [((id_, attempt, 0, 1), body)]
+            else:
+                yield self._bodies_or_failure(message, now_ms)
+
+    def _bodies_or_failure(self, message: Outbound, now_ms: int) -> Bodies | Failure:
+        try:
+            return self.bodies(message, now_ms)
+        except Unwritable as error:
+            return error.failure
+
+    def _head_of(self, sender: str) -> bytes:
+        """A body up to the digits of an international number; empty where the sender cannot be written."""
+        try:
+            return b"\0" + self._sender(sender) + self._number
+        except ValueError:
+            return b""
 
     def question(self, carrier_id: str, sender: str) -> bytes:
         """The body of a query_sm about a part. Raises ValueError where it cannot be written."""
