@@ -155,7 +155,7 @@ class Dispatcher:
             return
         self.queues = [queue for queue in self.queues if queue.id not in gone]
         end = self._now() + timeout_s
-        while self._now() < end and (
+        while self._now() < end and (  # noqa: ASYNC110  rare, and it has no event of its own
             self._claiming or self._settling or any(each.claim.queue in gone for each in self._flying.values())
         ):
             await asyncio.sleep(LET_GO_S)
