@@ -284,6 +284,7 @@ async def claim(
     if not owned[0][1]:
         return taken
     flights = taken.flights
+    left: list[tuple[object, ...]] = []  # as Flight.row has it, of messages that are wholly on the way
     reached: list[tuple[object, ...]] = []
     later: list[tuple[object, ...]] = []
     events: list[tuple[object, ...]] = []
@@ -291,7 +292,10 @@ async def claim(
     new = tuple.__new__  # a named tuple's own constructor costs thrice as much, for each of a thousand
     for row in await tx.rows("outbox_due", queue=queue, now=now, limit=messages):
         waiting = new(Waiting, row)
-        missing, size = waiting.missing, waiting.parts
+        (
+            _, id_, person, attempt, missing, _, run, _, program, sender, address, _, text, size, valid_until, *_,
+        ) = row  # fmt: skip
+        whole = size
         if missing != ALL_PARTS:
             size = missing.bit_count()
         if size > parts and flights:
@@ -299,29 +303,26 @@ async def claim(
         last = waiting
         taken.looked += 1
         verdict = gate(waiting, now)
-        sender = waiting.sender
         if sender_of is not None and not (sender := sender_of(sender)):
             verdict = Later(now + ELSEWHERE_MS)
         if isinstance(verdict, Go):
             parts -= size
             charge, until = verdict
-            until = min(until, waiting.valid_until) if until and waiting.valid_until else until or waiting.valid_until
-            words = waiting.id, waiting.attempt, sender, waiting.address, waiting.text, missing, until
-            outbound = new(Outbound, words)
+            until = min(until, valid_until) if until and valid_until else until or valid_until
+            outbound = new(Outbound, (id_, attempt, sender, address, text, missing, until))
             flights.append(Flight(taken, waiting, outbound, size, now if charge else 0))
+            left.append(row[1:6])
             if charge:
-                reached.append((waiting.person, waiting.program, brand, charge))
+                reached.append((person, program, brand, charge))
         elif isinstance(verdict, Later):
-            due = max(verdict.due, now + 1)
-            later.append((queue, due, waiting.id, brand, waiting.person, *waiting[3:6]))
+            later.append((queue, max(verdict.due, now + 1), id_, brand, person, *row[3:6]))
         else:
             state = State.EXPIRED if verdict.reason == EXPIRED else State.REFUSED
-            events.append((brand, waiting.run, waiting.id, -1, waiting.parts, state, now, verdict.reason, ""))
+            events.append((brand, run, id_, -1, whole, state, now, verdict.reason, ""))
     if last is not None:
         await tx.run("outbox_delete_through", queue=queue, due=last.due, id=last.id)
     if flights:
         taken.open = len(flights)
-        left = [flight.row(flight.waiting.missing) for flight in flights]
         taken.id = await tx.value("flight_insert", queue=queue, brand=brand, epoch=epoch, now=now, messages=left)
     for query, rows in (("reach_put", reached), ("outbox_insert", later), ("event_insert", events)):
         if rows:
