@@ -280,9 +280,7 @@ class Listener:
     ours may open the same, and the kernel deals out those who call.
     """
 
-    def __init__(
-        self, app: http.Application, host: str, port: int, *, setting: str, is_shared: bool = False
-    ) -> None:
+    def __init__(self, app: http.Application, host: str, port: int, *, setting: str, is_shared: bool = False) -> None:
         self._is_shared = is_shared
         self.host = host
         self.port = port

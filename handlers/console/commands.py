@@ -212,6 +212,21 @@ def text(number: str, words: tuple[str, ...], to: str, as_json: bool) -> None:
     desk(as_json=as_json).text(number, " ".join(words), to)
 
 
+@cli.command("migrate-store")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--undo", is_flag=True, help="Take a move back: serve FROM again as it was left, and TO no more.")
+@click.option("--force", is_flag=True, help="With --undo: although TO has changed since, or is gone.")
+@as_json
+def migrate_store(source: str, target: str, undo: bool, force: bool, as_json: bool) -> None:
+    """Move the business to another store; goes on where it was broken off.
+
+    FROM and TO are written as under store: in the config file: sqlite:FILE or postgresql://USER@HOST/DATABASE. Nobody
+    may serve meanwhile.
+    """
+    desk(as_json=as_json).migrate_store(source, target, undo=undo, force=force)
+
+
 def main(load_parts: Callable[[], Parts]) -> None:
     """Run the command that was typed. `load_parts` loads what run.py introduces to each other, when it is needed."""
     cli(obj=load_parts, prog_name="run.py")

@@ -159,6 +159,24 @@ class Desk:
             else:
                 sys.stdout.writelines(exporting.csv_lines(first["headings"], pages(business, first)))
 
+    def migrate_store(self, source: str, target: str, *, undo: bool, force: bool) -> None:
+        """Move the business to another store; exit status 1 when the two do not agree at the end."""
+        from handlers.console import moving  # noqa: PLC0415  no other command needs it
+
+        config = self._config.absolute()
+        with plainly():
+            if force and not undo:
+                raise CarillonError("--force is for --undo: a move itself never goes over what is there")
+            if undo:
+                answer = moving.undo(config, source, target, force=force)
+                back = answer["served_again"]
+                self._tell(answer, lambda: [f"{back} may be served again: write it into config.yaml under store:"])
+                return
+            answer = moving.move(config, source, target)
+            self._tell(answer, lambda: moving.lines(answer))
+        if not answer["is_complete"]:
+            raise SystemExit(1)
+
     def schema(self) -> None:
         """The JSON Schema."""
         from campaigns.schema import schema_text  # noqa: PLC0415

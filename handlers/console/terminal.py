@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 from rich.text import Text
 
 from gateway.clock import from_ms, wall_ms
@@ -183,6 +184,28 @@ def applied(facts: Facts) -> list[Text | str]:
     if not facts["is_served"]:
         lines.append("Nothing leaves until somebody serves: run.py serve")
     return lines
+
+
+# --- doctor ----------------------------------------------------------------------------------------------------------
+
+VERDICTS = {"ok": "green", "warn": "yellow", "wrong": "bold red"}
+
+
+def doctor(lines: Sequence[tuple[str, str, str, str]]) -> None:
+    """What was looked at, each with how it stands, what was found, and the cure."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for may_wrap in (False, False, True, True):
+        table.add_column(no_wrap=not may_wrap)
+    for subject, verdict, found, cure in lines:
+        table.add_row(Text(subject), Text(verdict, VERDICTS[verdict]), Text(found), Text(cure))
+    sums = [f"{sum(line[1] == verdict for line in lines)} {verdict}" for verdict in VERDICTS]
+    # Only a terminal is narrow: elsewhere lines are never broken, so that they can be searched.
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
+    out.print(table)
+    out.print(Text(", ".join(sums)))
+
+
+UNBROKEN = 1_000
 
 
 # --- status, report, explain, preview --------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from aiohttp import ClientSession
 import run
 from gateway.errors import StoreError
 from gateway.store import Tx
+from gateway.store.door import SCHEMA
 from handlers.app import App
-from handlers.console import health, operations
+from handlers.console import operations
 from handlers.console.doors import doors
 from handlers.console.health import LATE_IN_A_ROW, Health, LoopWatch, StoreWatch, zone_data
 from tests.handlers.console.conftest import LIVE, Edit, hush, opened
@@ -77,7 +78,7 @@ async def test_ready_when_every_check_holds(serving: App) -> None:
     assert told["checks"] == {
         "staying": {"ok": True, "what": "serving"},
         "store": {"ok": True, "what": "writable"},
-        "migrations": {"ok": True, "what": f"schema {health.SCHEMA}"},
+        "migrations": {"ok": True, "what": f"schema {SCHEMA}"},
         "lines": {"ok": True, "what": "every channel is served"},
     }
     assert (told["tzdata"], told["tzdata_from"]) == zone_data()

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,17 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 import run
-from gateway.store import Tx
+from campaigns.business import Business
+from gateway.ids import Ids
+from gateway.messages import Lane, Purpose
+from gateway.outbox import Message, ensure_queue, put
+from gateway.store import Store, Tx
+from gateway.store.door import SCHEMA
 from handlers.app import App
 from handlers.console import operations
 from handlers.console.health import Health, LoopWatch, StoreWatch
 from handlers.console.metrics import REASONS, SOURCES, Figures
+from tests.conftest import People
 from tests.handlers.console.conftest import ROOT, Edit, hush
 
 MAYA, SECRET = "+12065550142", "tulip-4711-tulip"
@@ -156,6 +163,26 @@ async def test_figures_stand_before_anything_is_applied_and_where_nobody_serves(
     samples = await read(app)
     assert value(samples, "queue_depth", lane="urgent") == 0
     assert samples["process_resident_memory_bytes", ()] > 0
+
+
+async def test_both_engines_answer_what_figures_and_health_ask(
+    business: Business, store: Store, make_people: People
+) -> None:
+    await make_people(3)
+    message = Message(1 << 50, 1, 0, 1, Purpose.REPLY, "", "us_sms", "20655", MAYA, "UTC", "hi", 1, 100)
+
+    async def write(tx: Tx) -> None:
+        queue = await ensure_queue(tx, Ids(lambda: 1_800_000_000_000), 1, "us_sms", Lane.URGENT)
+        await put(tx, [message], queue, 1_800_000_000_000)
+
+    await store.write(write)
+    watch = StoreWatch(store, 1)
+    assert await watch.is_writable(), watch.trouble
+    assert watch.schema == SCHEMA
+    app = SimpleNamespace(store=store, brand=1)
+    kept = await store.read(Figures(app, Health(LoopWatch(), watch))._read, 1)  # type: ignore[arg-type]
+    assert kept.tally == [(False, 0, 1)]
+    assert kept.oldest == {"urgent": 1_800_000_000_000}
 
 
 # --- the documents
