@@ -62,7 +62,7 @@ class OrAlone:
 
 def _store(text: str) -> str:
     if not text.startswith(("sqlite:", "postgresql://")) or text == "sqlite:":
-        raise ValueError(f"found {found(text)}, expected sqlite:FILE such as sqlite:data/carillon.db")
+        raise ValueError(f"found {found(text)}, expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
     return text
 
 

@@ -101,6 +101,13 @@ class PostgresServer:
         """The folder of the database itself."""
         return self.folder / "data"
 
+    @property
+    def pid(self) -> int:
+        """The number of the server's first process, which has started all others."""
+        if self._server is None:
+            raise LookupError("the server is stopped")
+        return self._server.pid
+
     def _run(self, program: str, *words: str | Path) -> None:
         done = subprocess.run(
             [self._programs / program, *words], user=self._user, cwd=self.folder, capture_output=True, check=False
