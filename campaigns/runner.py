@@ -90,10 +90,9 @@ class Runner:
         """Plan page after page; a pause, a stop or a crash ends it between two pages."""
         business, casting = await self._casting(run)
         clock = business.clock
-        every = await self._store.write(runs.begin, business, run, casting, clock.now_ms())
+        queues = await self._store.write(runs.begin, business, run, casting, clock.now_ms())
         await self._adopt()
         ahead = self._look_ahead(business, run, casting, run.checkpoint)
-        pages = 0
         try:
             while True:
                 cast = await ahead
@@ -101,8 +100,6 @@ class Runner:
                 if last is not None:  # the next page is read while this one is written
                     ahead = self._look_ahead(business, run, casting, last)
                 now = clock.now_ms()
-                pages += 1  # slots take pages in turn: each walks people in the order of their keys
-                queues = {channel: shards[pages % len(shards)] for channel, shards in every.items()}
                 if not await self._store.write_bulk(runs.write_page, business, run, casting, queues, cast, now):
                     return
                 self._wake()

@@ -200,7 +200,7 @@ async def _known(tx: Tx, first: int, last: int) -> dict[int, list[str]]:
 
 
 async def write_page(
-    tx: Tx, business: Business, run: Run, casting: Casting, queues: Mapping[str, int], cast: Cast, now: int
+    tx: Tx, business: Business, run: Run, casting: Casting, queues: Mapping[str, Sequence[int]], cast: Cast, now: int
 ) -> bool:
     """Turn a page into messages and refusals, with the checkpoint, in one transaction.
 
@@ -303,11 +303,14 @@ class Batch:
             numbers.append(number)
         return numbers
 
-    async def put(self, tx: Tx, queues: Mapping[str, int], now: int) -> None:
+    async def put(self, tx: Tx, queues: Mapping[str, Sequence[int]], now: int) -> None:
         """Into the outbox, in person order within each queue."""
         for (channel, due), messages in self._by_queue.items():
             messages.sort()  # by their ids, so that the store only appends
-            await outbox.put(tx, messages, queues[channel], due)
+            slots = queues[channel]
+            share = -(-len(messages) // len(slots))
+            for slot, queue in enumerate(slots):
+                await outbox.put(tx, messages[slot * share : (slot + 1) * share], queue, due)
         brand = self._business.brand
         await tx.many("sticky_put", [(person, number, brand, now) for person, number in self._met])
 

@@ -141,6 +141,7 @@ class Gateway:
     async def hold_slots(self, slots: Mapping[str, Collection[int]]) -> None:
         """Take over these slots: decide about what their last owner left in the air, bind their lines, send."""
         names = [f"{channel}:{slot}" for channel, held in slots.items() for slot in sorted(held)]
+        await self._store.write(self.journal.begin, names)
         self.journal.remember(await self._store.read(self.journal.recall, names), names)
         for channel, held in slots.items():
             self._slots[channel] |= set(held)
@@ -313,9 +314,10 @@ class Gateway:
     def shift(self) -> None:
         """Give the queues of channels that are out to those that stand in for them, and take them back in time."""
         now = self._loop_time()
-        for dispatcher in self.dispatchers.values():
+        held = {name: each for name, each in self.dispatchers.items() if self._slots[name]}  # others know of the rest
+        for dispatcher in held.values():
             dispatcher.breaker.line(bound=any(line.bound for line in dispatcher.channel.lines()), now=now)
-        out = {name for name, each in self.dispatchers.items() if each.breaker.state(now) is Standing.SHUT}
+        out = {name for name, each in held.items() if each.breaker.state(now) is Standing.SHUT}
         for name in out - self.quality.out:
             log.warning("%s is out: %s", name, self.dispatchers[name].breaker.why)
         self.quality.out = out
@@ -333,7 +335,7 @@ class Gateway:
         if home in out:
             for ways in self.dispatchers[home].ways.elsewhere.values():
                 for other in ways:
-                    if other not in out:
+                    if other not in out and self._slots.get(other):
                         return other
         return home
 

@@ -203,8 +203,6 @@ class Journal:
         self._done_before: set[str] = set()
         self._named: dict[str, Leg] = {}  # ids of parked receipts that an answer has named meanwhile
         self._worn: list[int] = []  # parked receipts that were brought twice
-        self._horizon: tuple[int, int] | None = None  # an event, and the first transaction that began after it was read
-        self._settled_to = 0
         self._shelf_at = 0  # when all that is parked was last looked through
 
     def learn_all(self, named: Mapping[str, Leg]) -> None:
@@ -435,6 +433,13 @@ class Journal:
 
     # --- memory and its limits
 
+    async def begin(self, tx: Tx, slots: Collection[str]) -> None:
+        """Note from where on these slots' answers are to be read back, where that is not known: from now on."""
+        known = {name for name in map(_cursor, slots) if await tx.value("cursor_get", name=name) is not None}
+        oldest = await tx.value("cursor_get", name="ref")
+        since = await tx.value("event_last") if oldest is None else oldest
+        await _set_cursors(tx, [(name, self.brand, since) for name in map(_cursor, slots) if name not in known])
+
     async def recall(self, tx: Tx, slots: Collection[str]) -> Recalled:
         """What is known of the answers of these slots: the parts that still wait for a receipt, and parked receipts."""
         oldest = await tx.value("cursor_get", name="ref") or 0  # of all slots, as older versions kept it
@@ -460,6 +465,10 @@ class Journal:
         self._old_since = recalled.since if is_first else min(self._old_since, recalled.since)
         self._done.update(recalled.done)
         self._young.update({ref: leg for ref, leg in recalled.legs.items() if ref not in self._old})
+        self._named.update({ref: leg for ref, leg in recalled.legs.items() if ref in self.shelf.by_ref})
+        for n in [n for ref in recalled.done for n in self.shelf.by_ref.get(ref, ())]:
+            self._worn.append(n)
+            self.shelf.take(n)
         self.park(each for each in recalled.parked if each.n not in self.shelf.receipts)
 
     def leave(self, slots: Collection[str]) -> None:
@@ -487,32 +496,18 @@ class Journal:
 
     # --- folding
 
-    async def _settled(self, tx: Tx) -> int:
-        """Up to which event nothing can come late any more.
-
-        Numbers of events are given before they are committed. So one may be missing below the last, until every
-        transaction has ended that was there when the last was read: by the next look, as a rule.
-        """
-        last = await tx.value("event_last")
-        following = await tx.value("writers_next")  # in this order
-        oldest = await tx.value("writers_oldest")
-        if oldest >= following:
-            self._horizon, self._settled_to = None, last
-        elif self._horizon is None:
-            self._horizon = last, following
-        elif oldest >= self._horizon[1]:
-            self._settled_to, self._horizon = self._horizon[0], (last, following)
-        return self._settled_to
-
     @beside
     async def fold(self, tx: Tx) -> Folded:
         """Fold the next events into states and sums. Call again at once while `more`.
+
+        Where several processes write, numbers of events are given before they are committed. So it goes only as far
+        as nothing can come late any more.
 
         It is all done inside the engine, in a few statements for the whole batch: rows that pass through Python cost
         the interpreter's lock, which the event loop needs.
         """
         after = await tx.value("cursor_get", name="fold") or 0
-        last = max(after, await self._settled(tx))
+        last = max(after, await tx.value("event_settled"))
         until = min(last, after + FOLD_EVENTS)
         if until > after:
             await tx.run("fold_short", after=after, until=until)

@@ -17,14 +17,14 @@ def open_store(place: Path | str) -> Store:
     """
     # Each engine is loaded where it is used: a business has one.
     if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
-        from gateway.store import postgres  # noqa: PLC0415
+        from gateway.store.postgres import open_store as open_database  # noqa: PLC0415
 
-        return postgres.open_store(place)
-    from gateway.store import sqlite  # noqa: PLC0415
+        return open_database(place)
+    from gateway.store.sqlite import open_store as open_file  # noqa: PLC0415
 
     if isinstance(place, str):
         kind, _, file = place.partition(":")
         if kind != "sqlite" or not file:
             raise StoreError(f"{place}: expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
         place = Path(file)
-    return sqlite.open_store(place)
+    return open_file(place)

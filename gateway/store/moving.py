@@ -321,7 +321,7 @@ async def _take_back(stack: AsyncExitStack, here: Side, mine: Mark, target: str,
         if changed := [each.table for each in compared if not each.agrees and each.table not in RESTLESS]:
             raise StoreError(
                 f"{there.name}: {', '.join(changed)} have changed since the move. To bring back what has happened"
-                f" there: run.py migrate-store {there.name} NEW_PLACE; to forget it, so that people may be texted twice,"
-                " add --force"
+                f" there: run.py migrate-store {there.name} NEW_PLACE; to forget it, and perhaps text"
+                " people twice, add --force"
             )
     await there.set_mark(Mark(mine.move, Part.ARRIVING, here.name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
@@ -37,6 +39,8 @@ HOLDS_NUL = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharac
 # Whoever writes takes this lock in each transaction (migrations/0005.postgresql.sql: carillon_enter).
 HOLD = "SELECT pg_try_advisory_lock(1667330665, 0)"
 EVENT_NUMBERS = "event_n"
+LEAVING_S = 4.0  # by then the server has noticed that a killed process is gone
+PAUSE_S = 0.05
 
 
 class PostgresSide(Side):
@@ -69,15 +73,22 @@ class PostgresSide(Side):
         return side
 
     async def _hold(self) -> None:
-        others = await self._connection.fetchval(
+        """Take the lock once everybody has left; who has just ended is seen for a moment longer."""
+        end = time.monotonic() + LEAVING_S
+        while (others := await self._others()) or not await self._connection.fetchval(HOLD):
+            if time.monotonic() > end:
+                raise StoreError(
+                    f"{self.name}: Carillon is at work there ({others} open connections): stop every serve and every"
+                    " command that uses it, then say this again; a move needs the business at rest"
+                )
+            await asyncio.sleep(PAUSE_S)
+
+    async def _others(self) -> int:
+        found: int = await self._connection.fetchval(
             """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                AND application_name = 'carillon'"""
         )
-        if others or not await self._connection.fetchval(HOLD):
-            raise StoreError(
-                f"{self.name}: Carillon is at work there ({others} open connections): stop every serve and every"
-                " command that uses it, then say this again; a move needs the business at rest"
-            )
+        return found
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -161,8 +172,8 @@ class PostgresSide(Side):
         except HOLDS_NUL:
             raise
         except (asyncpg.UniqueViolationError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            detail = getattr(error, "detail", None) or ""
-            raise StoreError(f"{self.name}: a row of {table.name} cannot be kept there: {error} {detail}") from error
+            words = " ".join(str(error).split())
+            raise StoreError(f"{self.name}: a row of {table.name} cannot be kept there: {words}") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise postgres_schema.explained(error, self._url) from error
 

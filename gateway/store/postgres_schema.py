@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 FIRST_SCHEMA = 5  # older ones were on SQLite only
 OLDEST_SERVER = 14
 CONNECT_S = 5.0
+PASSWORD = re.compile(r"^(\w+://[^:@/]*):.*@")  # up to the last @: it may hold what should have been escaped
+PASSWORD_ASKED = re.compile(r"([?&])password=[^&]*")
 AHEAD_DAYS = 3
 DAY_MS = 86_400_000
 
@@ -54,23 +56,16 @@ async def connect(place: str) -> asyncpg.Connection:
 
 
 def named(place: str) -> str:
-    """The URL for people, without its password."""
-    parts = urlsplit(place)
-    who, at, where = parts.netloc.rpartition("@")
-    kept = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"])
-    return urlunsplit((parts.scheme, f"{who.partition(':')[0]}{at}{where}", parts.path, kept, ""))
+    """The URL for people, without its password, whatever else is wrong with it."""
+    return PASSWORD_ASKED.sub(r"\1password=", PASSWORD.sub(r"\1@", place))
 
 
 def explained(error: BaseException, place: str) -> StoreError:
-    """Why the database cannot be used, and the cure. The words of the server are kept, the password is not."""
+    """Why the database cannot be used, and the cure. What was found is told where it cannot hold the password."""
     if isinstance(error, StoreError):
         return error
-    name = named(place)
-    secret = urlsplit(place).password
-    words = str(error) or type(error).__name__
-    if secret:
-        words = words.replace(secret, "***")
-    return StoreError(f"{name}: {cure(error)} ({words})")
+    found = "" if isinstance(error, ValueError) else f" ({error})"
+    return StoreError(f"{named(place)}: {cure(error)}{found}")
 
 
 def cure(error: BaseException) -> str:
@@ -160,7 +155,11 @@ async def migrate(connection: asyncpg.Connection, name: str) -> None:
 
 # --- a table for each day
 
-KEYS: dict[str, tuple[str, Callable[[int], int]]] = {"message": ("id", first_at), "state": ("message", first_at), "event": ("at", int)}
+KEYS: dict[str, tuple[str, Callable[[int], int]]] = {
+    "message": ("id", first_at),
+    "state": ("message", first_at),
+    "event": ("at", int),
+}
 
 
 def day_of(ms: int) -> datetime:
@@ -218,6 +217,7 @@ async def keep_days(tx: Tx, now_ms: int, retention_days: int | None) -> int:
     connection = tx.connection
     await tx.say("SET LOCAL lock_timeout = '2s'")  # a long read must not hold up those who write behind us
     await make_days(connection, now_ms)
+    await connection.execute("DELETE FROM mark WHERE at < now() - interval '7 days'")  # of processes that died
     if retention_days is None:
         return 0
     end = day_of(now_ms) - timedelta(days=retention_days)

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 from gateway.errors import StoreError
 from gateway.store import conditions, door, queries
-from gateway.store.door import BATCH_S, SCHEMA, Job, Kind, hand_over, plain
+from gateway.store.door import SCHEMA, Job, Kind, hand_over, plain
 from gateway.store.queries import WIDE
 
 T = TypeVar("T")
 
+BATCH_S = door.BATCH_S
 READERS = 2
 PAGE = 4096
 WAL_LIMIT = 48 * 1024 * 1024  # a longer log begins anew, so that the file stays below 64 MB

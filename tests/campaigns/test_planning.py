@@ -77,8 +77,7 @@ class Office:
         run = await store.read(runs.find, BRAND, campaign)
         assert run is not None
         casting = Casting(business, business.config.campaigns[campaign])
-        every = await store.write(runs.begin, business, run, casting, now)
-        queues = {channel: shards[0] for channel, shards in every.items()}
+        queues = await store.write(runs.begin, business, run, casting, now)
         after: int | None = 0
         while after is not None:
             cast = await store.read(runs.cast_page, business, run, casting, after, now)

@@ -35,7 +35,8 @@ from campaigns.segment_language import (
 from campaigns.segments import Lookup
 from campaigns.settings import Config
 from gateway.clock import to_ms
-from gateway.store import Store, Tx, open_store
+from gateway.store import Store, Tx
+from tests.conftest import EmptyStores
 
 HOUR = 3_600_000
 EARTH_M = 6_371_009.0
@@ -228,11 +229,9 @@ class Census:
 
 
 @pytest.fixture(scope="module")
-def census(tmp_path_factory: pytest.TempPathFactory, shipped_config: Config) -> Iterator[Census]:
-    store = open_store(tmp_path_factory.mktemp("census") / "carillon.db")
-    with asyncio.Runner() as runner:
+def census(empty_stores: EmptyStores, shipped_config: Config) -> Iterator[Census]:
+    with asyncio.Runner() as runner, empty_stores() as store:
         yield Census(store, runner, shipped_config)
-    store.close()
 
 
 @given(st.lists(PEOPLE, min_size=1, max_size=25), st.lists(SEGMENTS, min_size=1, max_size=8), st.sampled_from(NOWS))

@@ -23,8 +23,8 @@ from gateway.journal import Journal
 from gateway.messages import Answer, Lane, Outbound, Purpose, Receipt, State
 from gateway.outbox import Gate, Go, Later, Message, Never, Waiting
 from gateway.pacing import Pace
-from gateway.store import Store, Tx, open_store
-from tests.conftest import EVENING
+from gateway.store import Store, Tx
+from tests.conftest import EVENING, EmptyStores
 from tests.gateway.carrier import Carrier, parts_in
 from tests.tables import look
 
@@ -798,19 +798,14 @@ FATES = st.sampled_from(["taken", "later", "throttled", "never", "doubt"])
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_wherever_it_dies_every_part_is_answered_in_doubt_or_waits_and_none_that_was_taken_goes_again(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[int, int]], data: st.DataObject
+    empty_stores: EmptyStores, texts: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    async def play() -> None:
-        store = open_store(tmp_path_factory.mktemp("dies") / "carillon.db")
-        try:
-            await dies_somewhere(Desk(store, StoppedClock(EVENING)), texts, data)
-        finally:
-            store.close()
-
-    asyncio.run(play())
+    with empty_stores() as store:
+        asyncio.run(dies_somewhere(store, texts, data))
 
 
-async def dies_somewhere(desk: Desk, texts: list[tuple[int, int]], data: st.DataObject) -> None:
+async def dies_somewhere(store: Store, texts: list[tuple[int, int]], data: st.DataObject) -> None:
+    desk = Desk(store, StoppedClock(EVENING))
     for parts, repeat in texts:
         desk.queue = await desk.put(1, parts=parts, repeat=repeat)
     await desk.dispatcher._turn()

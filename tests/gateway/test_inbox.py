@@ -16,8 +16,8 @@ from gateway.ids import Ids
 from gateway.inbox import PIECES_MS, REPEAT_MS, RETURN_MS, Inbox, Kept
 from gateway.journal import Arrived, Journal, Parked
 from gateway.messages import Inbound, Joint, Receipt, State
-from gateway.store import Store, Tx, open_store
-from tests.conftest import EVENING
+from gateway.store import Store, Tx
+from tests.conftest import EVENING, EmptyStores
 from tests.gateway.carrier import Carrier
 from tests.tables import run_out_of_room
 
@@ -219,34 +219,31 @@ LONG = ["I would like to tell you very much indeed. " * 9, "我想说很多很�
 @given(st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_long_texts_come_together_from_pieces_in_any_order_doubled_and_mingled(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    empty_stores: EmptyStores, data: st.DataObject
 ) -> None:
     sent = data.draw(
         st.lists(st.tuples(st.sampled_from([ANNA, BEN]), st.sampled_from(LONG)), min_size=1, max_size=4, unique=True)
     )
 
-    async def play() -> list[tuple[str, str]]:
-        store = open_store(tmp_path_factory.mktemp("pieces") / "carillon.db")
-        try:
-            desk = Desk(store, StoppedClock(EVENING))
-            pieces = [
-                piece
-                for reference, (sender, words) in enumerate(sent)
-                for piece in pieces_of(desk, words, reference, sender)
-            ]
-            doubled = pieces + data.draw(st.lists(st.sampled_from(pieces), max_size=6))
-            order = data.draw(st.permutations(doubled))
-            cut = data.draw(st.integers(0, len(order)))
-            await desk.bring(*order[:cut])
-            await desk.bring(*order[cut:])
-            desk.clock.advance(ms=PIECES_MS + 1)
-            assert await store.write(desk.inbox.complete_stale, desk.clock.now_ms()) == 0
-            assert len(desk.carrier.thanked) == len(order)
-            return desk.heard
-        finally:
-            store.close()
+    async def play(store: Store) -> list[tuple[str, str]]:
+        desk = Desk(store, StoppedClock(EVENING))
+        pieces = [
+            piece
+            for reference, (sender, words) in enumerate(sent)
+            for piece in pieces_of(desk, words, reference, sender)
+        ]
+        doubled = pieces + data.draw(st.lists(st.sampled_from(pieces), max_size=6))
+        order = data.draw(st.permutations(doubled))
+        cut = data.draw(st.integers(0, len(order)))
+        await desk.bring(*order[:cut])
+        await desk.bring(*order[cut:])
+        desk.clock.advance(ms=PIECES_MS + 1)
+        assert await store.write(desk.inbox.complete_stale, desk.clock.now_ms()) == 0
+        assert len(desk.carrier.thanked) == len(order)
+        return desk.heard
 
-    assert sorted(asyncio.run(play())) == sorted(sent)
+    with empty_stores() as store:
+        assert sorted(asyncio.run(play(store))) == sorted(sent)
 
 
 async def test_a_long_text_said_twice_is_two_texts(desk: Desk) -> None:

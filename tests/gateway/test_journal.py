@@ -19,7 +19,8 @@ from gateway.ids import first_at
 from gateway.journal import DOUBT_REST_MS, PARKED_MS, Arrived, Journal, Leg, Parked, Recalled, ref_of
 from gateway.messages import Purpose, Receipt, State
 from gateway.outbox import MOST_PARTS, Message, put
-from gateway.store import Store, Tx, open_store
+from gateway.store import Store, Tx
+from tests.conftest import EmptyStores
 from tests.tables import look
 
 NOW = 1_800_000_000_000
@@ -88,7 +89,7 @@ def histories(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, Event]]]:
 @given(histories(), st.data())
 @SLOW
 def test_events_in_any_batches_and_order_with_any_repeats_come_to_one_state_and_the_sums_to_a_recount(
-    tmp_path_factory: pytest.TempPathFactory, history: tuple[list[int], list[tuple[int, Event]]], data: st.DataObject
+    empty_stores: EmptyStores, history: tuple[list[int], list[tuple[int, Event]]], data: st.DataObject
 ) -> None:
     parts, happened = history
     expected = [Merged(count) for count in parts]
@@ -119,22 +120,15 @@ def test_events_in_any_batches_and_order_with_any_repeats_come_to_one_state_and_
 
     before = journals.FOLD_EVENTS
     try:
-        with_store(tmp_path_factory, play)
+        with_store(empty_stores, play)
     finally:
         journals.FOLD_EVENTS = before
 
 
-def with_store(tmp: pytest.TempPathFactory, play: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+def with_store(empty_stores: EmptyStores, play: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
     """Play on a new store in a loop of its own: for property tests."""
-
-    async def opened() -> None:
-        store = open_store(tmp.mktemp("journal") / "carillon.db")
-        try:
-            await play(store)
-        finally:
-            store.close()
-
-    asyncio.run(opened())
+    with empty_stores() as store:
+        asyncio.run(play(store))
 
 
 async def states(tx: Tx) -> list[tuple[Any, ...]]:
@@ -304,7 +298,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[int], list[tuple[str, int, int, St
 @given(deliveries(), st.data())
 @SLOW
 def test_permuted_doubled_early_and_unknown_receipts_come_to_one_result_whenever_the_process_dies(
-    tmp_path_factory: pytest.TempPathFactory,
+    empty_stores: EmptyStores,
     history: tuple[list[int], list[tuple[str, int, int, State]]],
     data: st.DataObject,
 ) -> None:
@@ -338,7 +332,7 @@ def test_permuted_doubled_early_and_unknown_receipts_come_to_one_result_whenever
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(journals, "KEEP_LEGS", 2)
         patched.setattr(journals, "REF_ROWS", 2)
-        with_store(tmp_path_factory, play)
+        with_store(empty_stores, play)
 
 
 async def folded(tx: Tx) -> int:
@@ -689,7 +683,7 @@ def held(journal: Journal) -> int:
 
 
 async def in_table(tx: Tx) -> int:
-    ((found,),) = await look(tx, "SELECT count(*) FROM ref")
+    found: int = (await look(tx, "SELECT count(*) FROM ref"))[0][0]
     return found
 
 

@@ -22,6 +22,7 @@ from gateway.store.conditions import All, Condition, Not, Trait, render
 from gateway.store.conditions import Any as AnyOf
 from gateway.store.queries import WIDE, compile_query, load
 from gateway.store.sqlite import connect
+from tests.tables import look
 
 
 async def set_fact(tx: Tx, name: str, value: str) -> None:
@@ -105,8 +106,8 @@ async def test_urgent_writes_do_not_wait_behind_bulk_ones(store: Store) -> None:
 
 async def nearly_full(tx: Tx) -> None:
     """From now on the file may grow by five pages."""
-    (pages,) = tx._execute("PRAGMA page_count").fetchone()
-    tx._execute(f"PRAGMA max_page_count = {pages + 5}")
+    ((pages,),) = await look(tx, "PRAGMA page_count")
+    await look(tx, f"PRAGMA max_page_count = {pages + 5}")
 
 
 async def together(store: Store, *works: Coroutine[Any, Any, None]) -> list[BaseException | None]:
@@ -325,7 +326,7 @@ async def test_of_equal_keys_in_one_batch_the_last_row_stands(store: Store) -> N
 
 
 def log_of(store: Store) -> Path:
-    return Path(f"{store.path}-wal")
+    return Path(f"{store.place}-wal")
 
 
 async def fill(tx: Tx, first: int, size: int = 2_000) -> None:

@@ -7,12 +7,9 @@ VALUES (:brand, :run, :message, :part, :parts, :state, :at, :code, :ref)
 -- name: event_last
 SELECT coalesce(max(n), 0) FROM event
 
--- name: writers_next
--- One writes at a time here, so that nothing can come late (postgresql/event.sql has more to say).
-SELECT 0
-
--- name: writers_oldest
-SELECT 0
+-- name: event_settled
+-- Up to which event nothing can come late any more.
+SELECT coalesce(max(n), 0) FROM event
 
 -- name: event_after
 SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :n ORDER BY n LIMIT :limit

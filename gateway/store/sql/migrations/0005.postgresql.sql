@@ -477,7 +477,7 @@ CREATE TABLE mark (                      -- which transaction each connection co
 
 -- The begin of every transaction that writes. Alone, or beside others that said so; then the look whether we were struck
 -- off, which is true until the commit because whoever strikes off is alone. The third lock says above which event this
--- transaction may add some (postgresql/event.sql: writers_oldest). Each statement here sees what is committed by then.
+-- transaction may add some (postgresql/event.sql: event_settled). Each statement here sees what is committed by then.
 CREATE FUNCTION carillon_enter(is_alone boolean, my_session bigint, my_serial bigint, my_node bigint, my_epoch bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -4,11 +4,7 @@
 -- The last number that was given: what is above will come; what is below may still come from others who write.
 SELECT last_value FROM event_n
 
--- name: writers_next
--- Whoever enters from now on adds only events above this. Read it after event_last.
-SELECT last_value FROM event_n
-
--- name: writers_oldest
+-- name: event_settled
 -- Above which event some of those who write now may add others: the least of what each noted when it entered. With
 -- nobody there, the last number itself. Each reads the sequence before it takes its lock; so does this, in this order.
 SELECT carillon_horizon()
