@@ -28,7 +28,7 @@ import logging
 import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
@@ -44,6 +44,7 @@ from gateway.channels.simulator import Rules, Simulator
 from gateway.channels.twilio import TwilioCarrier
 from gateway.clock import Clock, resume
 from gateway.engine import Gateway
+from gateway.errors import StoreError
 from gateway.fleet import PLAN, Fleet, slot_of, slots_in
 from gateway.ids import Ids
 from gateway.inbox import Kept
@@ -111,9 +112,10 @@ async def opened(
             app.take(await business_of(app, applied, version.number))
         yield app
         await store.write(keep_clock, clock)
-        if fleet:
-            await fleet.leave()
     finally:
+        if fleet:
+            with suppress(StoreError):  # then the others notice by its silence
+                await fleet.leave()
         store.close()
 
 
@@ -227,7 +229,17 @@ class Planning:
         self._scheduler.add_job(
             gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True
         )  # fmt: skip
+        self._scheduler.add_job(self._keep_days, "interval", hours=1, max_instances=1, coalesce=True)
         self._scheduler.start()
+        await self._keep_days()
+
+    async def _keep_days(self) -> None:
+        """Make room for the days to come, and let go of those that the file keeps no longer."""
+        retention = self._app.business.config.retention
+        try:
+            await self._app.store.keep_partitions(self._app.clock.now_ms(), retention.days if retention else None)
+        except StoreError:  # the database is away, say: rows of a day without a table of its own find room all the same
+            log.exception("the days could not be kept, trying again in an hour")
 
     def pause(self) -> None:
         """Begin nothing new."""
@@ -259,9 +271,13 @@ async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], A
     async def let_go(names: frozenset[str]) -> None:
         await gateway.let_go_of(slots_in(names))
 
+    def hushed(names: frozenset[str]) -> None:
+        for name in slots_in(names):
+            gateway.dispatchers[name].share((), channels[name].slots)
+
     slots = {slot_of(name, slot) for name, channel in channels.items() for slot in range(channel.slots)}
     wanted = (slots if "dispatch" in fleet.roles else set()) | ({PLAN} if "plan" in fleet.roles else set())
-    fleet.wanted, fleet.gained, fleet.let_go = frozenset(wanted), gained, let_go
+    fleet.wanted, fleet.gained, fleet.let_go, fleet.hushed = frozenset(wanted), gained, let_go, hushed
     app.store.listen(lambda topic: gateway.wake())
     await fleet.beat()
 

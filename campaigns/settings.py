@@ -339,6 +339,12 @@ class Config(Document):
             "redis+cluster://one.example:6379,two.example:6379",
         ],
     )
+    retention: Duration | None = Field(
+        None,
+        description="For how long texts and what became of them are kept; for ever where it is not said. "
+        "On PostgreSQL only: a day there is a table of its own, which is dropped in a moment.",
+        examples=["400 d"],
+    )
     listen: Listen = Field(Listen(), description="The ports that we open.")
 
     @property

@@ -12,7 +12,7 @@ from gateway import failpoints, outbox
 from gateway.breaking import Breaker
 from gateway.channels.base import Channel
 from gateway.clock import Clock
-from gateway.errors import Failure, Retry
+from gateway.errors import Failure, Fenced, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal, Leg, ref_of
 from gateway.messages import ALL_PARTS, Answer, Lane, Outbound, State
@@ -130,6 +130,7 @@ class Dispatcher:
         self._settlement = Settlement()
         self._settling = False
         self._draining = False
+        self._is_held = True  # a slot of the channel is ours
         self._bad: list[str] = []  # phones to which the carrier's way failed, in this batch of answers
 
     # --- what others tell it
@@ -143,10 +144,11 @@ class Dispatcher:
     def share(self, slots: Collection[int], of: int) -> None:
         """Hold these slots of the channel, of so many: their lines, their part of the pace."""
         self.channel.share(slots)
-        part = len(slots) / of
-        self._pace.change(self._rate * part)
+        self._is_held = bool(slots)
+        part, now = len(slots) / of, self._now()
+        self._pace.change(self._rate * part, now)
         for number, rate in self.ways.rates.items():
-            self._paces[number].change(rate * part)
+            self._paces[number].change(rate * part, now)
 
     async def let_go(self, home: str, slots: Collection[int], timeout_s: float) -> None:
         """Claim nothing more from the queues of a channel's slots; return when the carrier's answers are on disk."""
@@ -201,7 +203,7 @@ class Dispatcher:
         now = self._now()
         if self.trouble and now >= self._held_until:
             self.trouble = None
-        room = 0 if self._draining or self.trouble else self.channel.room()
+        room = 0 if self._draining or self.trouble or not self._is_held else self.channel.room()
         reserve = (room + len(self._flying)) // URGENT_SHARE
         tries = self.breaker.allowance(now)  # few, while a channel that was out is tried again
         most = self._pace.room(now, min(room, BATCH if tries is None else tries))
@@ -513,6 +515,9 @@ class Dispatcher:
             self._store.submit(outbox.settle_beside, settlement, self._ids, done=done)
 
     def _settled(self, settlement: Settlement, settled: Settled | None, error: BaseException | None) -> None:
+        if isinstance(error, Fenced):  # others have taken this process for dead, and decided about its flights
+            log.error("%s: answers of a carrier cannot be recorded: %s", self.name, error)
+            return
         if settled is None:  # the carrier has answered, so this must be written: try until it is
             log.error("%s: answers could not be recorded, trying again", self.name, exc_info=error)
             asyncio.get_running_loop().call_later(RETRY_SETTLE_S, self._submit, settlement)

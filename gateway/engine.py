@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 FOLD_S = 0.25
 SHIFT_S = 1.0
 ALIVE_S = 5.0
+ALIVE_SHARED_S = 1.0  # others ask whether a line lives
 ADOPT_S = 0.5
 LET_GO_S = 5.0  # how long a carrier's answers are waited for when another process shall have a slot
 SEEN_MS = 7 * 86_400_000
@@ -342,7 +343,7 @@ class Gateway:
     async def _say_alive(self) -> None:
         """Note which lines live, so that a repeat after a crash can be told from a new text."""
         while True:
-            await asyncio.sleep(ALIVE_S)
+            await asyncio.sleep(ALIVE_SHARED_S if self._store.is_shared else ALIVE_S)
             now = self._clock.now_ms()
             rows = [(name, line, self._brand, now) for name, each in self.channels.items() for line in each.alive()]
             try:

@@ -3,13 +3,15 @@
 Every process is a member with a number and an epoch, and says once a second that it lives. Who has not said so for
 `LEASE_S` is struck off by any other, and what it held is taken over. The store refuses every change of a member that
 was struck off (`Fenced`), so that one that wakes after its time can record nothing, claim nothing and so send nothing.
-Times are those of the database, so that clocks that differ mean nothing.
+Times are those of the database, so that clocks that differ mean nothing. Who cannot reach the database lets its
+lines to carriers go before the others take them over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,7 +23,8 @@ from gateway.store import Store, Tx, beside
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
-LEASE_S = 8.0
+LEASE_S = 7.0
+SILENT_S = 5.0  # who was not heard for so long holds no line any more when its lease ends
 PLAN = "duty:plan"  # plans, folds the journal, tidies: one process of all
 NOBODY = 0
 
@@ -93,7 +96,8 @@ class Fleet:
     """This process as a member. `wanted` are the names that it may hold by its roles.
 
     `gained` is awaited with what was taken, before it is used; `let_go` with what another shall have: when it returns,
-    nothing of that is in use any more.
+    nothing of that is in use any more. `hushed` is called with slots whose lines must end at once, since the database
+    does not hear us; they come by `gained` again should nobody have taken them meanwhile.
     """
 
     store: Store
@@ -104,6 +108,8 @@ class Fleet:
     held: frozenset[str] = frozenset()
     gained: Callable[[frozenset[str]], Awaitable[None]] | None = None
     let_go: Callable[[frozenset[str]], Awaitable[None]] | None = None
+    hushed: Callable[[frozenset[str]], None] | None = None
+    heard_at: float = 0.0  # when we last said that we live and the database heard it
     members: tuple[Member, ...] = field(default=())
 
     @property
@@ -130,23 +136,64 @@ class Fleet:
 
     async def run(self) -> None:
         """Say that this process lives and take what is free, until cancelled. Raises Fenced when it was struck off."""
+        living = asyncio.ensure_future(self._live_on())
+        sharing = asyncio.ensure_future(self._share_on())
+        try:
+            done, _ = await asyncio.wait((living, sharing), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            living.cancel()
+            sharing.cancel()
+            await asyncio.gather(living, sharing, return_exceptions=True)
+
+    async def _live_on(self) -> None:
+        """Beside the sharing, which may wait for a carrier's answers for longer than a lease lasts."""
         while True:
+            try:
+                await self._say_alive()
+            except Fenced:
+                raise
+            except (StoreError, TimeoutError) as error:  # what is held stays held until another says otherwise
+                log.warning("the fleet could not be heard: %s", str(error) or "the database does not answer")
+            if time.monotonic() - self.heard_at > SILENT_S:
+                self._hush()
+            await asyncio.sleep(BEAT_S)
+
+    async def _share_on(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
             try:
                 await self.beat()
             except Fenced:
                 raise
-            except StoreError:  # the database is away: what is held stays held until another says otherwise
-                log.exception("the fleet could not be heard")
-            await asyncio.sleep(BEAT_S)
+            except (StoreError, TimeoutError) as error:
+                log.warning("what is free could not be looked at: %s", str(error) or "the database does not answer")
+
+    def _hush(self) -> None:
+        """End the lines: others, who do hear each other, may take them over from now on."""
+        slots = frozenset(name for name in self.held if name != PLAN)
+        if slots:
+            log.error("%s was not heard for %g s and ends its lines: %s", self.name, SILENT_S, ", ".join(sorted(slots)))
+            self.held -= slots
+            if self.hushed is not None:
+                self.hushed(slots)
+
+    async def _say_alive(self) -> Seen:
+        asked = time.monotonic()
+        async with asyncio.timeout(SILENT_S - BEAT_S):
+            seen = await self.store.write(self._beat)
+        self.heard_at, self.members = asked, seen.members
+        return seen
 
     async def beat(self) -> None:
         """One step: say that this process lives, take what is free, give what is too much."""
-        seen = await self.store.write(self._beat)
-        self.members = seen.members
+        seen = await self._say_alive()
         share = fair(self.wanted, seen.members)
         mine = {name for name in self.held if name != PLAN}
         if seen.dead() or self._takes(seen, share):
             seen = await self.store.write(self._take)
+        if seen.held(self.store.member) - self.held:
             await self._use(seen.held(self.store.member))
         elif len(mine) > share:
             await self._give(frozenset(sorted(mine)[share:]))
@@ -160,11 +207,11 @@ class Fleet:
         return [name for name in free if name == PLAN] + slots[: max(0, room)]
 
     async def _use(self, held: frozenset[str]) -> None:
-        gained, self.held = held - self.held, held
-        if gained:
-            log.info("%s holds %s", self.name, ", ".join(sorted(gained)))
-            if self.gained is not None:
-                await self.gained(gained)
+        gained = held - self.held
+        if self.gained is not None:
+            await self.gained(gained)
+        self.held |= gained
+        log.info("%s holds %s", self.name, ", ".join(sorted(gained)))
 
     async def _give(self, names: frozenset[str]) -> None:
         """Another has joined that holds less."""

@@ -25,6 +25,8 @@ THINK_AT_ONCE = 200  # texts in one transaction
 REPEAT_MS = 60_000  # a repeat on a later line is one if the first came so shortly before its line fell
 RETURN_MS = 60 * 60_000  # how long after the fall, or on how young a line, a repeat may come; later it is a new text
 THINK_AGAIN_S = 1.0
+UNSURE_MS = 3_000  # a line of another process that was noted so shortly ago may live
+MOST_UNSURE = 10_000
 PIECES_MS = 10 * 60_000  # how long the missing piece of a long text is waited for
 WAITING, DONE, FAILED = 0, 1, 2
 
@@ -87,6 +89,7 @@ class Inbox:
         self._pictured = pictured  # there is media to be fetched
         self._gathered: dict[str, Arrivals] = {}
         self._keeping = self._thinking = self._think_again = False
+        self._unsure: dict[tuple[str, int], int] = {}  # texts that were sent back, and when
 
     @property
     def is_idle(self) -> bool:
@@ -252,11 +255,28 @@ class Inbox:
             fell_at = alive_at or at
             if line == text.line or line in alive or at < fell_at - REPEAT_MS:
                 continue
+            if self._lives_elsewhere(mark, line, fell_at, now):
+                continue
             if now - max(fell_at, text.line) <= RETURN_MS:
                 await tx.run("seen_move", channel=channel, mark=mark, line=line, at=at, to_line=text.line, to_at=stamp)
                 return True
         await tx.many("seen_insert", [(channel, mark, self._brand, text.line, stamp)])
         return False
+
+    def _lives_elsewhere(self, mark: str, line: int, alive_at: int, now: int) -> bool:
+        """Whether the line that brought the same text is another process's and lived when this came: two texts then.
+
+        Raises StoreError while that is open: the carrier shall bring it again in a moment, when the line will have been
+        noted once more, or not.
+        """
+        if not self._journal.is_shared or now - alive_at > UNSURE_MS:
+            return False
+        if len(self._unsure) > MOST_UNSURE:
+            self._unsure.clear()
+        asked_at = self._unsure.setdefault((mark, line), now)
+        if alive_at <= asked_at:
+            raise StoreError("the same text came by another process a moment ago, which may live: it shall come again")
+        return True
 
     async def _join(self, tx: Tx, channel: str, text: Inbound, now: int) -> Inbound | None:
         """Add a piece; the whole text when it was the last one missing."""

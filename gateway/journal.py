@@ -395,7 +395,8 @@ class Journal:
         matched = [found[n].parked for n in settled]
         self.forget(one.refs[0] for one in matched if one.state == State.DELIVERED and one.refs[0])
         self._worn.clear()
-        for n in {*found, *worn} & set(self.shelf.receipts):
+        gone = {*settled, *worn, *(n for n, each in found.items() if each.sure)}  # the rest may yet fit something
+        for n in gone & set(self.shelf.receipts):
             self.shelf.take(n)
         return len(settled)
 
@@ -404,7 +405,8 @@ class Journal:
         fitting = [each for each in found if each.sure or await fits(tx, each.leg, each.parked.fit)]
         taken = {n for (n,) in await tx.rows("parked_take", ns=[*{*(each.parked.n for each in fitting), *worn}])}
         fitting = [each for each in fitting if each.parked.n in taken]
-        await tx.many("event_insert", [(self.brand, *leg, one.state, one.at, one.code, "") for one, leg, _ in fitting])
+        events = [(self.brand, *leg, one.state, one.at, one.code, one.refs[0]) for one, leg, _ in fitting]
+        await tx.many("event_insert", events)  # with the id, so that also after a start a repeat is known as one
         return [each.parked.n for each in fitting]
 
     def _settle_doubts(self, rows: list[Doubt], now: int, found: dict[int, Match]) -> None:

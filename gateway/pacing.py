@@ -16,9 +16,11 @@ class Pace:
         self._tokens = min(rate, 1.0) if rate else 0.0
         self._at = now
 
-    def change(self, rate: float) -> None:
-        """Go on at another rate."""
-        self.rate = rate
+    def change(self, rate: float, now: float) -> None:
+        """Go on at another rate, with nothing saved up beyond its own burst."""
+        held = self._tokens + (now - self._at) * self.rate if self.rate else 0.0
+        self.rate, self._at = rate, now
+        self._tokens = min(held, max(1.0, rate * BURST_S))
 
     def room(self, now: float, most: int) -> int:
         """How many parts may leave at this moment, at most `most`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from tests.servers import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 BRAND = 1
+ENGINES = ("sqlite", "postgresql")
 Apply = Callable[[Config], Awaitable[Business]]
+EmptyStores = Callable[[], AbstractContextManager[Store]]
 People = Callable[[int], Awaitable[list[int]]]
 EVENING = datetime(2026, 12, 2, 2, 30, tzinfo=UTC)  # Tuesday 1 December, 18:30 in Seattle
 
@@ -42,18 +46,61 @@ def postgres() -> Iterator[PostgresServer]:
     server.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
-    """Where an empty store can be opened: each test runs on both engines, save one that is marked `engine`."""
-    only = request.node.get_closest_marker("engine")
-    if only is not None and request.param not in only.args:
-        pytest.skip(f"about {only.args[0]} only")
-    if request.param == "sqlite":
-        yield tmp_path / "carillon.db"
+@contextmanager
+def empty_place(engine: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Path | str]:
+    """Where an empty store can be opened."""
+    if engine == "sqlite":
+        yield folder / "carillon.db"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.lend()
     yield url
+    server.take_back(url)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that uses a store runs on both engines, save one that is marked `engine`."""
+    if "store_place" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("engine")
+        metafunc.parametrize("store_place", only.args if only else ENGINES, indirect=True)
+
+
+@pytest.fixture
+def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
+    """Where an empty store can be opened."""
+    with empty_place(request.param, request, tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def empty_stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmptyStores]:
+    """Makes an empty store as often as it is asked: for property tests, whose every example needs one."""
+
+    @contextmanager
+    def made() -> Iterator[Store]:
+        folder = tmp_path_factory.mktemp("store")
+        store = open_store(folder / "carillon.db")
+        try:
+            yield store
+        finally:
+            store.close()
+            shutil.rmtree(folder)
+
+    @contextmanager
+    def emptied() -> Iterator[Store]:
+        try:
+            yield shared  # its connections know their statements already
+        finally:
+            server.empty(url)
+
+    if request.param == "sqlite":
+        yield made
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.lend()
+    shared = open_store(url)
+    yield emptied
+    shared.close()
     server.take_back(url)
 
 

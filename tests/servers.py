@@ -184,9 +184,13 @@ class PostgresServer:
         return self._free.pop()
 
     def take_back(self, url: str) -> None:
-        """Empty what was lent. Nobody may be connected to it any more."""
-        self._wait(self._run_in(url.rpartition("/")[2], "SELECT emptied()"))
+        """Empty what was lent, for the next. Nobody may be connected to it any more."""
+        self.empty(url)
         self._free.append(url)
+
+    def empty(self, url: str) -> None:
+        """Remove every row."""
+        self._wait(self._run_in(url.rpartition("/")[2], "SELECT emptied()"))
 
     async def _run_in(self, database: str, words: str) -> None:
         connection = await asyncpg.connect(self.url(database))

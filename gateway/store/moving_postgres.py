@@ -11,6 +11,7 @@ from typing import Self
 import asyncpg
 
 from gateway.errors import StoreError
+from gateway.ids import EPOCH_MS
 from gateway.store import moved, postgres_schema, queries
 from gateway.store.moved import Mark
 from gateway.store.moving_side import (
@@ -39,6 +40,7 @@ HOLDS_NUL = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharac
 # Whoever writes takes this lock in each transaction (migrations/0005.postgresql.sql: carillon_enter).
 HOLD = "SELECT pg_try_advisory_lock(1667330665, 0)"
 EVENT_NUMBERS = "event_n"
+LAST_MS = EPOCH_MS + (1 << 41)  # ids cannot tell of later days
 LEAVING_S = 4.0  # by then the server has noticed that a killed process is gone
 PAUSE_S = 0.05
 
@@ -208,9 +210,9 @@ class PostgresSide(Side):
         return sorted(day for (day,) in await self._rows(DAYS))
 
     async def make_room(self, days: Sequence[int]) -> None:
-        """Make the tables of these days."""
+        """Make the tables of these days. What bears no sensible day needs no table of its own."""
         with self._told():
-            for day in days:
+            for day in (day for day in days if EPOCH_MS <= day * DAY_MS < LAST_MS):
                 async with self._connection.transaction():
                     await postgres_schema.make_days(self._connection, day * DAY_MS)
 

@@ -190,7 +190,7 @@ class Tx(door.Tx):
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
         """Run a part of the transaction inside a savepoint of its own."""
-        await self.say("SAVEPOINT attempt")
+        await self._part("SAVEPOINT attempt")
         try:
             result = await function(self, *args)
             if self.spoilt is not None:
@@ -203,8 +203,15 @@ class Tx(door.Tx):
             await self.say("ROLLBACK TO attempt; RELEASE attempt")
             self.spoilt = None
             raise
-        await self.say("RELEASE attempt")
+        await self._part("RELEASE attempt")
         return result
+
+    async def _part(self, words: str) -> None:
+        """Begin or end a part; a line that is lost there is no fault of the function."""
+        try:
+            await self.say(words)
+        except Exception as error:
+            raise StoreError(f"the store could not write: {error}") from error
 
     async def people(self, query: str, condition: conditions.Condition, /, **values: object) -> list[tuple[Any, ...]]:
         """Rows of a query over people, with the condition rendered into it."""

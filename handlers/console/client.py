@@ -150,12 +150,22 @@ def folder_of(config_path: Path, environ: Mapping[str, str]) -> Path:
 def reach(load_parts: Callable[[], Parts], config_path: Path) -> Iterator[Business]:
     """The business of a config file. Raises ConfigErrors when nobody serves and the file has mistakes.
 
-    A PostgreSQL is always opened: those who serve there follow what is written.
+    Of several that serve on a PostgreSQL any of this machine will do, best the one with the handset. Where there is
+    none, the database is opened, and those who serve elsewhere follow what is written there.
     """
     store = store_of(config_path, os.environ)
+    if not isinstance(store, Path):
+        served = _one_of(folder_of(config_path, os.environ))
+        if served is not None:
+            yield served
+            served.close()
+        else:
+            with _opened(load_parts(), config_path) as opened:
+                yield opened
+        return
     from gateway.store.sqlite import is_locked  # noqa: PLC0415  sqlite only when there is something to look at
 
-    if isinstance(store, Path) and store.exists() and is_locked(store):
+    if store.exists() and is_locked(store):
         served = Served(*_pass(store))
         try:
             yield served
@@ -166,6 +176,22 @@ def reach(load_parts: Callable[[], Parts], config_path: Path) -> Iterator[Busine
     else:
         with _opened(load_parts(), config_path) as opened:
             yield opened
+
+
+def _one_of(folder: Path) -> Served | None:
+    """A process of this machine that answers, of several that serve."""
+    answering = []
+    for path in sorted(folder.glob("control-*.token")):
+        try:
+            token, address = path.read_text("ascii").split()
+            served = Served(token, address)
+            answering.append((bool(served.hello().get("has_handset")), served))
+        except (OSError, ValueError, CarillonError):  # it has gone, without taking its key along
+            continue
+    answering.sort(key=lambda each: not each[0])
+    for _, other in answering[1:]:
+        other.close()
+    return answering[0][1] if answering else None
 
 
 def _pass(store: Path) -> tuple[str, str]:

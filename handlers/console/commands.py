@@ -219,9 +219,10 @@ def text(number: str, words: tuple[str, ...], to: str, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="With --undo: although TO has changed since, or is gone.")
 @as_json
 def migrate_store(source: str, target: str, undo: bool, force: bool, as_json: bool) -> None:
-    """Move the business to another store; goes on where it was broken off.
+    """Move everything to another store.
 
-    FROM and TO are written as under store: in the config file: sqlite:FILE or postgresql://USER@HOST/DATABASE. Nobody
+    A move that was broken off goes on where it was. FROM and TO are written as under store: in the config file:
+    sqlite:FILE or postgresql://USER@HOST/DATABASE. Nobody
     may serve meanwhile.
     """
     desk(as_json=as_json).migrate_store(source, target, undo=undo, force=force)

@@ -21,12 +21,18 @@ from handlers.console import terminal
 from handlers.console.client import Answer
 
 FILE = "sqlite:"
+MEDIA = "media"  # pictures and other files that people sent
 
 
 def move(config: Path, source: str, target: str) -> Answer:
     """Move, or go on with a move; files are relative to config.yaml, as under `store:`. Raises StoreError."""
     with counting() as tell:
-        return facts_of(asyncio.run(moving.move(beside(config, source), beside(config, target), tell)))
+        moved = asyncio.run(moving.move(beside(config, source), beside(config, target), tell))
+    pictures, shelf = (folder(config, place) / MEDIA for place in (source, target))
+    return {
+        **facts_of(moved),
+        "pictures": [str(pictures), str(shelf)] if pictures != shelf and pictures.is_dir() else None,
+    }
 
 
 def undo(config: Path, source: str, target: str, *, force: bool) -> Answer:
@@ -34,6 +40,13 @@ def undo(config: Path, source: str, target: str, *, force: bool) -> Answer:
     with counting() as tell:
         done = moving.undo(beside(config, source), beside(config, target), tell, force=force)
         return {"served_again": asyncio.run(done)}
+
+
+def folder(config: Path, place: str) -> Path:
+    """Where what belongs to a store and is not in it lies."""
+    if place.startswith(FILE):
+        return Path(beside(config, place).removeprefix(FILE)).parent
+    return (config.parent / "data").resolve()
 
 
 def beside(config: Path, place: str) -> str:
@@ -101,10 +114,12 @@ def lines(facts: Answer) -> list[Any]:
             f"{', '.join(differing)} differ, so that the move is not finished, and neither place may be served.",
             "These tables were emptied again where they arrived: say the same once more, and they are copied anew.",
         ]
+    if facts["pictures"]:
+        told.append("What people sent with their texts did not move along: copy {} to {}".format(*facts["pictures"]))
     took = terminal.span(facts["seconds"])
     return [
         *told,
-        f"{rows:,} rows of {len(facts['tables'])} tables agree, {facts['copied']:,} of them copied just now, in {took}.",
+        f"{rows:,} rows of {len(facts['tables'])} tables agree, {facts['copied']:,} of them copied now, in {took}.",
         f"Now write store: {facts['to']} into config.yaml, and serve. What was left behind may be kept as a backup.",
     ]
 
@@ -129,6 +144,6 @@ def altered(each: Answer) -> str:
     keys = "; ".join(", ".join(key) for key in each["altered_keys"])
     more = " and others" if each["altered"] > len(each["altered_keys"]) else ""
     return (
-        f"{each['table']}: {terminal.several(each['altered'], 'row')} held the character NUL, which PostgreSQL keeps in no"
-        f" text; it is U+FFFD there now ({keys}{more})"
+        f"{each['table']}: {terminal.several(each['altered'], 'row')} held the character NUL, which PostgreSQL keeps in"
+        f" no text; it is U+FFFD there now ({keys}{more})"
     )

@@ -473,7 +473,8 @@ async def show_status(app: App, tell: Tell) -> Answer:
 
 def hello(app: App, config: Config | None = None) -> Answer:
     """Simulator or live, with which carriers, and what time it is."""
-    return header(config or applied(app).config, app.clock, app.gateway is not None)
+    told = header(config or applied(app).config, app.clock, app.gateway is not None)
+    return {**told, "has_handset": app.simulator is not None}
 
 
 async def say_hello(app: App, tell: Tell) -> Answer:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,8 @@ from gateway import failpoints
 from gateway.journal import Journal
 from gateway.messages import Purpose, State
 from gateway.outbox import Message, put
-from gateway.store import Store, Tx, open_store
+from gateway.store import Store, Tx
+from tests.conftest import EmptyStores
 from tests.tables import look
 
 TEXT = (Path(__file__).parents[2] / "docs" / "states.md").read_text("utf-8")
@@ -63,17 +63,6 @@ async def happen(store: Store, parts: list[int], happened: list[tuple[int, Event
     return await store.read(read)
 
 
-def on_a_store(folder: Path, play: Play) -> None:
-    async def opened() -> None:
-        store = open_store(folder / "carillon.db")
-        try:
-            await play(store)
-        finally:
-            store.close()
-
-    asyncio.run(opened())
-
-
 def test_every_state_stands_in_the_table_in_the_order_of_its_rank() -> None:
     assert list(MOVES) == list(State)
 
@@ -111,7 +100,7 @@ def lives(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, Event]]]:
 @given(lives(), st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_move_that_is_seen_stands_in_the_table(
-    tmp_path_factory: pytest.TempPathFactory, life: tuple[list[int], list[tuple[int, Event]]], data: st.DataObject
+    empty_stores: EmptyStores, life: tuple[list[int], list[tuple[int, Event]]], data: st.DataObject
 ) -> None:
     parts, happened = life
 
@@ -124,7 +113,8 @@ def test_every_move_that_is_seen_stands_in_the_table(
                 assert state == stood[n] or state in MOVES[stood[n]], (stood[n], state)
             stood = stands
 
-    on_a_store(tmp_path_factory.mktemp("states"), play)
+    with empty_stores() as store:
+        asyncio.run(play(store))
 
 
 def pieces(happened: list[tuple[int, Event]], data: st.DataObject) -> Iterator[list[tuple[int, Event]]]:

@@ -17,7 +17,7 @@ from gateway.store import Store, Tx, open_store
 SLOTS = frozenset(slot_of("us", slot) for slot in range(2))
 EVERY = SLOTS | {PLAN}
 Join = Callable[..., Awaitable["Process"]]
-shared = pytest.mark.parametrize("store_place", ["postgresql"], indirect=True)  # SQLite has one writing process
+shared = pytest.mark.engine("postgresql")  # SQLite has one writing process
 
 
 class Process:
@@ -147,7 +147,7 @@ async def test_a_role_decides_what_is_held(join: Join) -> None:
     for process in (web, planner, sender):
         await process.fleet.beat()
 
-    assert (web.fleet.held, planner.fleet.held, sender.fleet.held) == (frozenset(), {PLAN}, SLOTS)
+    assert (web.fleet.held, planner.fleet.held, sender.fleet.held) == (frozenset(), frozenset({PLAN}), SLOTS)
 
 
 @shared

@@ -107,10 +107,12 @@ WHERE s.state = :state AND s.state IN (10, 20) AND s.message < :made_before AND 
 ORDER BY s.message LIMIT :limit
 
 -- name: doubts_fitting
--- Messages that a receipt without a known id may be about: in doubt now; or of which one copy was in doubt before they were
--- sent again; or on the way at this moment. `at` is when the bytes of a doubtful one may first have left.
-SELECT m.id, m.run, m.parts, s.delivered, s.state, s.at, m.channel, m.sender, m.address
-FROM state s CROSS JOIN message m ON m.id = s.message WHERE s.worst = 10 AND s.message > :made_after
+-- Messages that a receipt without a known id may be about: of which a part was in doubt at any time, whatever is known by
+-- now of it or of its other copies; or that are on the way at this moment. `at` is when the bytes of a doubtful one may
+-- first have left.
+SELECT m.id, m.run, m.parts, coalesce(s.delivered, 0), coalesce(s.state, 0), coalesce(s.at, 0), m.channel, m.sender, m.address
+FROM (SELECT DISTINCT message FROM event WHERE state = 10 AND message > :made_after) d
+CROSS JOIN message m ON m.id = d.message LEFT JOIN state s ON s.message = d.message
 UNION ALL
 SELECT m.id, m.run, m.parts, 0, 0, f.at, m.channel, m.sender, m.address
 FROM flight f CROSS JOIN json_each(f.messages) j CROSS JOIN message m ON m.id = j.value ->> 0

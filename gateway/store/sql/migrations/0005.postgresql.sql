@@ -257,6 +257,7 @@ CREATE TABLE event (
   ref      text   COLLATE "C" NOT NULL,
   PRIMARY KEY (n, at)
 ) PARTITION BY RANGE (at);
+CREATE INDEX event_doubts ON event (message) WHERE state = 10;
 CREATE TABLE event_other PARTITION OF event DEFAULT;
 
 CREATE TABLE state (
@@ -272,7 +273,6 @@ CREATE TABLE state (
   code      text   COLLATE "C" NOT NULL
 ) PARTITION BY RANGE (message);
 CREATE INDEX state_open ON state (message) WHERE state IN (10, 20);
-CREATE INDEX state_doubted ON state (message) WHERE worst = 10;
 CREATE TABLE state_other PARTITION OF state DEFAULT;
 
 CREATE TABLE ref (

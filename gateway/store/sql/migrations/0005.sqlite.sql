@@ -16,3 +16,7 @@ CREATE TABLE lease (                     -- what exactly one member may do
   epoch    INTEGER NOT NULL,
   since    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- A receipt without a known id may be about any message of which a part was in doubt, also when more is known by now.
+CREATE INDEX event_doubts ON event (message) WHERE state = 10;
+DROP INDEX state_doubted;
