@@ -272,7 +272,7 @@ class Dispatcher:
                 return Later(now + 1 + int(pace.wait_s() * 1000))
             verdict = self._gate(waiting, now)
             if isinstance(verdict, Go):
-                pace.spend(waiting.parts)
+                pace.spend(waiting.parts, self._now())
             return verdict
         return self._gate(waiting, now)
 
@@ -305,8 +305,9 @@ class Dispatcher:
             asyncio.get_running_loop().call_later(WRITTEN_S, failpoints.hit, "written")
         released = [flying.pop(outbound.id) for outbound in untouched]
         parts = sum(flight.size for flight in flights) - sum(flight.size for flight in released)
-        self._pace.spend(parts)
-        queue.pace.spend(parts)
+        now = self._now()
+        self._pace.spend(parts, now)
+        queue.pace.spend(parts, now)
         self.breaker.spent(len(flights) - len(released), self._now())
         self.counters.claimed += len(flights)
         self.counters.written_parts += parts

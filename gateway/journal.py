@@ -468,7 +468,7 @@ class Journal:
         self._done.update(recalled.done)
         self._young.update({ref: leg for ref, leg in recalled.legs.items() if ref not in self._old})
         self._named.update({ref: leg for ref, leg in recalled.legs.items() if ref in self.shelf.by_ref})
-        for n in [n for ref in recalled.done for n in self.shelf.by_ref.get(ref, ())]:
+        for n in {n for ref in recalled.done for n in self.shelf.by_ref.get(ref, ())}:
             self._worn.append(n)
             self.shelf.take(n)
         self.park(each for each in recalled.parked if each.n not in self.shelf.receipts)

@@ -26,15 +26,21 @@ class Pace:
         """How many parts may leave at this moment, at most `most`."""
         if not self.rate:
             return most
-        burst = max(1.0, self.rate * BURST_S)
-        self._tokens = min(burst, self._tokens + (now - self._at) * self.rate)
-        self._at = now
+        self._fill(now)
         return max(0, min(most, int(self._tokens)))
 
-    def spend(self, parts: int) -> None:
-        """Take what was sent. A message of several parts may run into debt, which is waited off."""
+    def spend(self, parts: int, now: float) -> None:
+        """Take what was sent at this moment. A message of several parts may run into debt, which is waited off.
+
+        What came in since `room` was asked counts no further than the burst: else it would leave at once behind these.
+        """
         if self.rate:
+            self._fill(now)
             self._tokens -= parts
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(max(1.0, self.rate * BURST_S), self._tokens + (now - self._at) * self.rate)
+        self._at = now
 
     def wait_s(self) -> float:
         """How long until the next part may leave."""

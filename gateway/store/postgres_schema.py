@@ -12,7 +12,7 @@ import asyncpg
 
 from gateway.errors import StoreError
 from gateway.ids import first_at
-from gateway.store import queries
+from gateway.store import moved, queries
 from gateway.store.door import SCHEMA
 from gateway.store.postgres_tx import Tx
 
@@ -101,6 +101,7 @@ async def prepare(connection: asyncpg.Connection, place: str) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(1667330665, 1)")
         await migrate(connection, named(place))
+        moved.refuse(await connection.fetchval(moved.MARK), named(place))
     now = await connection.fetchval(queries.load("postgresql")["database_now"].sql)
     if await missing_days(connection, now):
         async with connection.transaction():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import StoreError
-from gateway.store import conditions, door, queries
+from gateway.store import conditions, door, moved, queries
 from gateway.store.door import SCHEMA, Job, Kind, hand_over, plain
 from gateway.store.queries import WIDE
 
@@ -332,6 +332,8 @@ def open_store(path: Path) -> Store:
         connection = connect(path)
         try:
             migrate(connection)
+            row = connection.execute(moved.MARK).fetchone()
+            moved.refuse(row and row[0], f"sqlite:{path}")
         finally:
             connection.close()
         return Store(path, lock)

@@ -83,13 +83,6 @@ def check(as_json: bool) -> None:
 
 @cli.command()
 @as_json
-def doctor(as_json: bool) -> None:
-    """Look for what is wrong around it, and say the cure."""
-    desk(as_json=as_json).doctor()
-
-
-@cli.command()
-@as_json
 def plan(as_json: bool) -> None:
     """Show who would get what, and what it would cost."""
     desk(as_json=as_json).plan()
@@ -155,7 +148,7 @@ def stop(campaign: str, why: str, as_json: bool) -> None:
 @campaign
 @as_json
 def report(campaign: str, as_json: bool) -> None:
-    """Show who got a campaign, who did not and why, and the answers."""
+    """Show who got a campaign, who did not, why, and the answers."""
     desk(as_json=as_json).report(campaign)
 
 
@@ -212,6 +205,13 @@ def text(number: str, words: tuple[str, ...], to: str, as_json: bool) -> None:
     desk(as_json=as_json).text(number, " ".join(words), to)
 
 
+@cli.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Look for what is wrong around it, and say the cure."""
+    desk(as_json=as_json).doctor()
+
+
 @cli.command("migrate-store")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
@@ -222,8 +222,7 @@ def migrate_store(source: str, target: str, undo: bool, force: bool, as_json: bo
     """Move everything to another store.
 
     A move that was broken off goes on where it was. FROM and TO are written as under store: in the config file:
-    sqlite:FILE or postgresql://USER@HOST/DATABASE. Nobody
-    may serve meanwhile.
+    sqlite:FILE or postgresql://USER@HOST/DATABASE. Nobody may serve meanwhile.
     """
     desk(as_json=as_json).migrate_store(source, target, undo=undo, force=force)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +26,6 @@ from campaigns import links, people, runs, versions
 from campaigns.settings import Config
 from gateway.config import load
 from tests.faults.carriers import ROOT, Smsc
-from tests.faults.conftest import free_port
 from tests.faults.folders import LONG_NAME, UNSETTLED
 from tests.faults.proxy import Connection, Proxy
 from tests.servers import PostgresServer
@@ -70,7 +71,10 @@ CREATE FUNCTION witness_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER witness_claim AFTER INSERT ON flight FOR EACH ROW EXECUTE FUNCTION witness_claim();
 
-CREATE TABLE change (n bigserial, port integer, what text, node bigint, epoch bigint);
+CREATE TABLE change (
+  n bigserial, at double precision DEFAULT extract(epoch FROM clock_timestamp()), port integer, what text, node bigint,
+  epoch bigint
+);
 CREATE FUNCTION witness_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO change (port, what) VALUES (inet_client_port(), TG_OP || ' ' || TG_TABLE_NAME);
   RETURN NULL;
@@ -95,6 +99,15 @@ LOOK_S = 0.1
 PAGE = 2_000  # people that are imported at once
 
 
+def quiet_port() -> int:
+    """A free port below those that the system gives to whoever asks for any: it is still free when it is needed."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 @dataclass
 class Process:
     """One of ours. Times are in seconds since 1970."""
@@ -102,7 +115,7 @@ class Process:
     name: str
     roles: tuple[str, ...]
     environ: Mapping[str, str]
-    private: int = field(default_factory=free_port)
+    private: int = field(default_factory=quiet_port)
     popen: subprocess.Popen[bytes] | None = None
     is_asked: bool = False  # it was told to end, or killed: so it may
     frozen: list[tuple[float, float]] = field(default_factory=list)
@@ -172,22 +185,26 @@ class Fleet:
     ) -> None:
         self.path, self.postgres, self.valkey = path, postgres, valkey
         self.carrier, self.number, self.people, self.rate = smsc, number, people, rate
-        self.public = free_port()
+        self.public = quiet_port()
         self.database = postgres.empty_database()
         self.proxy = Proxy()
         self.ballots: list[str] = []
         self.processes = {
             name: self._process(name, role)
-            for name, role in (("send1", "dispatch"), ("send2", "dispatch"), ("web1", "web"), ("web2", "web"), ("plan", "plan"))
+            for name, role in (
+                ("send1", "dispatch"),
+                ("send2", "dispatch"),
+                ("web1", "web"),
+                ("web2", "web"),
+                ("plan", "plan"),
+            )
         }
         self._reader = ThreadPoolExecutor(1, "reader")
         self._tending: asyncio.Task[None] | None = None
 
     def _process(self, name: str, role: str) -> Process:
         targets = {"store": self.postgres.port, "shared": self.valkey.port, "smsc": self.carrier.port}
-        ports = {
-            what: self.proxy.add(f"{name} {what}", port, is_smpp=what == "smsc") for what, port in targets.items()
-        }
+        ports = {what: self.proxy.add(f"{name} {what}", port, is_smpp=what == "smsc") for what, port in targets.items()}
         environ = {f"{what.upper()}_PORT": str(port) for what, port in ports.items()}
         return Process(name, (role,), environ)
 
@@ -210,7 +227,7 @@ class Fleet:
         self.path.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             CONFIG.format(
-                public=self.public, private=free_port(), rate=self.rate, number=self.number, database=self.database
+                public=self.public, private=quiet_port(), rate=self.rate, number=self.number, database=self.database
             )
         )
         (self.path / "password").write_text("secret")
@@ -312,7 +329,7 @@ class Fleet:
     async def settle(self, within_s: float) -> dict[str, int]:
         """Wait until everything has come to its end; what has not by then."""
         end = time.monotonic() + within_s
-        while (left := self.unsettled()) and time.monotonic() < end:
+        while (left := self.unsettled()) and time.monotonic() < end:  # noqa: ASYNC110  other processes
             await asyncio.sleep(0.5)
         return left
 

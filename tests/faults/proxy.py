@@ -16,6 +16,7 @@ T = TypeVar("T")
 READ = 65_536
 HEAD = 16  # octets of an SMPP header: length, command, status, sequence number (SMPP 3.4, 3.2)
 SUBMIT_SM, BIND_TRANSCEIVER_RESP = 0x00000004, 0x80000009
+GOODBYE_S = 2.0
 LOOK_S = 0.02  # how often the proxy looks how late it is itself
 
 
@@ -179,7 +180,13 @@ class Proxy:
             line.writers -= {writer, out}
 
     async def _pump(
-        self, line: Line, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_up: bool
+        self,
+        line: Line,
+        connection: Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        is_up: bool,
     ) -> None:
         """One direction, until its end, which is then the end of both."""
         pdus = Pdus()
@@ -213,9 +220,9 @@ class Proxy:
             line.flows.set()
             for writer in list(line.writers):
                 reset(writer)
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(self._watching, *self._pumps, return_exceptions=True)
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=GOODBYE_S)
+        await asyncio.gather(self._watching, return_exceptions=True)
 
 
 def note(connection: Connection, pdus: list[tuple[int, int]], *, is_up: bool) -> None:

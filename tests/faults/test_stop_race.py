@@ -12,6 +12,7 @@ import pytest
 from bench.stage import Stage, add_people, phone_of
 from gateway.messages import State
 from gateway.store import Tx
+from tests import tables
 from tests.faults.conftest import SEEDS, free_port
 
 PEOPLE, STOPS = 10_000, 1_000
@@ -44,7 +45,7 @@ END;
 
 async def watch(tx: Tx) -> None:
     for statement in (WITNESS[: WITNESS.index("CREATE TRIGGER")], WITNESS[WITNESS.index("CREATE TRIGGER") :]):
-        tx._execute(statement)
+        await tables.look(tx, statement)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -102,6 +103,6 @@ class Found(NamedTuple):
 
 
 async def look(tx: Tx) -> Found:
-    stops = dict(tx._execute("SELECT p.address, s.at FROM stop s JOIN person p ON p.id = s.person").fetchall())
-    claims, after = tx._execute("SELECT count(*), count(stopped_at) FROM witness").fetchone()
+    stops = dict(await tables.look(tx, "SELECT p.address, s.at FROM stop s JOIN person p ON p.id = s.person"))
+    ((claims, after),) = await tables.look(tx, "SELECT count(*), count(stopped_at) FROM witness")
     return Found(stops, claims, after)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def value(chance: random.Random, n: int, column: tuple[Any, ...], is_key: bool) 
             return json.dumps({"size": word, "ß": n, "a": [1.50, None, True]}, ensure_ascii=False)
         return f"{n} {word}" if is_key or name in ("address", "campaign", "text") else word
     if name in ("id", "message", "at"):
-        moment = NOON + n * 3_600_000
+        moment = NOON + n % 25 * 3_600_000 + n  # of two days
         return moment if name == "at" else first_at(moment) + n
     if is_key or name == "n" or name in ("run", "shard"):
         return n + 1
@@ -189,7 +190,7 @@ def test_a_business_comes_home_unchanged_from_a_walk_through_both_engines(
     virgin = postgres.url(postgres.empty_database())
     walk = [home, places("postgresql"), virgin, places("sqlite"), places("sqlite")]
 
-    for source, target in zip(walk, walk[1:], strict=False):
+    for source, target in itertools.pairwise(walk):
         assert move(source, target).differing == []
 
     assert content(walk[-1]) == before
@@ -199,11 +200,12 @@ def test_a_business_comes_home_unchanged_from_a_walk_through_both_engines(
 
 
 def test_each_table_is_told_with_its_rows_and_a_sum(places: Places) -> None:
-    source, steps = filled(places("sqlite")), []
+    source = filled(places("sqlite"))
+    steps: list[Step] = []
 
     moved = move(source, places("postgresql"), steps.append)
 
-    assert {each.table: each.source.rows for each in moved.tables} == {table: 25 for table in content(source)}
+    assert {each.table: each.source.rows for each in moved.tables} == dict.fromkeys(content(source), 25)
     assert all(each.source.check == each.target.check > 0 for each in moved.tables)
     assert moved.copied == 25 * len(moved.tables)
     assert [step.doing for step in (steps[0], steps[-1])] == ["copying", "comparing"]
@@ -234,7 +236,8 @@ def test_values_of_every_kind_survive_the_way_there_and_back(
     open_store(source).close()
     with closing(sqlite3.connect(file_of(source))) as connection:
         connection.executemany(
-            """INSERT INTO person (id, brand_id, address, country, zone, city, birthday, lat, lon, created_at, attributes)
+            """INSERT INTO person (id, brand_id, address, country, zone, city, birthday, lat, lon, created_at,
+                                   attributes)
                VALUES (?, 1, ?, 'US', '', ?, ?, ?, ?, ?, ?)""",
             [(n, str(n), *person[:5], json.dumps(person[5])) for n, person in enumerate(people)],
         )
@@ -249,8 +252,13 @@ def test_values_of_every_kind_survive_the_way_there_and_back(
     there, here = content(source), content(back)
     assert here["reach"] == there["reach"]
     assert [row[:12] + row[13:] for row in here["person"]] == [row[:12] + row[13:] for row in there["person"]]
-    assert [json.loads(row[12]) for row in here["person"]] == [json.loads(row[12]) for row in there["person"]]
+    assert [exactly(row[12]) for row in here["person"]] == [exactly(row[12]) for row in there["person"]]
     postgres.take_back(url)
+
+
+def exactly(text: str) -> Any:
+    """JSON with each digit of its numbers."""
+    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 
 # --- broken off
@@ -315,18 +323,18 @@ def home(places: Places, place: str) -> str:
 @pytest.mark.parametrize("ends", ENDS)
 def test_a_move_killed_at_any_moment_ends_with_each_row_once(places: Places, ends: tuple[str, str]) -> None:
     source, before = begun_at(places, ends[0], 2_000)
-    target, chance, kills = places(ends[1]), random.Random(5), 0
+    target, chance = places(ends[1]), random.Random(5)
 
-    while (moves := process(source, target, page=200)) and kills < 30:
+    for kills in range(30):
+        moves = process(source, target, page=200)
         with suppress(subprocess.TimeoutExpired):
-            moves.wait(chance.uniform(0.4, 0.8) + kills * 0.05)
+            moves.wait(chance.uniform(0.4, 0.8) + kills * 0.1)
             break
         moves.kill()
-        kills += 1
         moves.wait()
 
-    assert moves.wait(30) == 0
     assert kills
+    assert '"gone"' in look(source, "SELECT value FROM fact WHERE brand_id = 0")
     assert content(home(places, target)) == before
 
 
@@ -338,12 +346,12 @@ def test_neither_end_of_half_a_move_can_be_served(places: Places, ends: tuple[st
 
     with pytest.raises(StoreError, match=r"on its way to .* To finish the move: run.py migrate-store .* --undo"):
         open_store(source)
-    with pytest.raises(StoreError, match="not everything of .* is here yet. To finish the move: run.py migrate-store"):
+    with pytest.raises(StoreError, match=r"not everything of .* is here yet. To finish the move: run.py migrate-store"):
         open_store(target)
 
     assert move(source, target).differing == []
     open_store(target).close()
-    with pytest.raises(StoreError, match="this business has moved to .*; say so under `store:` in config.yaml"):
+    with pytest.raises(StoreError, match=r"this business has moved to .*; say so under `store:` in config.yaml"):
         open_store(source)
 
 
@@ -377,7 +385,7 @@ async def set_fact(tx: Any) -> None:
 
 def flipped_at_the_end(target: str, *statements: str) -> Callable[[Step], None]:
     """Change the target as soon as everything has been copied."""
-    done = []
+    done: list[Step] = []
 
     def tell(step: Step) -> None:
         if step.doing == "comparing" and not done:
@@ -481,7 +489,7 @@ async def test_numbers_go_on_behind_the_last_one_that_was_given_even_if_its_row_
     open_store(source).close()
     await asyncio.to_thread(
         change, source, "SELECT setval('event_n', 5000)", "SELECT setval(pg_get_serial_sequence('flight', 'id'), 70)",
-        "INSERT INTO ledger (id, brand_id, person, program, change, at, source) VALUES (9, 1, 1, '', 'left', 1, 'text')",
+        "INSERT INTO ledger (id, brand_id, person, program, change, at, source) VALUES (9, 1, 1, '', 'left', 1, '')",
     )  # fmt: skip
     await moving.move(source, target, quiet)
 
@@ -678,11 +686,11 @@ def test_half_of_one_move_takes_nothing_of_another(places: Places) -> None:
     source, target, other = filled(places("sqlite")), places("postgresql"), filled(places("sqlite"), seed=2)
     assert process(source, target, "message").wait(30) == -signal.SIGKILL
 
-    with pytest.raises(StoreError, match="half of a move from .* is there"):
+    with pytest.raises(StoreError, match=r"half of a move from .* is there"):
         move(other, target)
-    with pytest.raises(StoreError, match="a move of this business to .* has begun"):
+    with pytest.raises(StoreError, match=r"a move of this business to .* has begun"):
         move(source, places("sqlite"))
-    with pytest.raises(StoreError, match="not everything of .* is here yet"):
+    with pytest.raises(StoreError, match=r"not everything of .* is here yet"):
         move(target, places("sqlite"))
 
     open_store(other).close()
@@ -693,11 +701,11 @@ def test_what_has_moved_away_neither_moves_again_nor_takes_anything_in(places: P
     source, target = filled(places("sqlite")), places("postgresql")
     move(source, target)
 
-    with pytest.raises(StoreError, match="has moved to .* already"):
+    with pytest.raises(StoreError, match=r"has moved to .* already"):
         move(source, target)
-    with pytest.raises(StoreError, match="has moved to .* already"):
+    with pytest.raises(StoreError, match=r"has moved to .* already"):
         move(source, places("sqlite"))
-    with pytest.raises(StoreError, match="what moved from there .* is still there"):
+    with pytest.raises(StoreError, match=r"what moved from there .* is still there"):
         move(target, source)
 
 

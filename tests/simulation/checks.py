@@ -201,7 +201,9 @@ class Watch:
         """Which message each part belongs to that the carrier took: by its id where that was answered, else by its
         words, which are a message's own save for replies."""
         by_ref: dict[str, set[tuple[int, int]]] = defaultdict(set)
-        for message, part, ref in connection.execute("SELECT message, part, ref FROM event WHERE ref <> '' AND state = 20"):
+        for message, part, ref in connection.execute(
+            "SELECT message, part, ref FROM event WHERE ref <> '' AND state = 20"
+        ):
             by_ref[ref.partition(":")[2]].add((message, part))
         by_address: dict[str, list[Kept]] = defaultdict(list)
         for one in kept.values():

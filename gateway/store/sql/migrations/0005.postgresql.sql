@@ -489,6 +489,9 @@ BEGIN
   IF my_node IS NOT NULL AND NOT EXISTS (SELECT FROM member WHERE node = my_node AND epoch = my_epoch) THEN
     RAISE EXCEPTION 'member % was struck off', my_node USING ERRCODE = 'CA001';
   END IF;
+  IF EXISTS (SELECT FROM fact WHERE brand_id = 0 AND name = 'move') THEN
+    RAISE EXCEPTION 'this business has moved' USING ERRCODE = 'CA001';
+  END IF;
   UPDATE mark SET serial = my_serial, at = now() WHERE session = my_session;
   IF NOT FOUND THEN
     INSERT INTO mark (session, serial, at) VALUES (my_session, my_serial, now());
