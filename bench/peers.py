@@ -139,7 +139,7 @@ def campaign(program: Path, people: Path, texts: int, options: tuple[object, ...
     """A campaign to all people of the prepared store."""
     shutil.copytree(people, folder)
     with sink(program, *options) as far:
-        config = mt.CONFIG.format(smsc=far.address, window=WINDOW)
+        config = mt.CONFIG.format(smsc=far.address, window=WINDOW, store="sqlite:bench.db")
         return alone(_campaign, folder, config, texts)
 
 
@@ -180,7 +180,9 @@ def prepare(folder: Path, people: int) -> Figures:
     """A store with so many subscribers, which each measurement takes a copy of."""
 
     async def work() -> Figures:
-        async with Stage.open(folder, mt.CONFIG.format(smsc="127.0.0.1:1", window=WINDOW)) as stage:
+        async with Stage.open(
+            folder, mt.CONFIG.format(smsc="127.0.0.1:1", window=WINDOW, store="sqlite:bench.db")
+        ) as stage:
             await add_people(stage, people)
         return {}
 

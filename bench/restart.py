@@ -47,7 +47,7 @@ def main() -> None:
     with scratch() as folder:
         program = compiled(folder)
         port = free_port()
-        config = mt.CONFIG.format(smsc=f"127.0.0.1:{port}", window=WINDOW)
+        config = mt.CONFIG.format(smsc=f"127.0.0.1:{port}", window=WINDOW, store="sqlite:bench.db")
         filled = peopled(folder, options.messages)
         say("their texts are planned, with no carrier there")
         report["filled"] = rounded(alone(fill, filled, config, options.messages))

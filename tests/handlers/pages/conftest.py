@@ -140,7 +140,8 @@ class Shop:
 async def shop(store: Store, business: Business, clock: StoppedClock, texts: Texts) -> AsyncIterator[Shop]:
     """The shipped business with its doors open."""
     app = App(
-        config_path=ROOT / "config.yaml", folder=ROOT / "data", store=store, clock=clock, ids=Ids(clock.now_ms, last=0), texts=texts,
+        config_path=ROOT / "config.yaml", folder=ROOT / "data", store=store, clock=clock,
+        ids=Ids(clock.now_ms, last=0), texts=texts,
         pages=Pages(ROOT / "templates" / "pages", texts),
     )  # fmt: skip
     app.take(business)
