@@ -232,7 +232,7 @@ class Journal:
 
         Only the first spelling of an id is proof alone: decimal and hexadecimal readings of short ids may be
         another message's, so they count only if the phone is the same. After delivered nothing changes: call `forget`
-        when the events are kept.
+        when the events are kept. They bear the id: should the answer's own event be lost by a crash, it tells a repeat.
         """
         arrived = Arrived()
         events, young, old, brand = arrived.events, self._young, self._old, self.brand
@@ -251,7 +251,7 @@ class Journal:
             run, message, part, parts = leg
             if receipt.failure is not None and receipt.failure.left:
                 arrived.left.append((message, f"{channel}: {receipt.failure.words}", at))
-            events.append((brand, run, message, part, parts, state, at, receipt[2], ""))
+            events.append((brand, run, message, part, parts, state, at, receipt[2], ref))
         return arrived
 
     def match_deliveries(self, channel: str, deliveries: Deliveries, at: int) -> Arrived:
@@ -270,7 +270,7 @@ class Journal:
                 continue
             run, message, part, parts = leg
             delivered(ref)
-            happened((brand, run, message, part, parts, DELIVERED, at, code, ""))
+            happened((brand, run, message, part, parts, DELIVERED, at, code, ref))
             if ref in watched:
                 self.watch.receipt(ref, State.DELIVERED, at)
         return arrived

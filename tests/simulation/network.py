@@ -141,6 +141,7 @@ class End(asyncio.Transport):
         self._not_before = 0.0
         self._stalled_until = 0.0
         self._closing = self._ended = self._is_dead = False
+        self._is_broken = False  # nothing goes through any more, also of what is written before that is heard
         self._full = False
         self._high, self._low = 65_536, 16_384
         self._reading = True
@@ -152,7 +153,7 @@ class End(asyncio.Transport):
         if self._closing or self._is_dead or self.lost or not data:
             return
         self._network.trace.note("write", self.name, bytes(data))
-        self._buffer += data
+        self._buffer += b"" if self._is_broken else data
         self._written += len(data)
         self._marks.append((self._written, self._loop.time()))
         if not self._full and self.get_write_buffer_size() > self._high:
@@ -219,6 +220,7 @@ class End(asyncio.Transport):
         self._network.trace.note("reset", self.name)
         for end in (self, self.peer):
             end._buffer.clear()
+            end._is_broken = True
             end._hear_reset()
 
     def stall(self, seconds: float) -> None:
