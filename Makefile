@@ -20,7 +20,7 @@ run: setup
 	@$(BIN)/python run.py serve --demo
 
 test: setup-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 check: setup-dev
 	@$(BIN)/ruff format --check .

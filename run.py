@@ -27,14 +27,15 @@ import gc
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from campaigns import consent, versions
+from campaigns import accepting, consent, telling, versions
+from campaigns.accepting import Accepted, Submission
 from campaigns.business import Business
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
@@ -48,10 +49,11 @@ from gateway.errors import StoreError
 from gateway.fleet import PLAN, Fleet, slot_of, slots_in
 from gateway.ids import Ids
 from gateway.inbox import Kept
+from gateway.intake import Intake
 from gateway.media import Gallery
 from gateway.messages import Inbound
 from gateway.rendering import Pages, Texts
-from gateway.store import BATCH_S, Tx, open_store
+from gateway.store import BATCH_S, Tx, beside, open_store
 from handlers.app import App
 from handlers.console.operations import business_of
 from handlers.keywords.answer import answer as answer_text
@@ -158,6 +160,12 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
     async def left(tx: Tx, person: int, why: str, at: int) -> None:
         await consent.left_by_carrier(tx, app.business, person, why, at)
 
+    async def folded(tx: Tx) -> None:
+        await telling.fates(tx, app.business)
+
+    async def accept(tx: Tx, submissions: Sequence[Submission]) -> Accepted:
+        return await accepting.accept(tx, app.business, submissions, app.clock.now_ms())
+
     logins = {name: each.login for name, each in config.channels.items() if isinstance(each, TwilioCarrier)}
     gallery = Gallery(store=app.store, clock=app.clock, folder=app.folder / MEDIA, logins=logins)
     gateway = Gateway(
@@ -172,11 +180,13 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         left=left,
         quality=app.quality,
         pictured=gallery.wake,
+        folded=folded,
     )
     runner = Runner(
         store=app.store, business=lambda: app.business, pinned=pinned, adopt=gateway.adopt, wake=gateway.wake
     )
     app.gateway, app.runner = gateway, runner
+    app.intake = Intake(app.store, beside(accept), gateway.accepted)
     app.on_taken.append(lambda taken: gatekeeper.update(taken.config.programs))
     planning = Planning(app, config, gateway, runner, gallery)
     async with (
@@ -186,7 +196,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         if app.fleet is None:
             await planning.begin(tasks)
         await gateway.open(
-            config.channels, config.senders, config.listen.smsc, process_name(), config.brand.site,
+            config.carriers, config.senders, config.listen.smsc, process_name(), config.brand.site,
             alone=app.fleet is None,
         )  # fmt: skip
         running = [tasks.create_task(gateway.run(), name="gateway")]
@@ -261,7 +271,7 @@ def process_name() -> str:
 
 async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], Awaitable[None]]) -> None:
     """Hold what is free of that for which this process has the role."""
-    channels = app.business.config.channels
+    channels = app.business.config.carriers
 
     async def gained(names: frozenset[str]) -> None:
         await gateway.hold_slots(slots_in(names))
@@ -278,7 +288,7 @@ async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], A
     slots = {slot_of(name, slot) for name, channel in channels.items() for slot in range(channel.slots)}
     wanted = (slots if "dispatch" in fleet.roles else set()) | ({PLAN} if "plan" in fleet.roles else set())
     fleet.wanted, fleet.gained, fleet.let_go, fleet.hushed = frozenset(wanted), gained, let_go, hushed
-    app.store.listen(lambda topic: gateway.wake())
+    app.store.listen(lambda topic: gateway.wake() if topic in ANY_WORK else None)
     await fleet.beat()
 
 
@@ -296,6 +306,7 @@ async def follow(app: App, environ: Mapping[str, str]) -> None:
 
 
 FILE = "sqlite:"
+ANY_WORK = frozenset({"work", ""})  # what is told of when there may be something to send
 FOLLOW_S = 1.0
 SAME_S = 0.5
 MEDIA = "media"  # the folder beside the store that holds what people sent with their texts

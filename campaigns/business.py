@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 
+from campaigns.client_settings import Client, ClientSettings
 from campaigns.settings import Config, Contest, Program
 from gateway import numbers, outbox
 from gateway.clock import Clock, to_ms
@@ -39,8 +40,8 @@ class Business:
     """What every rule and every handler is given.
 
     `queues` are the urgent lanes by channel, `senders` the numbers we send from, `wordings` the ids of the
-    consent texts by programme and language, `staff` the places by the number of a shop's own phone, `quality` what
-    has been measured of the carriers.
+    consent texts by programme and language, `staff` the places by the number of a shop's own phone, `clients` the
+    programs that may talk to us, `quality` what has been measured of the carriers.
     """
 
     brand: int
@@ -57,6 +58,7 @@ class Business:
     wordings: Mapping[tuple[str, str], int]
     staff: Mapping[str, str]
     testers: frozenset[str]
+    clients: Mapping[str, Client] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
 
     def language(self, wanted: str) -> str:
@@ -128,8 +130,14 @@ async def open_business(
             phone: key for key, place in config.places.items() for phone in _addresses(place.phones, config)
         },
         testers=frozenset(_addresses(config.brand.testers, config)),
+        clients={name: await _client(tx, brand, ids, name, each) for name, each in config.clients.items()},
         quality=quality or Quality(),
     )  # fmt: skip
+
+
+async def _client(tx: Tx, brand: int, ids: Ids, name: str, settings: ClientSettings) -> Client:
+    await tx.run("client_put", id=ids.next(), brand=brand, name=name)
+    return Client(await tx.value("client_find", brand=brand, name=name), name, settings)
 
 
 def by_number(config: Config) -> dict[str, SenderSettings]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from campaigns import people, words
+from campaigns import people, telling, words
 from campaigns.business import Business
 from campaigns.words import Intent
 from gateway.messages import Inbound
@@ -88,6 +88,7 @@ async def leave(
     await tx.many(
         "activity_insert", [(business.brand, person_id, "left", program, at, source) for program in ended or [""]]
     )
+    await telling.subscriber(tx, business, person_id, "left", "", at, source)
     return True
 
 
@@ -112,6 +113,7 @@ async def come_back(
             "ledger_insert", brand=business.brand, person=person_id, program="", change="returned", at=at,
             source=source, words=said, wording=None, inbound=inbound,
         )  # fmt: skip
+        await telling.subscriber(tx, business, person_id, "returned", "", at, source)
     return known
 
 
@@ -128,3 +130,4 @@ async def _record(
     await tx.run(
         "activity_insert", brand=business.brand, person=person_id, kind="joined", subject=program, at=at, detail=source
     )
+    await telling.subscriber(tx, business, person_id, change, program, at, source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -70,19 +71,26 @@ class Survey:
         self._values = runs.coupon_values(business, SAMPLE_CODE) if campaign.coupon else {}
         self._parts_now: Counter[str] = Counter()  # by channel, of those that may leave at once
         self._parts_from: Counter[str] = Counter()  # the same by sender
+        self._sure = (self.estimate, self._parts_now, self._parts_from)  # after the last page that was read whole
 
     async def step(self, tx: Tx) -> list[int]:
-        """Count the next page; the people in it who would get a text. Runs beside the writer, on a snapshot."""
+        """Count the next page; the people in it who would get a text. Runs beside the writer, on a snapshot.
+
+        It is counted into copies, for a reading whose line is lost is begun anew.
+        """
+        self.estimate, self._parts_now, self._parts_from = deepcopy(self._sure)
         if self._coupon is not None and self.estimate.codes_left is None:
             left = await codes_left(tx, self._campaign.coupon or "", self._coupon.codes)
             self.estimate.codes_left = max(0, left - await self._codes_of_testers(tx))
         page = await runs.read_page(tx, self._business, self._casting, self.after, self._now)
         sending = await self._count(tx, page)
-        if page.last is None:
-            self.is_over = True
-        else:
-            self.after = page.last
+        tx.after_commit(self._pass, page.last)
         return sending
+
+    def _pass(self, last: int | None) -> None:
+        self._sure = (self.estimate, self._parts_now, self._parts_from)
+        self.is_over = last is None
+        self.after = last or self.after
 
     async def _count(self, tx: Tx, page: Page) -> list[int]:
         estimate = self.estimate

@@ -14,7 +14,7 @@ from gateway.values import Calendar, Frequency
 
 LEFT, CAPPED, HOURS, NO_PROGRAM = "left", "capped", "hours", "no programme"
 DAY = 24 * 60  # minutes
-MARKETING = Purpose.MARKETING.value  # plain: to reach a member of an enumeration takes as long as the rest of a rule
+MARKETING, SERVICE = Purpose.MARKETING.value, Purpose.SERVICE.value  # plain: a member takes as long as the rest of a rule
 TIME = 8  # octets of one remembered time
 ROLLING = {Calendar.DAY: timedelta(days=1), Calendar.WEEK: timedelta(weeks=1), Calendar.MONTH: timedelta(days=31)}
 
@@ -77,7 +77,7 @@ class Gatekeeper:
         ) = waiting  # fmt: skip
         if valid_until and now >= valid_until:
             return Never(EXPIRED)
-        if program and stopped_at is not None:  # testers too; our answers belong to no programme
+        if stopped_at is not None and (program or purpose == SERVICE):  # testers too; our answers are bound by nothing
             return Never(LEFT)
         if purpose != MARKETING:
             return Go()

@@ -78,7 +78,7 @@ async def find_or_create(tx: Tx, business: Business, address: str, now: int) -> 
     except numbers.BadNumber:
         return None
     language = business.language(CHINESE if number.country == CHINA else "")
-    zone = _zone(business, number.zone)
+    zone = zone_of(business, number.zone)
     person = Person(business.ids.next(), number.e164, number.country, zone, language, "", None)
     line = numbers.line_of(number.e164)
     await tx.run(
@@ -88,7 +88,7 @@ async def find_or_create(tx: Tx, business: Business, address: str, now: int) -> 
     return person
 
 
-def _zone(business: Business, guess: str) -> str:
+def zone_of(business: Business, guess: str) -> str:
     """A zone that has a clock: numbers of no country (+800, satellites) are taken to be at home with the brand."""
     return business.config.brand.timezone if guess == UNKNOWN_TIMEZONE else guess
 
@@ -135,7 +135,7 @@ def _columns(row: Row, id_: int, business: Business, now: int) -> tuple[object, 
     seen_at = None if row.lat is None else row.seen_ms or 0
     attributes = orjson.dumps(row.attributes).decode() if row.attributes else "{}"
     return (
-        id_, business.brand, row.e164, row.country, _zone(business, row.zone), row.region, row.line_type, row.network,
+        id_, business.brand, row.e164, row.country, zone_of(business, row.zone), row.region, row.line_type, row.network,
         row.language, row.first_name, row.last_name, row.city, row.gender, row.birthday, attributes, row.lat, row.lon,
         seen_at, now,
         _is_stated(row),

@@ -9,15 +9,25 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
-from campaigns import checks
+from campaigns import checks, practice
+from campaigns.client_settings import ClientSettings, client_findings
 from campaigns.maps import to_wgs84
 from campaigns.segment_language import Segment, read_segment
-from gateway.channels import AnyCarrier
+from gateway.channels import AnyCarrier, BuiltIn
 from gateway.channels.base import CarrierSettings
 from gateway.codecs.national import Alphabet
 from gateway.config import KEY, Document, Finding, Name, Named, Settings, Where, wrong
 from gateway.routes import Router, fallback_findings, route_findings
-from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator, StorePlace, is_only_here
+from gateway.settings import (
+    Brand,
+    Listen,
+    RouteSettings,
+    SenderSettings,
+    Simulator,
+    StorePlace,
+    is_loopback,
+    is_only_here,
+)
 from gateway.shared import SharedPlace
 from gateway.values import (
     MOMENT,
@@ -25,6 +35,7 @@ from gateway.values import (
     Distance,
     Duration,
     Frequency,
+    HostPort,
     Hours,
     LocalText,
     Money,
@@ -45,6 +56,7 @@ CouponName = Annotated[str, Name("coupons")]
 ContestName = Annotated[str, Name("contests")]
 
 APPLY: Literal["apply"] = "apply"
+PRACTICE = BuiltIn()
 SUBSCRIBER = "subscriber"
 SEND_AGAIN = "send again"
 InDoubt = Literal["leave", "send again"]
@@ -328,6 +340,9 @@ class Config(Document):
     contests: Mapping[str, Contest] = Field({}, description="Questions that people vote on.")
     keywords: Mapping[str, Keyword] = Field({}, description="Every word that a phone may text us.")
     pages: Mapping[str, Page] = Field({}, description="Pages for phones; the key is the address.")
+    clients: Mapping[str, ClientSettings] = Field(
+        {}, description="Programs that talk to us; run.py key new NAME makes a key for one."
+    )
     simulator: Simulator = Field(Simulator(), description="What the simulated carrier and its people do.")
     store: StorePlace = Field("sqlite:data/carillon.db", description="Where everything is kept.")
     shared: SharedPlace = Field(
@@ -352,6 +367,19 @@ class Config(Document):
         """True when every channel's carrier is the simulator: no text leaves this machine."""
         return all(channel.is_simulated for channel in self.channels.values())
 
+    @property
+    def carriers(self) -> Mapping[str, AnyCarrier | BuiltIn]:
+        """The channels of the file, and with them what carries the texts of test keys, once there are programs."""
+        return {**self.channels, practice.CHANNEL: PRACTICE} if self.clients else self.channels
+
+    @property
+    def opened(self) -> dict[str, HostPort]:
+        """The ports that are opened, by their names under `listen`: those of programs only when there are any."""
+        names = ["public", "private", "smsc"]
+        names += ["api"] if self.clients else []
+        names += ["smpp"] if any(client.smpp for client in self.clients.values()) else []
+        return {name: getattr(self.listen, name) for name in names}
+
     def findings(self) -> Iterable[Finding]:
         """What is wrong or doubtful only when things are seen together."""
         yield from self._names()
@@ -361,6 +389,7 @@ class Config(Document):
         yield from self._places()
         yield from self._lines()
         yield from self._routing()
+        yield from client_findings(self.clients, self.channels)
         yield from self._unused()
 
     def past(self, now: datetime, launched: Collection[str] = ()) -> Iterator[Finding]:
@@ -500,8 +529,13 @@ class Config(Document):
         listen: Listen | None = self.__dict__["listen"]
         if listen is None:
             return
-        ports = [(("listen", name), str(address.port)) for name, address in listen if address.port]
+        opened = self.opened
+        ports = [(("listen", name), str(address.port)) for name, address in opened.items() if address.port]
         yield from checks.shared(ports, "the port")
+        for name in opened.keys() & {"api", "smpp"}:
+            if getattr(listen, f"{name}_tls") is None and not is_loopback(opened[name].host):
+                text = f"keys and texts cross the network for all to read; add {name}_tls, or put a proxy before it"
+                yield Finding(("listen", name), text, is_warning=True)
         if listen.private.host in ("0.0.0.0", "::"):  # noqa: S104  this is what we warn of
             text = "the whole network can reach the board; 127.0.0.1 keeps it to this machine"
             yield Finding(("listen", "private"), text, is_warning=True)

@@ -6,10 +6,14 @@ import functools
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from gateway.store import Tx
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Step = Callable[Concatenate["Tx", P], Coroutine[Any, Any, T]]
 
 _counts: Counter[tuple[str, str]] = Counter()
 
@@ -24,23 +28,20 @@ def counted(noun: str) -> Mapping[str, int]:
     return {how: n for (each, how), n in dict(_counts).items() if each == noun}
 
 
-def outcomes(
-    noun: str, done: str, refusals: Mapping[type[Exception], str]
-) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
-    """Count what each call of a coroutine came to: `done`, or the word of the first refusal that its error is one of.
-
-    A transaction that is run again after trouble is counted again.
+def outcomes(noun: str, done: str, refusals: Mapping[type[Exception], str]) -> Callable[[Step[P, T]], Step[P, T]]:
+    """Count what each call of a function of a transaction came to, when that is over: `done` where it was committed, or
+    the word of the first refusal that its error is one of.
     """
 
-    def watched(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    def watched(function: Step[P, T]) -> Step[P, T]:
         @functools.wraps(function)
-        async def watching(*args: P.args, **kwargs: P.kwargs) -> T:
+        async def watching(tx: Tx, /, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
-                result = await function(*args, **kwargs)
+                result = await function(tx, *args, **kwargs)
             except tuple(refusals) as refusal:
-                count(noun, next(word for kind, word in refusals.items() if isinstance(refusal, kind)))
+                tx.at_end(count, noun, next(word for kind, word in refusals.items() if isinstance(refusal, kind)))
                 raise
-            count(noun, done)
+            tx.after_commit(count, noun, done)
             return result
 
         return watching

@@ -135,11 +135,12 @@ class Dispatcher:
 
     # --- what others tell it
 
-    def wake(self) -> None:
-        """There may be something to send."""
+    def wake(self, among: Collection[int] | None = None) -> None:
+        """There may be something to send, in these queues or in any."""
         for queue in self.queues:
-            queue.rest_until = 0.0
-        self._wake.set()
+            if among is None or queue.id in among:
+                queue.rest_until = 0.0
+                self._wake.set()
 
     def share(self, slots: Collection[int], of: int) -> None:
         """Hold these slots of the channel, of so many: their lines, their part of the pace."""

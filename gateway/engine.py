@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 
 from gateway import channels as carriers
 from gateway import messages, outbox
@@ -16,7 +17,7 @@ from gateway.dispatcher import Dispatcher, Queue, Ways
 from gateway.errors import Failure, Fenced
 from gateway.ids import Ids, first_at
 from gateway.inbox import Answer, Inbox, Recognise
-from gateway.journal import REF_MS, Journal, Leg
+from gateway.journal import REF_MS, Journal, Leg, TellFates, nobody_told
 from gateway.messages import Asked, Lane, State
 from gateway.outbox import Gate, Left, nobody_left
 from gateway.pacing import Pace
@@ -59,10 +60,11 @@ class Gateway:
         left: Left = nobody_left,
         quality: Quality | None = None,
         pictured: Callable[[], None] = lambda: None,
+        folded: TellFates = nobody_told,
     ) -> None:
         self.quality = quality or Quality()
         self.watch = Watch(self.quality)
-        self.journal = Journal(brand, self.watch, is_shared=store.is_shared)
+        self.journal = Journal(brand, self.watch, is_shared=store.is_shared, folded=folded)
         self.dispatchers: dict[str, Dispatcher] = {}
         self.channels: dict[str, Channel] = {}
         self.folded = 0  # events since the start
@@ -85,6 +87,7 @@ class Gateway:
         self._loop_time = asyncio.get_running_loop().time
         self._adopting = asyncio.Lock()
         self._must_adopt = False
+        self._look = asyncio.Event()  # do what is due once a second now
         self._owner = ""
         self._of: dict[str, int] = {}  # slots of each channel
         self._slots: dict[str, set[int]] = {}  # those that are ours
@@ -94,7 +97,7 @@ class Gateway:
 
     async def open(
         self,
-        settings: Mapping[str, carriers.AnyCarrier],
+        settings: Mapping[str, carriers.AnyCarrier | carriers.BuiltIn],
         senders: Mapping[str, SenderSettings],
         simulator: HostPort,
         owner: str,
@@ -224,6 +227,14 @@ class Gateway:
         for dispatcher in self.dispatchers.values():
             dispatcher.wake()
 
+    def accepted(self, queues: Collection[int], is_new: bool) -> None:
+        """Programs have brought something to send into these queues, of which some may be nobody's yet."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.wake(queues)
+        if is_new:
+            self._must_adopt = True
+            self._look.set()
+
     async def hold(self, timeout_s: float) -> None:
         """Claim nothing more; wait for answers on the way."""
         async with asyncio.TaskGroup() as group:
@@ -291,7 +302,10 @@ class Gateway:
 
     async def _shift_on(self) -> None:
         while True:
-            await asyncio.sleep(SHIFT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SHIFT_S):
+                    await self._look.wait()
+            self._look.clear()
             self.shift()
             if self._must_adopt:
                 await self._try_to_adopt()

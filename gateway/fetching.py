@@ -1,4 +1,5 @@
-"""Fetches what strangers point us at, without letting them point us at our own house.
+"""Fetches what strangers point us at, and tells them what they asked to be told, without letting them point us at our
+own house.
 
 An address in a message may name anything: this machine, our router, the cloud's own metadata. So each address is
 looked up once, every answer must lie on the public internet, the connection goes to just those answers, and each
@@ -22,6 +23,8 @@ from yarl import URL
 REDIRECTS: Final = 3
 PORTS: Final = {"http": 80, "https": 443}
 CHUNK: Final = 64 * 1024
+KEEP_S: Final = 4.0  # many servers hang up after five seconds; a call on its way to one that does would be lost
+OURS: Final = "an address that is not on the public internet"
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 
 Resolve = Callable[[str, int], Awaitable[Collection[str]]]
@@ -163,7 +166,7 @@ class Fetcher:
         if not addresses:
             raise FetchFailed("the name has no address")
         if not is_ours and not all(map(is_public, addresses)):  # one of ours among them is a trick
-            raise FetchRefused("an address that is not on the public internet")
+            raise FetchRefused(OURS)
         return addresses
 
 
@@ -177,20 +180,145 @@ class _Pinned(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The checked addresses, in their order."""
-        return [
-            ResolveResult(
-                hostname=host,
-                host=each,
-                port=port,
-                family=socket.AF_INET6 if ":" in each else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for each in self._addresses
-        ]
+        return _results(host, port, self._addresses)
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def _results(host: str, port: int, addresses: Collection[str]) -> list[ResolveResult]:
+    return [
+        ResolveResult(
+            hostname=host,
+            host=each,
+            port=port,
+            family=socket.AF_INET6 if ":" in each else socket.AF_INET,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_NUMERICHOST,
+        )
+        for each in addresses
+    ]
+
+
+# --- telling
+
+
+class Told(NamedTuple):
+    """What a server answered to a call; `octets` are at most so many as were asked for."""
+
+    status: int
+    headers: Mapping[str, str]
+    octets: bytes
+    is_whole: bool
+
+
+class Teller:
+    """Calls addresses that others have named; lines to them are kept for the next call. Close it at the end.
+
+    A call goes to a public address, on any port, and is led nowhere else by a redirect. What may be called in our own
+    network too goes over lines of its own, so that no other call finds one there that is open already.
+    """
+
+    def __init__(self, *, resolve: Resolve = look_up, authorities: ssl.SSLContext | None = None) -> None:
+        self._public = _session(_Checked(resolve, is_public), authorities)
+        self._private = _session(_Checked(resolve, lambda address: True), authorities)
+
+    async def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, private: bool, limits: Limits
+    ) -> Told:
+        """The answer, whatever its status. Raises FetchRefused for an address that must not be called, FetchFailed.
+
+        At most `limits.octets` of the answer are read, within `limits.seconds`; of any media type.
+        """
+        place = _read_url(url)
+        _refuse_number(place, private=private)
+        session = self._private if private else self._public
+        try:
+            async with (
+                asyncio.timeout(limits.seconds),
+                session.request(method, place, data=body or None, headers=headers, allow_redirects=False) as response,
+            ):
+                octets, is_whole = await _beginning(response, limits.octets)
+                return Told(response.status, response.headers, octets, is_whole)
+        except TimeoutError as error:
+            raise FetchFailed(f"no answer within {limits.seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise FetchFailed(_plainly(error)) from error
+        except ValueError as error:  # a header that cannot be sent, say
+            raise FetchRefused(str(error)) from error
+
+    async def close(self) -> None:
+        """Let go of all lines."""
+        await self._public.close()
+        await self._private.close()
+
+
+class _Checked(AbstractResolver):
+    """Looks a name up once for each line that is opened; every address that it has must be one that may be called."""
+
+    def __init__(self, resolve: Resolve, may: Callable[[str], bool]) -> None:
+        self._resolve, self._may = resolve, may
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses to which the line is opened, and to no others. Raises FetchRefused, OSError."""
+        addresses = await self._resolve(host, port)
+        if not addresses:
+            raise OSError("the name has no address")
+        if not all(map(self._may, addresses)):
+            raise FetchRefused(OURS)
+        return _results(host, port, addresses)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _session(resolver: AbstractResolver, authorities: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            resolver=resolver, use_dns_cache=False, ssl=authorities or True, keepalive_timeout=KEEP_S
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+def _refuse_number(url: URL, *, private: bool) -> None:
+    """Judge an address that is written in digits, for which nobody asks a resolver."""
+    try:
+        address = str(ipaddress.ip_address(url.host or ""))
+    except ValueError:
+        if not url.host:
+            raise FetchRefused("no host") from None
+        return
+    if not private and not is_public(address):
+        raise FetchRefused(OURS)
+
+
+async def _beginning(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+    """As much of a body as is wanted, and whether it is all; else the line is closed, for the rest stands on it."""
+    octets = bytearray()
+    async for chunk in response.content.iter_chunked(CHUNK):
+        octets += chunk
+        if len(octets) > most:
+            response.close()
+            return bytes(octets[:most]), False
+    return bytes(octets), True
+
+
+def _plainly(error: Exception) -> str:
+    """What went wrong with a line, in words for the one who gave the address."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not good: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name is not known"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {(error.os_error.strerror or str(error.os_error)).lower()}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it hung up without an answer"
+    return str(error) or type(error).__name__
 
 
 def _read_url(text: str, base: URL | None = None) -> URL:

@@ -224,7 +224,7 @@ class Inbox:
                 raise
             log.exception("a text could not be recognised")
             person, intent, thought, outcome = 0, "", FAILED, f"not understood by the program: {error!r}"
-            self.failed += 1
+            tx.after_commit(self._one_failed)
         id_ = self._ids.next()
         row = (
             id_, self._brand, channel, text.sender, text.recipient, text.text, person, now, intent,
@@ -342,8 +342,11 @@ class Inbox:
             raise
         except Exception as error:
             log.exception("a text could not be answered", extra={"inbound": kept.id})
-            self.failed += 1
+            tx.after_commit(self._one_failed)
             return FAILED, f"the program failed: {error!r}", kept.id
+
+    def _one_failed(self) -> None:
+        self.failed += 1
 
     def _thought(self, count: int | None, error: BaseException | None) -> None:
         self._thinking = False

@@ -8,9 +8,9 @@ behind the cursor `ref`. All of the memory lives in the event loop; the writing 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -37,7 +37,12 @@ PARKED_MS = 72 * 3_600_000
 PARKED_MOST = 100_000  # a carrier that sends us another's receipts must not fill our memory: the oldest go
 REF_MS = 8 * 86_400_000
 
+TellFates = Callable[[Tx], Coroutine[Any, Any, None]]  # asked in each fold, while what it changed is there to be read
 Leg = tuple[int, int, int, int]  # run, message, part, parts: what a carrier's id names; a plain tuple, for its speed
+
+
+async def nobody_told(tx: Tx) -> None:
+    """Where no program is told anything."""
 
 
 def ref_of(channel: str, carrier_id: str) -> str:
@@ -55,6 +60,7 @@ async def fits(tx: Tx, leg: Leg, fit: str) -> bool:
     """Whether a receipt with this hash can be about this message."""
     rows = await tx.rows("message_route", id=leg[1])
     return bool(rows) and fit_of(*rows[0]) == fit
+
 
 
 class Unmatched(NamedTuple):
@@ -188,8 +194,11 @@ class Journal:
     left of the old one goes to the table, in the order of its key, and the young one becomes the old.
     """
 
-    def __init__(self, brand: int, watch: Watch | None = None, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, brand: int, watch: Watch | None = None, *, is_shared: bool = False, folded: TellFates = nobody_told
+    ) -> None:
         self.brand = brand
+        self._folded = folded
         self.is_shared = is_shared  # other processes bring receipts, too, and may have had the answers
         self.slots: set[str] = set()  # whose answers come to this memory; each has a cursor of its own
         self.watch = watch or Watch(Quality())
@@ -315,7 +324,7 @@ class Journal:
                 if leg is not None:
                     events.append((self.brand, *leg, receipt.state, at, receipt.code, ""))
                     if receipt.state == State.DELIVERED and leg == guess:
-                        arrived.delivered.append(named)
+                        tx.after_commit(arrived.delivered.append, named)
                     continue
                 if receipt.state == State.SENT:  # a word on the way: it could settle nothing
                     continue
@@ -516,6 +525,7 @@ class Journal:
             await tx.run("fold_long", after=after, until=until)
             await tx.run("fold_states", brand=self.brand)
             await tx.run("fold_tally", brand=self.brand)
+            await self._folded(tx)
             await tx.run("fold_clear")
             await _set_cursors(tx, [("fold", self.brand, until)])
             failpoints.hit("fold")

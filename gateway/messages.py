@@ -19,9 +19,10 @@ class Lane(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why a message is sent: only marketing is bound by STOP, hours and caps."""
+    """Why a message is sent: marketing is bound by STOP, hours and caps, service by STOP, a reply by nothing."""
 
     MARKETING = "marketing"
+    SERVICE = "service"  # what a program tells somebody of their own affairs
     REPLY = "reply"
 
 

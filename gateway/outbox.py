@@ -249,7 +249,7 @@ async def put(tx: Tx, messages: Sequence[tuple[Any, ...]], queue: int, due: int)
         tx.notify("work")
         first = messages[0]
         await tx.run("outbox_fill", queue=queue, due=due, ids=[*map(_id_of, messages)])
-        count("accepted", first[6], len(messages))
+        tx.after_commit(count, "accepted", first[6], len(messages))
         await tx.run("tally_add", run=first[2], state=State.QUEUED, reason="", brand=first[1], n=len(messages))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.config import KEY, Name, Named, Settings, wrong
+from gateway.config import KEY, Name, Named, Reading, Secret, Settings, wrong
 from gateway.numbers import LineType
 from gateway.values import (
     Address,
@@ -79,6 +81,37 @@ OwnNumber = Annotated[str, Field(pattern=r"^(\+?\d{3,15}|[A-Za-z0-9 ]{1,11})$")]
 StorePlace = Annotated[str, AfterValidator(_store)]
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A file of certificates (PEM), the first of them ours."""
+
+    path: Path
+
+    @classmethod
+    def _read(cls, value: object, info: ValidationInfo) -> Chain:
+        if isinstance(value, Chain):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"found {found(value)}, expected the name of a file")
+        path = (info.context.folder if isinstance(info.context, Reading) else Path()) / value
+        try:
+            ssl.create_default_context(cadata=path.read_text("ascii"))
+        except ssl.SSLError:
+            raise ValueError(f"{value} holds no certificates (PEM)") from None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else "") or "it is no text of certificates (PEM)"
+            raise ValueError(f"cannot read the certificates in {value}: {reason}") from None
+        return cls(path)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(cls._read)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "examples": ["secrets/fullchain.pem"]}
+
+
 class Support(Settings):
     """Where a person finds help."""
 
@@ -114,7 +147,11 @@ class Brand(Settings):
 
 def is_only_here(site: str) -> bool:
     """Whether this web address leads every machine to itself, so that no phone and no carrier can reach it."""
-    host = urlsplit(site).hostname or ""
+    return is_loopback(urlsplit(site).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, which nobody else reaches."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -223,6 +260,29 @@ class Simulator(Settings):
     drop_every: int = Field(0, description="After so many texts the line falls; 0 is never.", ge=0)
 
 
+class Certificate(Settings):
+    """How those who come to one of our ports know that it is us."""
+
+    certificate_file: Chain = Field(description="Our certificate and those that vouch for it (PEM).")
+    key_file: Secret = Field(description="The file of its key (PEM).")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        try:
+            self.context()
+        except (ssl.SSLError, OSError):
+            text = f"this is not the key of the certificate in {self.certificate_file.path.name} (PEM, no password)"
+            raise wrong([(("key_file",), text)]) from None
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """What a listener encrypts with: TLS 1.2 at least. The files are read anew."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.certificate_file.path, self.key_file.path, password="")
+        return context
+
+
 class Listen(Settings):
     """The ports that we open."""
 
@@ -231,3 +291,7 @@ class Listen(Settings):
         HostPort("127.0.0.1", 8081), description="The board, figures and the handset: for us alone."
     )
     smsc: Address = Field(HostPort("127.0.0.1", 2775), description="The simulated carrier.")
+    api: Address = Field(HostPort("127.0.0.1", 8082), description="Programs by HTTP; opened when there are clients.")
+    smpp: Address = Field(HostPort("127.0.0.1", 2776), description="Programs by SMPP; opened when a client has smpp.")
+    api_tls: Certificate | None = Field(None, description="Encrypts what comes to listen.api, where no proxy does.")
+    smpp_tls: Certificate | None = Field(None, description="Encrypts what comes to listen.smpp.")

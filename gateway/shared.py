@@ -285,19 +285,23 @@ class Limit:
         self._pause = round(1e6 / rate)
         self._patience = self._pause * (burst - 1)
 
-    async def wait(self, key: str) -> float:
-        """Seconds until this key may go on; 0 is at once, and counts."""
+    async def wait(self, key: str, n: int = 1) -> float:
+        """Seconds until this key may go on; 0 is at once, and counts `n`: they go on as soon as one may."""
         now = self._shared.clock()
         if not self._shared.is_up:
-            return self._memory.wait(key, now)
+            return self._memory.wait(key, now, n)
         early = self._memory.look(key, now)
         try:
-            early = max(early, await self._ask(key, LOOK if early else COUNT))
+            early = max(early, await self._ask(key, LOOK if early else COUNT, n))
         except Away:
-            return self._memory.wait(key, now)
+            return self._memory.wait(key, now, n)
         if not early:
-            self._memory.wait(key, now)
+            self._memory.wait(key, now, n)
         return early
+
+    def left(self, key: str) -> int:
+        """How many of this key may go on at once, as far as this process knows."""
+        return self._memory.left(key, self._shared.clock())
 
     async def look(self, key: str) -> float:
         """The same without counting."""
@@ -312,11 +316,11 @@ class Limit:
         with suppress(Away):
             await self._ask(key, GIVE_BACK)
 
-    async def _ask(self, key: str, way: int) -> float:
+    async def _ask(self, key: str, way: int, n: int = 1) -> float:
         line = self._shared.line
         if not line.is_up:
             raise Away
-        return await line.limit(self._shared.name(self._name, key), self._pause, self._patience, way) / 1e6
+        return await line.limit(self._shared.name(self._name, key), n * self._pause, self._patience, way) / 1e6
 
 
 @asynccontextmanager

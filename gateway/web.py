@@ -336,11 +336,14 @@ class Limiter:
         self._capacity = capacity
         self._full_at: dict[str, float] = {}
 
-    def wait(self, key: str, now: float) -> float:
-        """Seconds until this key may go on; 0 is at once, and counts. `now` is in seconds of a steady clock."""
+    def wait(self, key: str, now: float, n: int = 1) -> float:
+        """Seconds until this key may go on; 0 is at once, and counts. `now` is in seconds of a steady clock.
+
+        `n` at once go on as soon as one may, and those who come after them wait the longer.
+        """
         early = self.look(key, now)
         full_at = max(self._full_at.pop(key, now), now)
-        self._full_at[key] = full_at if early else full_at + self._pause
+        self._full_at[key] = full_at if early else full_at + n * self._pause
         if len(self._full_at) > self._capacity:
             del self._full_at[next(iter(self._full_at))]
         return early
@@ -350,6 +353,11 @@ class Limiter:
         early = self._full_at.get(key, now) - now - self._patience
         # A rounding error of a nanosecond must not cost a person a second try.
         return early if early > 1e-9 else 0
+
+    def left(self, key: str, now: float) -> int:
+        """How many may go on at once."""
+        full_in = max(self._full_at.get(key, now) - now, 0)
+        return max(int((self._patience + self._pause - full_in) / self._pause + 1e-9), 0)
 
     def give_back(self, key: str, now: float) -> None:
         """Take back one that was counted and shall not be."""
@@ -550,7 +558,7 @@ def _door(address: str, door: Door) -> Handler:
         request[_IS_CALL] = True
         if not request.raw_path.startswith("/"):  # a whole address in the request line would name any host
             raise Refused(400)
-        body = await _read_body(request, DOOR_LIMIT)
+        body = await read_body(request, DOOR_LIMIT)
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
             before = headers.get(name.lower())
@@ -586,14 +594,15 @@ def _refuse_strangers(request: Request) -> None:
 async def _read_form(request: Request) -> dict[str, str]:
     if request.content_type != FORM_TYPE:
         raise Refused(400)
-    body = await _read_body(request, FORM_LIMIT)
+    body = await read_body(request, FORM_LIMIT)
     try:
         return form_fields(body.decode())
     except ValueError as error:
         raise Refused(400) from error
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, which must have come within ten seconds. Raises Refused: 413 when it is longer than `limit` octets."""
     if (request.content_length or 0) > limit:
         raise Refused(413)
     body = request.content.read_nowait()

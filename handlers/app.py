@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from campaigns.accepting import Result, Submission
 from campaigns.business import Business
 from campaigns.runner import Runner
 from gateway.channels.simulator import Simulator
@@ -13,6 +14,7 @@ from gateway.clock import Clock
 from gateway.engine import Gateway
 from gateway.fleet import Fleet
 from gateway.ids import Ids
+from gateway.intake import Intake
 from gateway.quality import Quality
 from gateway.rendering import Pages, Texts
 from gateway.shared import Shared
@@ -38,6 +40,7 @@ class App:
     fleet: Fleet | None = None  # the processes among which this one serves; None where it is alone
     gateway: Gateway | None = None
     runner: Runner | None = None
+    intake: Intake[Submission, Result] | None = None
     simulator: Simulator | None = None
     quality: Quality = field(default_factory=Quality)
     shared: Shared = field(default_factory=Shared)

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import Discriminator
 
-from gateway.channels import http, smpp, twilio
+from gateway.channels import http, practice, smpp, twilio
 from gateway.channels.base import Channel, Surroundings
 
 AnyCarrier = Annotated[smpp.SmppCarrier | http.HttpCarrier | twilio.TwilioCarrier, Discriminator("kind")]
+BuiltIn = practice.PracticeCarrier  # not for the file
 
 
-def make(settings: AnyCarrier, around: Surroundings) -> Channel:
+def make(settings: AnyCarrier | BuiltIn, around: Surroundings) -> Channel:
     """The channel of these settings."""
     match settings:
         case smpp.SmppCarrier():
@@ -21,3 +22,5 @@ def make(settings: AnyCarrier, around: Surroundings) -> Channel:
             return http.channel(settings, around)
         case twilio.TwilioCarrier():
             return twilio.channel(settings, around)
+        case practice.PracticeCarrier():
+            return practice.channel(settings, around)

@@ -364,6 +364,10 @@ class ShortMessage(NamedTuple):
     octets: bytes
     validity: str
     options: Mapping[int, bytes]
+    schedule: str = ""  # what only a client asks of a carrier, from here on
+    priority: int = 0
+    replaces: int = 0
+    prepared: int = 0  # the number of a text that the carrier is to have
 
 
 def read_message(frame: bytes, at: int, end: int) -> ShortMessage:
@@ -399,6 +403,10 @@ def read_message(frame: bytes, at: int, end: int) -> ShortMessage:
         frame[start:stop] if length else found.get(MESSAGE_PAYLOAD, b""),
         frame[schedule_end + 1 : validity_end].decode("latin-1"),
         found,
+        frame[recipient_end + 4 : schedule_end].decode("latin-1"),
+        frame[recipient_end + 3],
+        frame[validity_end + 2],
+        frame[validity_end + 4],
     )
 
 
@@ -426,6 +434,10 @@ def message_of(pdu: Pdu) -> ShortMessage:
         octets=octets if isinstance(octets, bytes) else b"",
         validity=words("validity_period"),
         options=pdu.options,
+        schedule=words("schedule_delivery_time"),
+        priority=number("priority_flag"),
+        replaces=number("replace_if_present_flag"),
+        prepared=number("sm_default_msg_id"),
     )
 
 

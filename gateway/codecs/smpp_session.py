@@ -369,8 +369,7 @@ class Session:
         if command == smpp.ENQUIRE_LINK:
             self._write(smpp.ENQUIRE_LINK | ANSWER, 0, sequence)
         elif command == smpp.UNBIND:
-            self._write(smpp.UNBIND | ANSWER, 0, sequence)
-            self._close("the other side said goodbye")
+            self._part(sequence)
         elif command == smpp.GENERIC_NACK:
             self._nacked(status or smpp.UNKNOWN_ERROR, sequence, read)
         elif command == smpp.QUERY_SM | ANSWER:
@@ -383,6 +382,11 @@ class Session:
             except RemoteError as error:
                 known = command in smpp.BODIES
                 self._write(command | ANSWER if known else smpp.GENERIC_NACK, error.status, sequence)
+
+    def _part(self, sequence: int) -> None:
+        """The other side says goodbye."""
+        self._write(smpp.UNBIND | ANSWER, 0, sequence)
+        self._close("the other side said goodbye")
 
     def _nacked(self, status: int, sequence: int, read: _Read) -> None:
         entry = self._waiting.pop(sequence, None) or self._late_entry(sequence)
@@ -523,7 +527,8 @@ class Client(Session):
 class Server(Session):
     """The side that is bound to: it takes submit_sm and sends deliver_sm.
 
-    `admit` is asked once for each bind and answers with a command_status: 0 lets the client in.
+    `admit` is asked once for each bind and answers with a command_status: 0 lets the client in. With None it takes its
+    time: `decide` then has its answer. A client that says goodbye hears it back once all its messages are answered.
     """
 
     _sends = smpp.DELIVER_SM
@@ -532,7 +537,7 @@ class Server(Session):
     def __init__(
         self,
         system_id: str,
-        admit: Callable[[Bind], int],
+        admit: Callable[[Bind], int | None],
         *,
         window: int = 1000,
         enquire_s: float = 30,
@@ -540,18 +545,32 @@ class Server(Session):
     ) -> None:
         super().__init__(window=window, enquire_s=enquire_s, answer_s=answer_s)
         self.client = ""  # the system_id of who is bound
+        self.unanswered = 0  # messages of the client
         self._system_id = system_id
         self._admit = admit
+        self._asking: Pdu | None = None  # a bind that is not decided on
+        self._goodbye: int | None = None  # the sequence of an unbind that waits for our answers
 
-    def answer(self, answers: Iterable[tuple[int, int, str]]) -> None:
+    def answer(self, answers: Sequence[tuple[int, int, str]]) -> None:
         """Answer submits: (sequence, command_status, message id). The id is left out where the status is not 0."""
         if self.closed:
             return
+        self.unanswered -= len(answers)
         pack, write, submit = HEADER.pack, self._out.append, smpp.SUBMIT_SM | ANSWER
         for sequence, status, message_id in answers:
             command = self._answer_command(sequence) if self._other_takes else submit
             body = message_id.encode("latin-1") + b"\0" if not status else b""
             write(pack(16 + len(body), command, status, sequence) + body)
+        if self._goodbye is not None and self.unanswered <= 0:
+            super()._part(self._goodbye)
+
+    def decide(self, status: int) -> list[Event]:
+        """Answer the bind that `admit` left open, as `admit` would have. Nothing happens where there is none."""
+        asking, self._asking = self._asking, None
+        events: list[Event] = []
+        if asking is not None and not self.closed:
+            self._answer_bind(asking, status, events)
+        return events
 
     def reply(self, request: Pdu, status: int, **fields: smpp.Value) -> None:
         """Answer a `Requested`; the fields are those of the table in `smpp.BODIES`."""
@@ -569,19 +588,41 @@ class Server(Session):
         else:
             events.append(Requested(pdu))
 
+    def _part(self, sequence: int) -> None:
+        self._may_take = False
+        if self.unanswered > 0:
+            self._goodbye = sequence
+        else:
+            super()._part(sequence)
+
+    def _in_order(self, read: _Read) -> list[Event]:
+        self.unanswered += len(read.messages)
+        return super()._in_order(read)
+
     def _let_in(self, pdu: Pdu, events: list[Event]) -> None:
-        mode = _NAMES[pdu.command]
-        fields = pdu.fields
-        asks = Bind(mode, str(fields["system_id"]), str(fields["password"]), str(fields["system_type"]))
-        status = smpp.ALREADY_BOUND if self.mode else self._admit(asks)
+        if self.mode or self._asking is not None:
+            self._write(pdu.command | ANSWER, smpp.ALREADY_BOUND, pdu.sequence)
+            return
+        self._asking = pdu
+        status = self._admit(_bind_of(pdu))
+        if status is not None:
+            events += self.decide(status)
+
+    def _answer_bind(self, pdu: Pdu, status: int, events: list[Event]) -> None:
         if status:
             self._write(pdu.command | ANSWER, status, pdu.sequence)
             return
-        self.mode, self.client = mode, asks.system_id
+        mode, self.client = _NAMES[pdu.command], str(pdu.fields["system_id"])
+        self.mode = mode
         self._may_send, self._may_take = mode != "transmitter", mode != "receiver"
         body = smpp.text(self._system_id) + smpp.options({smpp.INTERFACE_VERSION: bytes((VERSION,))})
         self._write(pdu.command | ANSWER, smpp.OK, pdu.sequence, body)
-        events.append(Bound(mode, asks.system_id))
+        events.append(Bound(mode, self.client))
+
+
+def _bind_of(pdu: Pdu) -> Bind:
+    fields = pdu.fields
+    return Bind(_NAMES[pdu.command], str(fields["system_id"]), str(fields["password"]), str(fields["system_type"]))
 
 
 _THANKS: Final = struct.Struct(">IIIIx")  # a deliver_sm_resp, whose message_id is always empty (4.6.2)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import orjson
 
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 5  # the newest migration that this code knows, on either engine
+SCHEMA = 6  # the newest migration that this code knows, on either engine
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 
 
@@ -39,9 +39,27 @@ class Tx(ABC):
 
     Parameters go by name; where a query takes a list, a list is handed over, and what is kept as JSON may be a list
     or a dict.
+
+    The function may be run again from its start, after two stood in each other's way or a line was lost. So it changes
+    nothing in memory itself: it has that done by `after_commit` or `at_end`, which are called once, in the event loop.
     """
 
-    __slots__ = ()
+    __slots__ = ("endings",)
+
+    def __init__(self) -> None:
+        self.endings: list[Ending] = []
+
+    def after_commit(self, call: Callable[..., object], *arguments: object) -> None:
+        """Have this called when what was done up to here is committed; not at all when it is undone."""
+        self.endings.append(Ending(call, arguments))
+
+    def at_end(self, call: Callable[..., object], *arguments: object) -> None:
+        """Have this called when the transaction is over, also when it was undone: for counting refusals."""
+        self.endings.append(Ending(call, arguments, even_undone=True))
+
+    def undo_endings(self, mark: int) -> None:
+        """What was registered since there were `mark` of them was undone."""
+        self.endings[mark:] = [each for each in self.endings[mark:] if each.even_undone]
 
     @abstractmethod
     async def rows(self, query: str, /, **values: object) -> list[tuple[Any, ...]]:
@@ -89,6 +107,14 @@ class Tx(ABC):
         """Once this is committed, those who `listen` to the store hear the topic, in every process."""
 
 
+class Ending(NamedTuple):
+    """What is done in memory when a transaction is over."""
+
+    call: Callable[..., object]
+    arguments: tuple[object, ...]
+    even_undone: bool = False
+
+
 class Kind(Enum):
     """How soon a transaction is wanted, and whether it writes."""
 
@@ -109,6 +135,16 @@ class Job:
     result: Any = None
     error: BaseException | None = None
     put_at: float = 0.0  # when it began to wait, where that matters; monotonic, in seconds
+    endings: list[Ending] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Do in memory what its last run asked for, then tell who waits."""
+        try:
+            for call, arguments, even_undone in self.endings:
+                if even_undone or self.error is None:
+                    call(*arguments)
+        finally:
+            self.done(self)
 
 
 class Store(ABC):
@@ -197,7 +233,7 @@ def deliver(jobs: list[Job]) -> None:
     """Hand results to those who wait, in the event loop. What is committed stays so, whoever stumbles over it."""
     for job in jobs:
         try:
-            job.done(job)
+            job.end()
         except Exception:  # the others of the batch must hear all the same
             log.exception("a waiter failed at the result of its transaction")
 

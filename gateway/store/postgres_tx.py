@@ -129,6 +129,7 @@ class Tx(door.Tx):
     __slots__ = ("_queries", "_session", "is_alone", "spoilt", "topics")
 
     def __init__(self, session: Session, *, is_alone: bool) -> None:
+        super().__init__()
         self._session = session
         self._queries = queries.load("postgresql")
         self.is_alone = is_alone
@@ -190,6 +191,7 @@ class Tx(door.Tx):
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
         """Run a part of the transaction inside a savepoint of its own."""
+        mark = len(self.endings)
         await self._part("SAVEPOINT attempt")
         try:
             result = await function(self, *args)
@@ -202,6 +204,7 @@ class Tx(door.Tx):
                 raise
             await self.say("ROLLBACK TO attempt; RELEASE attempt")
             self.spoilt = None
+            self.undo_endings(mark)
             raise
         await self._part("RELEASE attempt")
         return result

@@ -202,6 +202,7 @@ class Worker:
                 return refused(jobs, StoreError(str(error)))
             for job in jobs:
                 job.result = job.error = None
+                job.endings.clear()
             try:
                 return await self._transact(session, jobs)
             except InDoubtError as doubt:
@@ -264,6 +265,7 @@ class Worker:
         return f"BEGIN; SELECT carillon_enter({is_alone}, {self._id}, {self._serial}, {node}, {epoch})"
 
     async def _run(self, tx: Tx, job: Job) -> None:
+        tx.endings = job.endings
         try:
             job.result = await job.function(tx, *job.arguments, **job.keywords)
         except Exception as error:

@@ -37,6 +37,7 @@ class Tx(door.Tx):
     __slots__ = ("_execute", "_executemany", "_queries")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
         cursor = connection.cursor()
         self._execute = cursor.execute
         self._executemany = cursor.executemany
@@ -72,6 +73,7 @@ class Tx(door.Tx):
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
         """Run a part of the transaction inside a savepoint of its own."""
+        mark = len(self.endings)
         self._execute("SAVEPOINT attempt")
         try:
             result = await function(self, *args)
@@ -80,6 +82,7 @@ class Tx(door.Tx):
                 raise StoreError(f"the store could not write: {error}") from error
             self._execute("ROLLBACK TO attempt")
             self._execute("RELEASE attempt")
+            self.undo_endings(mark)
             raise
         self._execute("RELEASE attempt")
         return result
@@ -203,6 +206,7 @@ class Worker(threading.Thread):
     def _attempt(self, job: Job) -> None:
         """One job inside a savepoint of its own, so that its failure is its own."""
         execute = self._connection.execute
+        self._tx.endings = job.endings
         execute("SAVEPOINT job")
         try:
             job.result = drive(job.function(self._tx, *job.arguments, **job.keywords))

@@ -227,6 +227,21 @@ def migrate_store(source: str, target: str, undo: bool, force: bool, as_json: bo
     desk(as_json=as_json).migrate_store(source, target, undo=undo, force=force)
 
 
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--from", "kind", default="", type=click.Choice(["", "kannel", "jasmin"]), metavar="kannel|jasmin",
+              help="Whose files they are; else it is seen.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write; else to standard output.")
+@click.option("--with-secrets", is_flag=True, help="Write the carriers' passwords into files beside --out.")
+@as_json
+def convert(files: tuple[Path, ...], kind: str, out: Path | None, with_secrets: bool, as_json: bool) -> None:
+    """Make a config.yaml of the files of Kannel or Jasmin.
+
+    Of Kannel name kannel.conf; of Jasmin a script or dump of jcli, and jasmin.cfg.
+    """
+    desk(as_json=as_json).convert(files, kind, out, with_secrets=with_secrets)
+
+
 def main(load_parts: Callable[[], Parts]) -> None:
     """Run the command that was typed. `load_parts` loads what run.py introduces to each other, when it is needed."""
     cli(obj=load_parts, prog_name="run.py")

@@ -177,6 +177,23 @@ class Desk:
         if not answer["is_complete"]:
             raise SystemExit(1)
 
+    def convert(self, files: Sequence[Path], kind: str, out: Path | None, *, with_secrets: bool) -> None:
+        """A config file of another gateway's files; what is not as it was stands beside it."""
+        from handlers.console import convert, convert_writing  # noqa: PLC0415  no other command needs it
+
+        with plainly():
+            if with_secrets and out is None:
+                raise CarillonError("--with-secrets puts files beside the config: say where, with --out config.yaml")
+            draft = convert.convert(files, kind)
+            text = convert_writing.written(draft, ", ".join(map(str, files)))
+            made = convert.save(draft, text, out, with_secrets=with_secrets) if out else []
+            told = convert.facts(draft, text, out, made)
+        if out is None and not self._as_json:
+            sys.stdout.write(text)
+            sys.stderr.writelines(f"{line}\n" for line in convert.lines(draft, told))
+        else:
+            self._tell(told, lambda: convert.lines(draft, told))
+
     def schema(self) -> None:
         """The JSON Schema."""
         from campaigns.schema import schema_text  # noqa: PLC0415

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from campaigns import consent
+from campaigns import consent, telling
 from campaigns.business import Business
 from campaigns.words import Intent
 from gateway.inbox import Kept
@@ -32,7 +32,13 @@ SILENT: dict[str, str] = {
 
 
 async def answer(tx: Tx, business: Business, kept: Kept) -> str:
-    """Put at most one reply to a kept text; returns what happened, in one line for `explain`."""
+    """Put at most one reply to a kept text, and tell programs of it; returns what happened, in one line for `explain`."""
+    outcome = await _answer(tx, business, kept)
+    await telling.received(tx, business, kept, outcome)
+    return outcome
+
+
+async def _answer(tx: Tx, business: Business, kept: Kept) -> str:
     turn = await begin(tx, business, kept)
     if turn is None:
         return "not from a phone, no answer"
@@ -61,6 +67,8 @@ async def _converse(turn: Turn) -> str:
         return await _follow(turn, match)
     if option:
         return await vote.ask_whether(turn, turn.dialog.subject, option)
+    if telling.receivers(turn.business, turn.kept.recipient):
+        return "told to a program, which may answer"
     return await default.answer(turn)
 
 

@@ -33,7 +33,7 @@ from tests.servers import PostgresServer
 from tests.valkey import running
 
 NUMBER = "20655"
-TAKEN_OVER_S = 10.0
+TAKEN_OVER_S = 15.0 if "PYTEST_XDIST_WORKER" in os.environ else 10.0  # beside other tests all takes longer
 STANDS_S = 10.0  # who stands still for so long has been taken for dead
 LEAVES_S = 1.0  # what is claimed leaves within this time, or not at all
 LATE_S = 0.5  # two clocks, two processes, two cores for all of them

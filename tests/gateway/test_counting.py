@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.counting import Spans, count, counted, outcomes
+from gateway.store import Store, Tx
 
 
 class Refusal(Exception):
@@ -15,20 +16,39 @@ class Worse(Refusal):
     pass
 
 
-async def test_what_a_call_comes_to_is_counted_once_by_its_word() -> None:
-    @outcomes("tests of outcomes", "done", {Worse: "worse", Refusal: "refused"})
-    async def call(error: type[Exception] | None) -> str:
+async def test_what_a_call_comes_to_is_counted_once_by_its_word(store: Store) -> None:
+    noun = f"tests of outcomes at {store.place}"
+
+    @outcomes(noun, "done", {Worse: "worse", Refusal: "refused"})
+    async def call(_: Tx, error: type[Exception] | None) -> str:
         """What it says."""
         if error:
             raise error
         return "result"
 
-    assert await call(None) == "result"
+    assert await store.write(call, None) == "result"
     for error in (Refusal, Worse, Refusal, KeyError):
         with pytest.raises(error):
-            await call(error)
-    assert counted("tests of outcomes") == {"done": 1, "refused": 2, "worse": 1}
+            await store.write(call, error)
+    assert counted(noun) == {"done": 1, "refused": 2, "worse": 1}
     assert call.__doc__ == "What it says."
+
+
+async def test_what_was_undone_after_all_is_not_counted_as_done(store: Store) -> None:
+    noun = f"tests of undoing at {store.place}"
+
+    @outcomes(noun, "done", {Refusal: "refused"})
+    async def call(_: Tx) -> None:
+        """Always well."""
+
+    async def whole(tx: Tx) -> None:
+        await call(tx)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await store.write(whole)
+
+    assert counted(noun) == {}
 
 
 def test_nouns_do_not_mix() -> None:

@@ -241,10 +241,12 @@ async def test_after_a_lost_answer_to_a_commit_it_is_known_whether_it_was_kept(
     proxy = Proxy(postgres.port)
     store = open_store(url.replace(str(postgres.port), str(proxy.port)))
     calls = 0
+    ended: list[str] = []
 
     async def count(tx: Tx) -> int:
         nonlocal calls
         calls += 1
+        tx.after_commit(ended.append, "committed")
         return await count_up(tx, "n")
 
     try:
@@ -252,6 +254,7 @@ async def test_after_a_lost_answer_to_a_commit_it_is_known_whether_it_was_kept(
             proxy.cuts_at_commit = how
             assert await store.write(mark(count)) == n  # type: ignore[arg-type]  # the marks are of any function
         assert calls == (3 if how == "heard" else 6)
+        assert ended == ["committed"] * 3
         assert await store.read(get_fact, "n") == "3"
     finally:
         store.close()
@@ -369,11 +372,14 @@ async def test_a_process_that_stands_still_inside_a_transaction_does_not_hold_up
 async def test_two_that_stand_in_each_others_way_are_both_written(both: tuple[Store, Store]) -> None:
     met = threading.Barrier(2)
     tries = 0
+    ended: list[str] = []
 
     @beside
     async def cross(tx: Tx, first: str, second: str) -> None:
         nonlocal tries
         tries += 1
+        tx.after_commit(ended.append, f"{first} committed")
+        tx.at_end(ended.append, f"{first} over")
         await set_fact(tx, first, "x")
         with contextlib.suppress(threading.BrokenBarrierError):
             await asyncio.to_thread(met.wait, 0.5)
@@ -382,6 +388,7 @@ async def test_two_that_stand_in_each_others_way_are_both_written(both: tuple[St
     await asyncio.gather(both[0].write(cross, "a", "b"), both[1].write(cross, "b", "a"))
 
     assert tries > 2
+    assert sorted(ended) == ["a committed", "a over", "b committed", "b over"]  # once, however often it was tried
 
 
 # --- failures of one

@@ -68,6 +68,50 @@ async def test_a_part_of_a_transaction_can_fail_alone(store: Store) -> None:
     assert [await store.read(get_fact, name) for name in ("inner", "outer")] == [None, "stays"]
 
 
+async def test_what_follows_a_commit_is_done_in_the_loop_before_its_waiter_goes_on(store: Store) -> None:
+    said: list[tuple[str, threading.Thread]] = []
+
+    async def work(tx: Tx) -> bool:
+        tx.after_commit(lambda: said.append(("committed", threading.current_thread())))
+        tx.at_end(lambda: said.append(("over", threading.current_thread())))
+        return bool(said)
+
+    assert not await store.write(work)
+    assert said == [("committed", threading.current_thread()), ("over", threading.current_thread())]
+    assert await store.read(work)
+    assert [each for each, _ in said] == ["committed", "over"] * 2
+
+
+async def test_of_what_was_undone_only_its_end_is_told(store: Store) -> None:
+    said: list[str] = []
+
+    async def refused(tx: Tx, name: str) -> None:
+        tx.after_commit(said.append, f"{name} committed")
+        tx.at_end(said.append, f"{name} over")
+        raise KeyError(name)
+
+    async def outer(tx: Tx) -> None:
+        tx.after_commit(said.append, "outer committed")
+        with pytest.raises(KeyError):
+            await tx.attempt(refused, "part")
+
+    results = await asyncio.gather(store.write(refused, "whole"), store.write(outer), return_exceptions=True)
+
+    assert [type(result) for result in results] == [KeyError, type(None)]
+    assert said == ["whole over", "outer committed", "part over"]
+
+
+async def test_a_slip_in_what_follows_a_commit_takes_no_waiter_with_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(tx: Tx) -> str:
+        tx.after_commit([].remove, "nothing")
+        return "done"
+
+    assert await store.write(work) == "done"
+    assert "failed at the result" in caplog.text
+
+
 @pytest.mark.engine("sqlite")
 async def test_a_transaction_that_awaits_anything_else_is_refused_and_undone(store: Store) -> None:
     async def sleepy(tx: Tx) -> None:

@@ -116,4 +116,5 @@ SELECT id, at, digest, estimate FROM plan WHERE brand_id = :brand AND id = :id
 SELECT coalesce(max(id), 0) FROM (
   SELECT max(id) AS id FROM message UNION ALL SELECT max(id) FROM inbound UNION ALL SELECT max(id) FROM person
   UNION ALL SELECT max(id) FROM run UNION ALL SELECT max(id) FROM queue UNION ALL SELECT max(id) FROM ledger
+  UNION ALL SELECT max(id) FROM client UNION ALL SELECT max(id) FROM notice
 ) newest

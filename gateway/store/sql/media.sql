@@ -21,3 +21,6 @@ SELECT file FROM media WHERE state = 1 AND file IN (SELECT value FROM words(:fil
 
 -- name: media_delete
 DELETE FROM media WHERE inbound = :inbound
+
+-- name: media_told
+SELECT n, said FROM media WHERE inbound = :inbound ORDER BY n

@@ -8,6 +8,9 @@ FROM person p LEFT JOIN stop s ON s.person = p.id WHERE p.id = :person AND p.bra
 SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, s.at
 FROM person p LEFT JOIN stop s ON s.person = p.id WHERE p.brand_id = :brand AND p.address = :address
 
+-- name: person_address
+SELECT address FROM person WHERE id = :person
+
 -- name: person_texting
 -- Everything that answering a text asks about, in one look-up.
 SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, s.at, d.topic, d.subject, d.detail, d.until

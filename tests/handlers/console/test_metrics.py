@@ -49,8 +49,9 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 
 @pytest.fixture
-async def busy(peopled: App, edit: Edit) -> AsyncIterator[App]:
+async def busy(peopled: App, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     """The shipped business after its campaign has gone out, with people who answered in every way."""
+    monkeypatch.setattr(operations, "ANSWER_S", 0.5)  # some of what she texts has no answer
     path = edit("people: lively", "people: quiet")
     for rate in ("rate: 50/s", "rate: 100/s"):
         path = edit(rate, "rate: 2000/s")

@@ -35,8 +35,10 @@ def url(postgres: PostgresServer) -> Iterator[str]:
     postgres.take_back(lent)
 
 
-async def live_through_an_evening(config_file: Path) -> None:
+async def live_through_an_evening(config_file: Path, edit: Edit) -> None:
     """Import, apply, send a whole campaign, vote, ask for a coupon, leave."""
+    for rate in ("rate: 50/s", "rate: 100/s"):
+        edit(rate, "rate: 2000/s")
     path = str(config_file)
     async with opened(config_file, {}) as app:
         await import_sample(app, path)
@@ -82,7 +84,7 @@ def timeless(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_whole_business_answers_the_same_in_every_place(config_file: Path, edit: Edit, url: str) -> None:
-    await live_through_an_evening(config_file)
+    await live_through_an_evening(config_file, edit)
     before, rows = await told(config_file), content(f"sqlite:{config_file.parent}/data/carillon.db")
     assert all(rows[table] for table in ("message", "event", "state", "vote", "coupon", "parked", "flight", "inbound"))
 

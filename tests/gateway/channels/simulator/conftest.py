@@ -13,6 +13,7 @@ from gateway.codecs.smpp import ShortMessage
 from gateway.codecs.smpp_session import Answered, Arrived, Bind, Bound, Client, Closed, Refused
 
 WAIT_S = 5
+LOOK_S = 0.05
 
 
 class Caller(asyncio.Protocol):
@@ -86,11 +87,12 @@ class Caller(asyncio.Protocol):
         self.transport.write(self.session.take_out())
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds that depends on what was heard."""
+        """Wait until something holds that depends on what was heard, here or by another caller."""
         async with asyncio.timeout(WAIT_S):
             while not holds():
                 self._heard.clear()
-                await self._heard.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._heard.wait(), LOOK_S)
 
     def texts(self) -> Sequence[str]:
         """The words of what arrived, receipts left out."""

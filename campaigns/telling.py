@@ -1,0 +1,174 @@
+"""Writes down what programs are to be told, in the very transaction of what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from campaigns.business import Business
+from campaigns.client_settings import Client
+from gateway.clock import from_ms
+from gateway.ids import moment
+from gateway.inbox import Kept
+from gateway.messages import State
+from gateway.store import Tx
+
+WAITS, KEPT = 0, 3  # of a notice: somebody is to be told, or it is only there for who asks
+WEBHOOK, TWILIO, KANNEL, SMPP = "webhook", "twilio", "kannel", "smpp"
+
+KINDS = {
+    State.IN_DOUBT: "message.in_doubt",
+    State.SENT: "message.sent",
+    State.STOPPED: "message.stopped",
+    State.REFUSED: "message.refused",
+    State.EXPIRED: "message.expired",
+    State.FAILED: "message.failed",
+    State.UNKNOWN: "message.unknown",
+    State.DELIVERED: "message.delivered",
+}
+RECEIVED = "message.received"
+
+
+class Fate(NamedTuple):
+    """A change of state of a text that a client asked for."""
+
+    message: int
+    client: int
+    was: int
+    state: int
+    sent: int  # a bit for each part that its carrier took
+    code: str
+    at: int
+    parts: int
+    channel: str
+    sender: str
+    address: str
+    text: str
+    price: int
+    is_test: int
+    reference: str
+    callback: str
+
+
+def wants(client: Client, kind: str) -> bool:
+    """Whether things of this kind are kept for a client: once it has a webhook, or has said which it wants."""
+    settings = client.settings
+    is_asked = settings.webhook is not None or "events" in settings.model_fields_set
+    return is_asked and kind in settings.events
+
+
+async def fates(tx: Tx, business: Business) -> None:
+    """Tell clients what the fold has found out of their texts."""
+    by_id = {client.id: client for client in business.clients.values()}
+    if not by_id:
+        return
+    rows = []
+    for fate in await tx.all(Fate, "fates_told", clients=[*by_id]):
+        client, kind = by_id[fate.client], KINDS[State(fate.state)]
+        body = ""
+        if wants(client, kind):
+            body = _fate(fate, kind)
+            rows.append(_notice(business, client, WEBHOOK, kind, f"m:{fate.message}", fate.at, body, ""))
+        if fate.callback:
+            door = orjson.loads(fate.callback)["door"]
+            if door in (TWILIO, KANNEL) and _has_skipped_sent(fate):
+                sent = fate._replace(state=int(State.SENT), code="")
+                told = _fate(sent, KINDS[State.SENT])
+                rows.append(
+                    _notice(
+                        business, client, door, KINDS[State.SENT], f"m:{fate.message}", fate.at, told, fate.callback
+                    )
+                )
+            body = body or _fate(fate, kind)
+            rows.append(_notice(business, client, door, kind, f"m:{fate.message}", fate.at, body, fate.callback))
+    await _put(tx, rows)
+
+
+def _has_skipped_sent(fate: Fate) -> bool:
+    """Whether its answer and its end came in one fold: who waits for the answer alone must hear of it, too."""
+    return fate.was < State.SENT < fate.state and (fate.state == State.DELIVERED or fate.sent == (1 << fate.parts) - 1)
+
+
+async def received(tx: Tx, business: Business, kept: Kept, outcome: str) -> None:
+    """Tell clients of a text to a sender of theirs."""
+    clients = [*receivers(business, kept.recipient)]
+    if not clients:
+        return
+    media = await tx.rows("media_told", inbound=kept.id)
+    body = _body(
+        RECEIVED,
+        kept.at,
+        {
+            "id": str(kept.id), "from": kept.sender, "to": kept.recipient, "text": kept.text, "at": _time(kept.at),
+            "channel": kept.channel, "person": str(kept.person) if kept.person else None, "intent": kept.intent,
+            "outcome": outcome, "media": [{"number": n, "type": kind} for n, kind in media],
+        },
+    )  # fmt: skip
+    subject, rows = f"p:{kept.sender}", []
+    for client in clients:
+        if wants(client, RECEIVED):
+            rows.append(_notice(business, client, WEBHOOK, RECEIVED, subject, kept.at, body, ""))
+        if client.settings.smpp is not None:
+            rows.append(_notice(business, client, SMPP, RECEIVED, subject, kept.at, body, ""))
+        if client.settings.twilio is not None and client.settings.twilio.inbound_url:
+            rows.append(_notice(business, client, TWILIO, RECEIVED, subject, kept.at, body, ""))
+    await _put(tx, rows)
+
+
+def receivers(business: Business, number: str) -> Iterable[Client]:
+    """The clients that texts to this number of ours are for."""
+    sender = business.senders.get(number)
+    return [each for each in business.clients.values() if sender and sender.key in each.settings.receives]
+
+
+async def subscriber(
+    tx: Tx, business: Business, person: int, change: str, program: str, at: int, source: str
+) -> None:  # fmt: skip
+    """Tell clients that somebody joined a programme, left, or came back. Imports tell of nobody."""
+    kind = f"subscriber.{change}"
+    clients = [each for each in business.clients.values() if wants(each, kind) and "subscribers" in each.settings.may]
+    if not clients:
+        return
+    address = await tx.value("person_address", person=person)
+    body = _body(kind, at, {"phone": address, "program": program, "source": source, "at": _time(at)})
+    await _put(tx, [_notice(business, each, WEBHOOK, kind, f"p:{address}", at, body, "") for each in clients])
+
+
+def _notice(
+    business: Business, client: Client, door: str, kind: str, subject: str, at: int, body: str, target: str
+) -> tuple[object, ...]:  # fmt: skip
+    """A row of notice_insert. `target` empty: the client's own address for this door."""
+    nowhere = door == WEBHOOK and not target and client.settings.webhook is None
+    state, due = KEPT if nowhere else WAITS, business.clock.now_ms()
+    return (
+        business.ids.next(), business.brand, client.id, door, kind, subject, at, body, target, due, 0, state, "",
+    )  # fmt: skip
+
+
+def _fate(fate: Fate, kind: str) -> str:
+    return _body(
+        kind,
+        fate.at,
+        {
+            "id": str(fate.message), "to": fate.address, "from": fate.sender, "state": State(fate.state).name.lower(),
+            "code": fate.code, "parts": fate.parts, "price": fate.price, "reference": fate.reference,
+            "test": bool(fate.is_test), "taken": fate.sent != 0 or fate.state == State.DELIVERED,
+            "channel": fate.channel, "created_at": _time(moment(fate.message)), "text": fate.text,
+        },
+    )  # fmt: skip
+
+
+def _body(kind: str, at: int, data: dict[str, Any]) -> str:
+    return orjson.dumps({"type": kind, "at": _time(at), "data": data}).decode()
+
+
+def _time(ms: int) -> str:
+    return from_ms(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def _put(tx: Tx, rows: list[tuple[object, ...]]) -> None:
+    if rows:
+        await tx.many("notice_insert", rows)
+        tx.notify("notice")

@@ -1,0 +1,222 @@
+"""One connection of a program that bound to us: its texts in, our receipts out, and no more than was agreed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from gateway.channels.smpp_server import reading
+from gateway.channels.smpp_server.account import Account, Answers
+from gateway.channels.smpp_server.deliveries import NOT_TAKEN, Delivery
+from gateway.channels.smpp_server.doorkeeper import place_of
+from gateway.codecs import smpp, smpp_session
+from gateway.codecs.smpp import Pdu, ShortMessage, Value
+from gateway.codecs.smpp_session import Answered, Arrived, Bind, Bound, Closed, Event, Reassured, Unanswered
+
+if TYPE_CHECKING:
+    from gateway.channels.smpp_server.server import Server
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "Carillon"  # the system_id that we give
+BIND_S: Final = 10.0  # who is not bound by then is hung up on, however slowly it talks
+ANSWER_S: Final = 30.0  # how long what we bring waits for its answer
+QUIET_S: Final = 60.0  # after so long without a word we ask whether somebody is there
+GOODBYE_S: Final = 2.0
+
+
+class Line(asyncio.Protocol):
+    """One connection. Everything that comes in one read is answered in one write, as far as it can be answered at once;
+    the answers of one commit leave in another.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.account: Account | None = None
+        self.host = ""
+        self.gone: asyncio.Future[None] = server.loop.create_future()
+        self._server = server
+        self._loop = server.loop
+        self._session = smpp_session.Server(NAME, self._admit, enquire_s=QUIET_S, answer_s=ANSWER_S)
+        self._transport: asyncio.Transport
+        self._born = server.loop.time()
+        self._is_full = self._is_flushing = self._is_entering = False
+
+    @property
+    def room(self) -> int:
+        """How many receipts and texts may be written now."""
+        return 0 if self._is_full else self._session.room
+
+    @property
+    def unanswered(self) -> int:
+        """Texts that the program waits to have answered."""
+        return self._session.unanswered
+
+    @property
+    def in_flight(self) -> int:
+        """Receipts and texts that it has not answered."""
+        return self._session.in_flight
+
+    @property
+    def takes(self) -> bool:
+        """Whether receipts and texts may be brought on it."""
+        return self._session.mode in ("transceiver", "receiver")
+
+    # --- what asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A program has dialled."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.host = str((transport.get_extra_info("peername") or ("",))[0])
+        self._is_entering = self._server.enters(self)
+        if not self._is_entering:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what one read brought."""
+        self._heed(self._session.receive(data, self._loop.time()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone; what was on the way has not been taken."""
+        self._heed(self._session.lost())
+        self._enter()
+        self._server.leaves(self)
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The program does not read: neither do we, so that answers cannot pile up."""
+        self._is_full = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """There is room in the socket again."""
+        self._is_full = False
+        self._transport.resume_reading()
+        self._server.pump(self)
+
+    # --- what the server asks for
+
+    def tick(self, now: float) -> None:
+        """Let time pass."""
+        if self.account is None and now - self._born > BIND_S:
+            self.cut("nobody was bound in time")
+        else:
+            self._heed(self._session.tick(now))
+
+    def decide(self, status: int, account: Account | None) -> None:
+        """Answer the bind: with status 0 it is let in as this account."""
+        if self._session.closed:
+            return
+        if account is not None and not status:
+            self.account = account
+            self._session.window = account.window
+            self._enter()
+        events = self._session.decide(status)
+        self._heed(events)
+        if status:
+            self._hang_up()
+
+    def revise(self, account: Account) -> None:
+        """What the program may do has changed."""
+        self.account = account
+        self._session.window = account.window
+
+    def deliver(self, deliveries: Sequence[tuple[Delivery, bytes]]) -> None:
+        """Send receipts and texts in one write."""
+        self._session.send(deliveries, self._loop.time())
+        self._flush()
+
+    def answer(self, answers: Answers) -> None:
+        """Answer texts; all that is answered in one turn of the loop leaves in one write."""
+        self._session.answer(answers)
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush_later)
+
+    def reply(self, request: Pdu, status: int, **fields: Value) -> None:
+        """Answer a request that is no text."""
+        self._session.reply(request, status, **fields)
+        self._flush()
+
+    def part(self) -> None:
+        """Say goodbye."""
+        self._session.unbind(self._loop.time())
+        self._flush()
+
+    def cut(self, why: str) -> None:
+        """End it at once."""
+        log.info("smpp: the line from %s was cut: %s", self.host, why)
+        self._heed(self._session.lost(why))
+        self._transport.abort()
+
+    # --- within
+
+    def _enter(self) -> None:
+        """It waits before the door no longer."""
+        if self._is_entering:
+            self._is_entering = False
+            self._server.keeper.leaves(place_of(self.host))
+
+    def _admit(self, bind: Bind) -> int | None:
+        return self._server.admit(self, bind)
+
+    def _flush_later(self) -> None:
+        self._is_flushing = False
+        self._flush()
+        if self._session.closed:  # it said goodbye, and this was the last answer
+            self._hang_up()
+
+    def _flush(self) -> None:
+        out = self._session.take_out()
+        if out and not self._transport.is_closing():
+            self._transport.write(out)
+
+    def _hang_up(self) -> None:
+        self._flush()
+        if not self._transport.is_closing():
+            self._transport.close()
+            self._loop.call_later(GOODBYE_S, self._transport.abort)  # a dead peer never reads what is left to write
+
+    def _heed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case Arrived(messages):
+                    self._arrived(messages)
+                case Answered(answers):
+                    self._server.answered(self, answers)
+                case Bound(mode, name):
+                    log.info("smpp: %s is bound as %s from %s", name, mode, self.host)
+                    self._server.bound(self)
+                case Reassured():
+                    self._server.pump(self)
+                case Unanswered(tokens):
+                    self._server.answered(self, [(token, NOT_TAKEN, "") for token in tokens])
+                case Closed(why, tokens):
+                    log.info("smpp: the line from %s has ended: %s", self.host, why)
+                    self._server.answered(self, [(token, NOT_TAKEN, "") for token in tokens])
+                    self._hang_up()
+                case smpp_session.Requested(pdu):
+                    self._server.requested(self, pdu)
+        self._flush()
+
+    def _arrived(self, messages: Sequence[tuple[int, ShortMessage]]) -> None:
+        """Take what one read brought, as far as window and pace allow."""
+        account = self.account
+        if account is None:
+            return
+        room = self._server.allowed(account, len(messages), self._session.unanswered - len(messages))
+        now_ms = self._server.now_ms()
+        submits, refused = [], []
+        for sequence, message in messages[:room]:
+            submit = reading.read(sequence, message, now_ms)
+            if isinstance(submit, int):
+                refused.append((sequence, submit, ""))
+            else:
+                submits.append(submit)
+        refused += [(sequence, smpp.THROTTLED, "") for sequence, _ in messages[room:]]
+        if refused:
+            self._session.answer(refused)
+        if submits:
+            self._server.upward.submitted(account, submits, self.answer)

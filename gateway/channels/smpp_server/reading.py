@@ -1,0 +1,155 @@
+"""Reads what a program asks us to send: a text, from whom to whom and when; or says why we cannot take it.
+
+Section numbers are those of the SMPP v3.4 specification, issue 1.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import orjson
+
+from gateway.channels.smpp.reading import with_header
+from gateway.codecs import gsm7, parts, smpp
+from gateway.codecs.smpp import ShortMessage
+from gateway.messages import Joint
+
+# command_status (5.1.3)
+BAD_TEXT_LENGTH: Final = 0x01
+BAD_CLASS: Final = 0x43
+BAD_REPLACE: Final = 0x54
+BAD_SCHEDULE: Final = 0x61
+BAD_EXPIRY: Final = 0x62
+BAD_PREPARED: Final = 0x63
+OPTION_NOT_ALLOWED: Final = 0xC1
+BAD_OPTION: Final = 0xC4
+BAD_ALPHABET: Final = 0x104  # SMPP 5.0, 4.7.6: 3.4 has no status that says it
+
+DOOR: Final = "smpp"
+ASKED: Final = 0x13  # registered_delivery (5.2.17): of the end, of a failure, of steps on the way
+
+_TEXTS: Final = frozenset((0, 1, 3, 6, 7, 8, 14, *range(0x10, 0x14), *range(0x18, 0x1C), *range(0xF0, 0xF4)))  # 5.2.19
+_KIND: Final = 0x3C  # esm_class (5.2.12): what a message is; ours are nothing special
+_MODE: Final = 0x03
+_TRANSACTION: Final = 2  # the answer would say whether it was delivered
+_TIME_TO_LIVE: Final = 0x0017  # qos_time_to_live, in seconds (5.3.2.8)
+_USER_REFERENCE: Final = 0x0204  # user_message_reference (5.3.2.17)
+_PORTS: Final = frozenset((0x020A, 0x020B))  # for a program on the phone (5.3.2.20, 21)
+_NO_TEXTS: Final = frozenset((0x04, 0x05))  # elements of a header that say the same (23.040, 9.2.3.24)
+
+
+class Submit(NamedTuple):
+    """A text that a program wants sent, or the piece `joint` of one.
+
+    An address begins with a plus where the program says that it is international, else it stands as it was given.
+    Moments are in milliseconds since 1970, 0 for now and for our own default. `reference` is the program's own number
+    for it. `callback` is JSON for its receipt, empty where none is asked for.
+    """
+
+    sequence: int
+    recipient: str
+    text: str
+    sender: str
+    send_at: int
+    valid_until: int
+    is_urgent: bool
+    reference: str
+    callback: str
+    joint: Joint | None
+
+
+def read(sequence: int, message: ShortMessage, now_ms: int) -> Submit | int:
+    """What a submit_sm or data_sm asks for; or the command_status with which it is refused."""
+    esm_class, options = message.esm_class, message.options
+    if esm_class & _KIND or esm_class & _MODE == _TRANSACTION:
+        return BAD_CLASS
+    if message.replaces or message.prepared:
+        return BAD_REPLACE if message.replaces else BAD_PREPARED
+    if message.data_coding not in _TEXTS:
+        return BAD_ALPHABET
+    if not message.octets:
+        return BAD_TEXT_LENGTH
+    reference, send_at, valid_until = "", 0, 0
+    if options:
+        if not _PORTS.isdisjoint(options):
+            return OPTION_NOT_ALLOWED
+        reference = str(int.from_bytes(options[_USER_REFERENCE], "big")) if _USER_REFERENCE in options else ""
+    if message.schedule or message.validity or _TIME_TO_LIVE in options:
+        try:
+            send_at = _moment(message.schedule, now_ms)
+        except ValueError:
+            return BAD_SCHEDULE
+        try:
+            valid_until = _moment(message.validity, now_ms) or _lives_until(options, now_ms)
+        except ValueError:
+            return BAD_EXPIRY
+    joint = None
+    if esm_class & smpp.HAS_HEADER or options:
+        octets, has_header = with_header(message)
+        if has_header and _is_for_a_program(octets):
+            return BAD_CLASS
+        text, joint = parts.read(octets, message.data_coding, has_header)
+    elif message.data_coding == parts.GSM:
+        text = gsm7.decode(message.octets)
+    else:
+        text, _ = parts.read(message.octets, message.data_coding, False)
+    sender_ton, recipient_ton = message.sender_ton, message.recipient_ton
+    return Submit(
+        sequence,
+        as_people_write(recipient_ton, message.recipient),
+        text,
+        as_people_write(sender_ton, message.sender),
+        send_at,
+        valid_until,
+        message.priority > 0,
+        reference,
+        callback_of(message, reference) if message.registered_delivery & ASKED else "",
+        joint,
+    )
+
+
+def as_people_write(ton: int, who: str) -> str:
+    """An address with a plus where it is said to be international, or is written so."""
+    if ton == smpp.INTERNATIONAL and who.isdecimal():
+        return "+" + who
+    return "+" + who[2:] if who.startswith("00") and len(who) > len("00") and who.isdecimal() else who
+
+
+def callback_of(message: ShortMessage, reference: str) -> str:
+    """How the receipt is to be written: what was asked for, and both addresses as the program gave them, as JSON."""
+    return _callback(message.sender_ton, message.sender_npi, message.sender, message.registered_delivery) + (
+        f'{message.recipient_ton},{message.recipient_npi},{_quoted(message.recipient)}],"reference":"{reference}"}}'
+    )
+
+
+@lru_cache(maxsize=1024)
+def _callback(ton: int, npi: int, sender: str, asked: int) -> str:
+    """Its beginning: the same for most texts of a minute."""
+    return f'{{"door":"{DOOR}","asked":{asked & ASKED},"sender":[{ton},{npi},{_quoted(sender)}],"recipient":['
+
+
+def _quoted(words: str) -> str:
+    return f'"{words}"' if words.isdecimal() and words.isascii() else orjson.dumps(words).decode()
+
+
+@lru_cache(maxsize=1024)
+def _moment(words: str, now_ms: int) -> int:
+    """0 where nothing stands. Raises ValueError."""
+    return smpp.read_time(words, now_ms) if words else 0
+
+
+def _lives_until(options: Mapping[int, bytes], from_ms: int) -> int:
+    octets = options.get(_TIME_TO_LIVE, b"")
+    return from_ms + int.from_bytes(octets, "big") * 1000 if octets else 0
+
+
+def _is_for_a_program(octets: bytes) -> bool:
+    """Whether the header addresses a program on the phone (by ports): what follows is no text."""
+    at, end = 1, octets[0] + 1 if octets else 0
+    while at + 1 < min(end, len(octets)):
+        if octets[at] in _NO_TEXTS:
+            return True
+        at += 2 + octets[at + 1]
+    return False

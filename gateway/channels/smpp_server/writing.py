@@ -1,0 +1,140 @@
+"""Writes what a program is told: receipts in both forms that carriers use, and what people texted.
+
+Section numbers are those of the SMPP v3.4 specification, issue 1.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from gateway.codecs import gsm7, parts, smpp
+
+IS_RECEIPT: Final = 0x04  # esm_class (5.2.12)
+IS_ON_THE_WAY: Final = 0x20
+_ON_FAILURE_ONLY: Final = 2  # registered_delivery (5.2.17)
+_AT_THE_END: Final = 3
+_ON_THE_WAY: Final = 0x10
+_USER_REFERENCE: Final = 0x0204  # 5.3.2.17
+_GSM: Final = b"\x03"  # the kind of network whose error code follows (5.3.2.31)
+_SHORTEST_NUMBER: Final = 7  # digits; a shorter one is a short code
+_SHOWN: Final = 20  # letters of the text that a receipt repeats (appendix B)
+_CODE: Final = re.compile("[0-9]{1,5}(?![0-9])")
+
+
+class End(NamedTuple):
+    """How a state is written: its word (appendix B) and its number, message_state (5.2.28)."""
+
+    word: bytes
+    number: int
+
+
+ENDS: Final[Mapping[str, End]] = {
+    "queued": End(b"ENROUTE", 1),
+    "in_doubt": End(b"ENROUTE", 1),
+    "sent": End(b"ENROUTE", 1),
+    "delivered": End(b"DELIVRD", 2),
+    "expired": End(b"EXPIRED", 3),
+    "stopped": End(b"DELETED", 4),
+    "failed": End(b"UNDELIV", 5),
+    "unknown": End(b"UNKNOWN", 7),
+    "refused": End(b"REJECTD", 8),
+}
+_ON_ITS_WAY: Final = frozenset(("queued", "in_doubt", "sent"))
+
+
+def bodies(kind: str, body: str, target: str) -> list[bytes]:
+    """The deliver_sm bodies that tell a notice: one for each piece that the program brought, or none at all.
+
+    `kind`, `body` and `target` are those of the notice.
+    """
+    if kind == "message.received":
+        return text_bodies(orjson.loads(body)["data"])
+    if not kind.startswith("message.") or not target:
+        return []
+    told = orjson.loads(body)
+    return receipt_bodies(told["data"], orjson.loads(target), told["at"])
+
+
+def receipt_bodies(data: Mapping[str, Any], asked: Mapping[str, Any], at: str) -> list[bytes]:
+    """A receipt for each id under which we acknowledged the text; none where this one was not asked for.
+
+    `data` is that of a notice that was made `at`, `asked` what `reading.callback_of` wrote.
+    """
+    state = data["state"]
+    if not _is_asked(asked["asked"], state):
+        return []
+    end, code = ENDS[state], code_of(data["code"], state)
+    addresses = smpp.address(*asked["recipient"]), smpp.address(*asked["sender"])
+    words = b"sub:001 dlvrd:%03d submit date:%b done date:%b stat:%b err:%03d text:%b" % (
+        state == "delivered", _stamp(data["created_at"]), _stamp(at), end.word, code, _shown(data["text"]),
+    )  # fmt: skip
+    more = {smpp.MESSAGE_STATE: bytes((end.number,))}
+    if code:
+        more[smpp.NETWORK_ERROR_CODE] = _GSM + code.to_bytes(2, "big")
+    if reference := asked.get("reference"):
+        more[_USER_REFERENCE] = (int(reference) & 0xFFFF).to_bytes(2, "big")
+    rest = smpp.options(more)
+    esm_class = IS_ON_THE_WAY if state in _ON_ITS_WAY else IS_RECEIPT
+    return [
+        smpp.message_body(
+            *addresses, b"id:%b %b" % (ident, words), esm_class=esm_class,
+            more=smpp.options({smpp.RECEIPTED_MESSAGE_ID: ident + b"\0"}) + rest,
+        )
+        for ident in _idents(data, asked)
+    ]  # fmt: skip
+
+
+def text_bodies(data: Mapping[str, Any]) -> list[bytes]:
+    """What somebody texted, in as many parts as it takes; pictures as words that say they are there."""
+    text = data["text"]
+    for picture in data.get("media") or ():
+        text += f"\n[{picture['type']}]"
+    coding, pieces = parts.split(text[: parts.MOST_PARTS * parts.PART_UNITS // 2], int(data["id"]) % 251)
+    sender, recipient = address(data["from"]), address(data["to"])
+    esm_class = smpp.HAS_HEADER if len(pieces) > 1 else 0
+    return [smpp.message_body(sender, recipient, piece, esm_class=esm_class, data_coding=coding) for piece in pieces]
+
+
+def address(number: str) -> bytes:
+    """`+12065550142` as an international number, `20655` as the network's own, `Lantern` as a name (5.2.5, 5.2.6)."""
+    if number.startswith("+"):
+        return smpp.address(smpp.INTERNATIONAL, 1, number[1:])
+    if not number.isdecimal():
+        return smpp.address(smpp.ALPHANUMERIC, 0, number.encode("latin-1", "replace").decode("latin-1"))
+    return smpp.address(smpp.NETWORK if len(number) < _SHORTEST_NUMBER else 0, 1, number)
+
+
+def _is_asked(asked: int, state: str) -> bool:
+    if state in _ON_ITS_WAY:
+        return bool(asked & _ON_THE_WAY) and state == "sent"
+    final = asked & _AT_THE_END
+    if final == _AT_THE_END:  # SMPP 5.0, 4.7.21: of success only
+        return state == "delivered"
+    return final == 1 or (final == _ON_FAILURE_ONLY and state != "delivered")
+
+
+def _idents(data: Mapping[str, Any], asked: Mapping[str, Any]) -> list[bytes]:
+    return [str(each).encode("ascii", "replace") for each in asked.get("ids") or (data["id"],)]
+
+
+def code_of(code: str, state: str) -> int:
+    """The network's error, as a number: that which the carrier gave, if it gave one."""
+    if state == "delivered" or state in _ON_ITS_WAY:
+        return 0
+    found = _CODE.search(code)
+    return min(int(found[0]), 999) if found else 0
+
+
+def _shown(text: str) -> bytes:
+    """The first letters of the text, where they are the same in every alphabet."""
+    first = text[:_SHOWN]
+    return first.encode() if first.isascii() and gsm7.is_gsm(first) and gsm7.encode(first) == first.encode() else b""
+
+
+def _stamp(moment: str) -> bytes:
+    """`2026-11-22T08:00:00.123Z` as YYMMDDhhmm (appendix B)."""
+    return f"{moment[2:4]}{moment[5:7]}{moment[8:10]}{moment[11:13]}{moment[14:16]}".encode()

@@ -1,0 +1,354 @@
+"""Brings programs what they are to be told, by HTTP, until they say that they have it, or three days are over.
+
+Each client is brought several notices at once, and of one subject one after another. A place that does not answer is
+tried with one at a time; whatever else is for it waits aside meanwhile, so that nobody else waits with it. What is told
+is told at least once: the same id says that it is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
+
+from yarl import URL
+
+from gateway import notices
+from gateway.clock import Clock
+from gateway.errors import CarillonError, StoreError
+from gateway.fetching import FetchFailed, FetchRefused, Limits, Teller, Told
+from gateway.notices import TOPIC, Notice, Result
+from gateway.store import Store, Tx, beside
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 64  # calls on the way
+EACH_AT_ONCE: Final = 8  # of them for one client, fewer when there is little room
+POLL_S: Final = 1.0
+AGAIN_S: Final = 1.0  # after the store failed
+ANSWER_S: Final = 20.0  # how long an answer may be worked on
+LIMITS: Final = Limits(octets=64 * 1024, seconds=10, kinds=())
+CALL_MS: Final = 10_000
+# How long a notice waits after each try that failed; after the last of these each time as long.
+PAUSES_MS: Final = (5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
+PATIENCE_MS: Final = 3 * 86_400_000
+LEAST_TRIES: Final = len(PAUSES_MS)  # however old it is: we may have been away ourselves
+FAILS: Final = 3  # in a row, and the place is tried with one at a time
+SHUT_MS: Final = (5_000, 15_000, 60_000)  # between two such tries
+ASIDE_MS: Final = 600_000  # how long what waits for such a place is not looked at
+SPARED: Final = 8  # notices that are looked at sooner, to be the next to try it
+HOUR_MS: Final = 3_600_000
+PLACES: Final = 10_000  # places in trouble that are remembered
+GONE: Final = 410
+DOWN: Final = "its place has not answered for three days"
+
+
+class Outgoing(NamedTuple):
+    """A call that tells a notice. `private`: it may go to addresses inside our own network."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    private: bool = False
+
+
+class HasId(Protocol):
+    """A client, of whom the courier needs to know no more."""
+
+    @property
+    def id(self) -> int:
+        """As notices name it."""
+
+
+class House(Protocol):
+    """The business, as far as the courier looks at it."""
+
+    @property
+    def clients(self) -> Mapping[str, Any]:
+        """The programs that talk to us, each with an `id`."""
+
+
+# How a door tells a notice; None: it has nothing to tell. CarillonError says why it cannot be told now.
+Shape = Callable[[Notice, Any], Outgoing | None]
+# What a door does with what was answered: headers and the first 64 KB. Whatever it raises, the notice is told again.
+Answered = Callable[[Notice, Any, Mapping[str, str], bytes], Awaitable[None]]
+_NOBODY: Mapping[str, Answered] = MappingProxyType({})
+
+
+class Outcome(NamedTuple):
+    """How a call went; no `trouble`: well. `is_gone`: nobody is there to be told this ever."""
+
+    trouble: str = ""
+    is_gone: bool = False
+    wait_ms: int = 0  # as it asked for
+
+
+@dataclass(slots=True)
+class Place:
+    """A server of one client that failed lately. Times are in milliseconds since 1970."""
+
+    since: int
+    fails: int = 0
+    shut_until: int = 0  # 0: it is not shut
+    shuts: int = 0  # in a row
+    probe: int = 0  # the notice that tries it now
+    spared: int = 0  # notices that are looked at as soon as it may be tried
+    abandoned_at: int = 0
+    aside: dict[tuple[str, str], Notice] = field(default_factory=dict)  # by door and target: what waits aside
+
+    def admits(self, notice: Notice, now: int) -> bool:
+        """Whether this notice may go there now; of those that would try a shut place, the first."""
+        if not self.shut_until:
+            return True
+        if now < self.shut_until or self.probe:
+            return False
+        self.probe = notice.id
+        return True
+
+    def failed(self, notice: Notice, now: int, jitter: float) -> None:
+        """One more try failed."""
+        self.fails += 1
+        if self.probe == notice.id or (not self.shut_until and self.fails >= FAILS):
+            pause = SHUT_MS[min(self.shuts, len(SHUT_MS) - 1)]
+            self.shut_until, self.shuts, self.probe, self.spared = now + int(pause * jitter), self.shuts + 1, 0, 0
+
+    def put_aside(self, notice: Notice, now: int) -> tuple[int, int]:
+        """Until when a notice that it does not admit waits, and until when all others that go there wait."""
+        soon = self.shut_until if now < self.shut_until else now + CALL_MS
+        others = soon if self.shuts < len(SHUT_MS) else max(soon, now + ASIDE_MS)
+        self.spared += 1
+        self.aside[notice.door, notice.target] = notice
+        return (soon if self.spared <= SPARED else others), others
+
+
+Errand = Callable[[Tx], Awaitable[int]]  # changes a piece of what waits; whether it was a whole piece
+
+
+class Courier:
+    """Brings notices by the doors that have a shape.
+
+    `business` gives the business of the moment, `answers` are for doors whose clients answer more than that they have
+    it. Only one runs at a time for a business.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, business: Callable[[], House], shapes: Mapping[str, Shape],
+        answers: Mapping[str, Answered] = _NOBODY, *, teller: Callable[[], Teller] = Teller,
+        chance: random.Random | None = None,
+    ) -> None:  # fmt: skip
+        self._store, self._clock, self._business = store, clock, business
+        self._shapes, self._answers, self._make_teller = shapes, answers, teller
+        self._chance = chance or random.Random()  # noqa: S311  jitter, not a secret
+        self._wake = asyncio.Event()
+        self._calls: dict[asyncio.Task[None], Notice] = {}
+        self._out: set[int] = set()  # taken, and not yet written down what became of them
+        self._results: list[Result] = []
+        self._errands: list[Errand] = []
+        self._places: dict[tuple[int, str], Place] = {}
+        store.listen(self._heard)
+
+    def wake(self) -> None:
+        """There may be something to tell."""
+        self._wake.set()
+
+    def _heard(self, topic: str) -> None:
+        if topic in (TOPIC, ""):
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Bring until cancelled. What is on the way then is brought again at the next start."""
+        teller = self._make_teller()
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._round(teller)
+                except Exception:  # a full disk, say: nothing is lost, it waits
+                    log.exception("notices could not be taken or written down, trying again")
+                    await asyncio.sleep(AGAIN_S)
+                else:
+                    await self._rest()
+        finally:
+            await self._end(teller)
+
+    async def _rest(self) -> None:
+        if self._errands:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._wake.wait()
+
+    async def _end(self, teller: Teller) -> None:
+        calls = [*self._calls]
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        now = self._clock.now_ms()
+        left = [notices.put_back(notice, now) for notice in self._calls.values()]
+        self._calls.clear()
+        with suppress(StoreError):  # then their minute passes
+            await self._store.write(notices.settle, [*self._results, *left])
+        await teller.close()
+
+    # --- taking, and writing down what became of what was taken
+
+    async def _round(self, teller: Teller) -> None:
+        results, self._results = self._results, []
+        errands, self._errands = self._errands, []
+        try:
+            left, taken = await self._store.write_bulk(
+                _turn_over, results, errands, [*self._shapes], self._rooms(), self._clock.now_ms(), self._room()
+            )
+        except BaseException:
+            self._results[:0], self._errands[:0] = results, errands
+            raise
+        self._out.difference_update(each.notice.id for each in results)
+        self._errands[:0] = left
+        fresh = [notice for notice in taken if notice.id not in self._out]
+        for notice in sorted(fresh, key=lambda each: each.tries):  # the best to try a place with comes first
+            self._out.add(notice.id)
+            self._begin(teller, notice)
+
+    def _room(self) -> int:
+        return AT_ONCE - len(self._calls)
+
+    def _rooms(self) -> dict[int, int]:
+        """How many more calls may be made for each client: never all that there are for one."""
+        most = min(EACH_AT_ONCE, max(1, self._room() // EACH_AT_ONCE))
+        busy = Counter(notice.client for notice in self._calls.values())
+        return {each.id: most - busy[each.id] for each in self._business().clients.values()}
+
+    # --- telling
+
+    def _begin(self, teller: Teller, notice: Notice) -> None:
+        business, now = self._business(), self._clock.now_ms()
+        try:
+            outgoing = self._shapes[notice.door](notice, business)
+            key = (notice.client, str(URL(outgoing.url).origin())) if outgoing else (notice.client, "")
+        except CarillonError as error:
+            self._landed(notice, (notice.client, ""), Outcome(str(error)))
+        except ValueError:
+            self._landed(notice, (notice.client, ""), Outcome("this is no web address"))
+        except Exception:
+            log.exception("a notice could not be put into words", extra={"id": notice.id})
+            self._landed(notice, (notice.client, ""), Outcome("it could not be put into words; the log says why"))
+        else:
+            place = self._places.get(key)
+            if outgoing is None:
+                self._done(notices.told(notice))
+            elif place is not None and not place.admits(notice, now):
+                self._put_aside(notice, place, now)
+            else:
+                call = asyncio.create_task(self._call(teller, notice, outgoing, key, business), name="notice")
+                self._calls[call] = notice
+                call.add_done_callback(lambda done: self._calls.pop(done, None))
+
+    async def _call(
+        self, teller: Teller, notice: Notice, outgoing: Outgoing, key: tuple[int, str], business: Any
+    ) -> None:
+        method, url, headers, body, private = outgoing
+        try:
+            answer = await teller.call(method, url, headers, body, private=private, limits=LIMITS)
+            outcome = outcome_of(answer)
+            take = self._answers.get(notice.door)
+            if take is not None and not outcome.trouble:
+                async with asyncio.timeout(ANSWER_S):
+                    await take(notice, business, answer.headers, answer.octets)
+        except (FetchRefused, FetchFailed, CarillonError) as error:
+            outcome = Outcome(str(error))
+        except Exception:
+            log.exception("a notice could not be told", extra={"id": notice.id})
+            outcome = Outcome("it failed on our side; the log says why")
+        self._landed(notice, key, outcome)
+
+    def _landed(self, notice: Notice, key: tuple[int, str], outcome: Outcome) -> None:
+        if outcome.trouble and not outcome.is_gone:
+            self._failed(notice, key, outcome)
+            return
+        place = self._places.pop(key, None)
+        for like in place.aside.values() if place else ():
+            self._errands.append(self._hasten(like))
+        if outcome.is_gone:
+            self._give_up(notice, outcome.trouble)
+        else:
+            self._done(notices.told(notice))
+
+    def _failed(self, notice: Notice, key: tuple[int, str], outcome: Outcome) -> None:
+        now = self._clock.now_ms()
+        place = self._place(key, now)
+        place.failed(notice, now, self._jitter())
+        pause = int(PAUSES_MS[min(notice.tries, len(PAUSES_MS) - 1)] * self._jitter())
+        due = now + max(pause, min(outcome.wait_ms, PAUSES_MS[-1]))
+        if due > notice.at + PATIENCE_MS and notice.tries + 1 >= LEAST_TRIES:
+            self._give_up(notice, outcome.trouble)
+        else:
+            self._done(notices.failed(notice, due, outcome.trouble))
+        if place.shut_until and now - max(place.since, place.abandoned_at) >= HOUR_MS:
+            place.abandoned_at = now
+            self._errands += [self._abandon(like, now - PATIENCE_MS) for like in place.aside.values()]
+
+    def _give_up(self, notice: Notice, trouble: str) -> None:
+        log.warning("a notice was given up: %s", trouble, extra={"id": notice.id, "client": notice.client})
+        self._done(notices.given_up(notice, trouble))
+
+    def _put_aside(self, notice: Notice, place: Place, now: int) -> None:
+        mine, others = place.put_aside(notice, now)
+        self._done(notices.put_back(notice, mine))
+        if place.spared == 1:  # once each time that it is shut
+            self._errands.append(lambda tx: notices.put_off(tx, notice, now, others))
+
+    def _hasten(self, like: Notice) -> Errand:
+        return lambda tx: notices.hasten(tx, like, self._clock.now_ms(), [*self._out])
+
+    def _abandon(self, like: Notice, before: int) -> Errand:
+        async def errand(tx: Tx) -> int:
+            many = await notices.abandon(tx, like, before, [*self._out], DOWN)
+            if many:
+                tx.after_commit(log.warning, "%d notices were given up: %s", many, DOWN)
+            return many
+
+        return errand
+
+    def _done(self, result: Result) -> None:
+        self._results.append(result)
+        self._wake.set()
+
+    def _place(self, key: tuple[int, str], now: int) -> Place:
+        if key not in self._places and len(self._places) >= PLACES:
+            del self._places[next(iter(self._places))]
+        return self._places.setdefault(key, Place(now))
+
+    def _jitter(self) -> float:
+        return self._chance.uniform(0.8, 1.2)
+
+
+@beside
+async def _turn_over(
+    tx: Tx, results: Sequence[Result], errands: Sequence[Errand], doors: Sequence[str], rooms: Mapping[int, int],
+    now: int, limit: int,
+) -> tuple[list[Errand], list[Notice]]:  # fmt: skip
+    """Write down what became of the last ones, move what is to be moved, take the next; the errands that go on."""
+    await notices.settle(tx, results)
+    left = [errand for errand in errands if await errand(tx) == notices.PIECE]
+    return left, await notices.claim(tx, doors, rooms, now, limit)
+
+
+def outcome_of(answer: Told) -> Outcome:
+    """How a call went by its answer: every 2xx is well, 410 is for good."""
+    status = answer.status
+    if 200 <= status < 300:
+        return Outcome()
+    if status == GONE:
+        return Outcome(f"HTTP {status}: it is gone", is_gone=True)
+    if 300 <= status < 400:
+        return Outcome(f"HTTP {status}: it leads elsewhere, which we do not follow; name the place itself")
+    wait = answer.headers.get("Retry-After", "")
+    seconds = int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 7 else 0
+    return Outcome(f"HTTP {status}", wait_ms=seconds * 1000)

@@ -1,0 +1,12 @@
+-- Look-ups by client, said so that each stays one whatever is guessed of the table.
+
+-- name: notice_due
+-- The first that waits of each subject, so many of each client and door; every client's first before any's second.
+SELECT f.id, f.client, row_number() OVER (PARTITION BY f.client ORDER BY f.due, f.id) AS place
+FROM numbers(:clients) c CROSS JOIN words(:doors) d, LATERAL (
+    SELECT n.id, n.client, n.due FROM notice n
+    WHERE n.client = c.value AND n.door = d.value AND n.state = 0 AND n.due <= :now
+      AND NOT EXISTS (SELECT 1 FROM notice b WHERE b.client = n.client AND b.subject = n.subject AND b.id < n.id
+                      AND b.door = n.door AND b.state = 0)
+    ORDER BY n.due, n.id LIMIT :most) f
+ORDER BY place, f.due, f.id

@@ -1,0 +1,43 @@
+-- Texts that clients asked for, and the answers that they get again.
+
+-- name: submission_insert
+INSERT INTO submission (client, message, brand_id, test, reference, callback)
+VALUES (:client, :message, :brand, :test, :reference, :callback)
+
+-- name: submission_people
+-- Who these phones belong to, and what decides whether they may be texted.
+SELECT p.address, p.id, p.country, p.zone, p.line_type, p.network, s.at
+FROM words(:addresses) a CROSS JOIN person p ON p.address = a.value AND p.brand_id = :brand
+LEFT JOIN stop s ON s.person = p.id
+
+-- name: submission_consent
+-- Which of these people said yes to a programme.
+SELECT c.person FROM numbers(:people) j CROSS JOIN consent c ON c.person = j.value AND c.program = :program
+
+-- name: submission_known
+-- The numbers of ours that these people know, the latest first.
+SELECT s.person, s.number FROM numbers(:people) j CROSS JOIN sticky s ON s.person = j.value ORDER BY s.person, s.at DESC, s.number
+
+-- name: person_add
+-- Somebody else may have made the same person a moment ago.
+INSERT INTO person (id, brand_id, address, country, zone, line_type, network, language, created_at)
+VALUES (:id, :brand, :address, :country, :zone, :line_type, :network, :language, :created_at)
+ON CONFLICT (brand_id, address) DO NOTHING
+
+-- name: queue_of_run
+SELECT channel, lane, shard, id FROM queue WHERE brand_id = :brand AND run = :run
+
+-- name: idem_among
+SELECT client, key, digest, result FROM idem
+WHERE client IN (SELECT value FROM numbers(:clients)) AND key IN (SELECT value FROM words(:keys))
+
+-- name: idem_insert
+INSERT INTO idem (client, key, brand_id, digest, result, at) VALUES (:client, :key, :brand, :digest, :result, :at)
+
+-- name: fates_told
+-- What this fold has changed of texts that clients asked for.
+SELECT f.message, f.run, f.was, f.state, f.sent, f.reason, f.at, f.parts, m.channel, m.sender, m.address, m.text, m.price, s.test, s.reference,
+       s.callback
+FROM folding f CROSS JOIN submission s ON s.client = f.run AND s.message = f.message
+CROSS JOIN message m ON m.id = f.message
+WHERE f.was <> f.state AND f.run IN (SELECT value FROM numbers(:clients)) ORDER BY f.message

@@ -1,0 +1,257 @@
+"""Every text that a program asks for is decided about once, and what was taken is in the store when it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from campaigns import accepting, consent, people, practice
+from campaigns.accepting import KeyReused, Refused, Result, Submission, Taken, Why, Wish
+from campaigns.business import Business, open_business
+from campaigns.client_settings import ClientSettings
+from campaigns.settings import Config
+from gateway.clock import StoppedClock
+from gateway.ids import Ids
+from gateway.intake import Busy, Intake
+from gateway.messages import Lane
+from gateway.rendering import Texts
+from gateway.store import Store
+from tests import tables
+from tests.conftest import BRAND, Apply, EmptyStores
+
+SEATTLE, SHANGHAI = "+12065550142", "+8613912345678"
+
+
+@pytest.fixture
+async def business(apply: Apply, shipped_config: Config) -> Business:
+    """The shipped business with a program that may do everything, and one that may only send from Seattle."""
+    clients = {
+        "shop": ClientSettings(key="shop"),
+        "narrow": ClientSettings(key="narrow", senders=("seattle",), program="lantern_club"),
+    }
+    return await apply(shipped_config.model_copy(update={"clients": clients}))
+
+
+async def accept(store: Store, business: Business, *submissions: Submission) -> list[Result | Exception]:
+    return (await store.write(accepting.accept, business, submissions, business.clock.now_ms())).results
+
+
+async def send(store: Store, business: Business, *wishes: Wish, client: str = "shop", **how: Any) -> Sequence[Any]:
+    """The outcomes of one call."""
+    (result,) = await accept(store, business, Submission(business.clients[client], wishes, **how))
+    assert isinstance(result, Result)
+    return result.outcomes
+
+
+async def waiting(store: Store) -> list[tuple[Any, ...]]:
+    return await store.read(
+        lambda tx: tables.look(
+            tx,
+            "SELECT m.id, m.run, m.purpose, m.program, m.channel, m.sender, m.address, m.text, o.due, q.lane"
+            " FROM outbox o JOIN message m ON m.id = o.id JOIN queue q ON q.id = o.queue ORDER BY m.id",
+        )
+    )
+
+
+async def test_what_is_taken_waits_for_its_carrier_when_the_call_is_answered(store: Store, business: Business) -> None:
+    taken, urgent = await send(
+        store, business, Wish(SEATTLE, "Your latte is ready"), Wish(SHANGHAI, "您的拿铁好了", urgent=True)
+    )
+    assert taken == Taken(taken.id, SEATTLE, "20655", "us_sms", 1, 7_900, business.clock.now_ms())
+    assert (urgent.sender, urgent.channel, urgent.parts) == ("10690555", "cn_sms", 1)
+    shop, now = business.clients["shop"].id, business.clock.now_ms()
+    assert await waiting(store) == [
+        (taken.id, shop, "service", "", "us_sms", "20655", SEATTLE, "Your latte is ready", now, Lane.BULK),
+        (urgent.id, shop, "service", "", "cn_sms", "10690555", SHANGHAI, "【灯笼咖啡】您的拿铁好了", now, Lane.URGENT),
+    ]
+
+
+async def test_a_number_written_as_people_do_is_the_same_phone(store: Store, business: Business) -> None:
+    outcomes = await send(store, business, *(Wish(to, "hi") for to in (SEATTLE, "(206) 555-0142", "206 555 0142")))
+    assert [each.to for each in outcomes] == [SEATTLE] * 3
+    assert len(await store.read(lambda tx: tables.look(tx, "SELECT id FROM person"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        (Wish("12", "hi"), Why.BAD_NUMBER),
+        (Wish("", "hi"), Why.BAD_NUMBER),
+        (Wish("+1206555014", "hi"), Why.BAD_NUMBER),
+        (Wish("Lantern", "hi"), Why.BAD_NUMBER),
+        (Wish("+441134960123", "hi"), Why.LANDLINE),
+        (Wish("+447911123456", "hi"), Why.NO_SENDER),
+        (Wish(SEATTLE, "hi", sender="10690555"), Why.NO_SENDER),
+        (Wish(SEATTLE, "hi", sender="+12065550199"), Why.NOT_YOURS),
+        (Wish(SEATTLE, ""), Why.NO_TEXT),
+        (Wish(SEATTLE, " \n"), Why.NO_TEXT),
+        (Wish(SEATTLE, "a\0b"), Why.BAD_TEXT),
+        (Wish(SEATTLE, "a\ud83d"), Why.BAD_TEXT),
+        (Wish(SEATTLE, "x" * 1_601), Why.TOO_LONG),
+        (Wish(SEATTLE, "hi", program="lantern_clib"), Why.NO_PROGRAM),
+        (Wish(SEATTLE, "hi", program="lantern_club"), Why.NO_CONSENT),
+        (Wish(SEATTLE, "hi", valid_until=1), Why.TOO_LATE),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_with_its_reason_and_leaves_nothing(
+    store: Store, business: Business, wish: Wish, why: Why
+) -> None:
+    (refused,) = await send(store, business, wish)
+    assert isinstance(refused, Refused)
+    assert (refused.why, bool(refused.detail)) == (why, True)
+    assert await waiting(store) == []
+
+
+async def test_who_has_left_gets_no_service_text_either(store: Store, business: Business) -> None:
+    now = business.clock.now_ms()
+    person = await store.write(people.find_or_create, business, SEATTLE, now)
+    assert person is not None
+    await store.write(consent.leave, business, person.id, at=now, source="text")
+    (refused,) = await send(store, business, Wish(SEATTLE, "hi"))
+    assert refused.why == Why.LEFT
+
+
+async def test_marketing_of_a_program_goes_to_who_said_yes(store: Store, business: Business) -> None:
+    now = business.clock.now_ms()
+    person = await store.write(people.find_or_create, business, SEATTLE, now)
+    assert person is not None
+    await store.write(consent.join, business, person.id, "lantern_club", language="en", at=now, source="text")
+    taken, other = await send(
+        store, business, Wish(SEATTLE, "2 for 1"), Wish("+12065550143", "2 for 1"), client="narrow"
+    )
+    assert (taken.sender, other.why) == ("20655", Why.NO_CONSENT)
+    ((_, _, purpose, program, *_),) = await waiting(store)
+    assert (purpose, program) == ("marketing", "lantern_club")
+
+
+async def test_a_program_sends_from_its_own_senders_only(store: Store, business: Business) -> None:
+    outcomes = await send(
+        store, business, Wish(SEATTLE, "hi", program=""), Wish(SEATTLE, "hi", sender="seattle", program=""),
+        Wish(SEATTLE, "hi", sender="shanghai", program=""), Wish(SHANGHAI, "hi", program=""), client="narrow",
+    )  # fmt: skip
+    assert [getattr(each, "why", "taken") for each in outcomes] == ["taken", "taken", Why.NOT_YOURS, Why.NO_SENDER]
+
+
+async def test_one_bad_number_refuses_all_only_where_all_or_none_was_asked(store: Store, business: Business) -> None:
+    wishes = [Wish(SEATTLE, "hi"), Wish("12", "hi"), Wish(SEATTLE, "ho")]
+    each = await send(store, business, *wishes)
+    assert [getattr(one, "why", "taken") for one in each] == ["taken", Why.BAD_NUMBER, "taken"]
+    none = await send(store, business, *wishes, is_all_or_none=True)
+    assert [one.why for one in none] == [Why.NOT_ALL, Why.BAD_NUMBER, Why.NOT_ALL]
+    assert len(await waiting(store)) == 2
+
+
+async def test_the_same_key_gets_the_same_answer_and_sends_once(store: Store, business: Business) -> None:
+    first = await send(store, business, Wish(SEATTLE, "hi"), Wish("12", "hi"), key="k1", digest="a")
+    shop = business.clients["shop"]
+    again, other, narrow = await accept(
+        store, business, Submission(shop, [Wish(SEATTLE, "hi"), Wish("12", "hi")], "k1", "a"),
+        Submission(shop, [Wish(SEATTLE, "hello")], "k1", "b"),
+        Submission(business.clients["narrow"], [Wish(SEATTLE, "hi", program="")], "k1", "a"),
+    )  # fmt: skip
+    assert again == Result([*first], is_repeat=True)
+    assert isinstance(other, KeyReused)
+    assert isinstance(narrow, Result)
+    assert not narrow.is_repeat  # a key is its client's own
+    assert len(await waiting(store)) == 2
+
+
+async def test_one_key_twice_in_one_commit_has_one_effect(store: Store, business: Business) -> None:
+    shop = business.clients["shop"]
+    one, two, three = await accept(
+        store, business, *(Submission(shop, [Wish(SEATTLE, "hi")], "k", digest) for digest in "aab")
+    )  # fmt: skip
+    assert isinstance(one, Result)
+    assert two == one._replace(is_repeat=True)
+    assert isinstance(three, KeyReused)
+    assert len(await waiting(store)) == 1
+
+
+async def test_calls_that_come_at_once_with_one_key_have_one_effect(store: Store, business: Business) -> None:
+    shop = business.clients["shop"]
+    results = await asyncio.gather(
+        *(accept(store, business, Submission(shop, [Wish(SEATTLE, "hi")], "k", "a")) for _ in range(8))
+    )
+    ids = {result.outcomes[0].id for (result,) in results}  # type: ignore[union-attr]
+    assert len(ids) == 1
+    assert len(await waiting(store)) == 1
+
+
+async def test_a_text_that_is_to_leave_later_waits_until_then(store: Store, business: Business) -> None:
+    later = business.clock.now_ms() + 3_600_000
+    (taken,) = await send(store, business, Wish(SEATTLE, "hi", send_at=later))
+    assert taken.due == later
+    assert [row[8] for row in await waiting(store)] == [later]
+
+
+async def test_a_test_key_reaches_nobody_and_makes_nobody(store: Store, business: Business) -> None:
+    outcomes = await send(
+        store, business, Wish(SEATTLE, "hi"), Wish("+15005550001", "hi"), Wish("+15005550004", "hi"), is_test=True
+    )
+    assert [getattr(each, "why", "taken") for each in outcomes] == ["taken", Why.BAD_NUMBER, Why.LEFT]
+    assert outcomes[0].channel == practice.CHANNEL
+    assert await store.read(lambda tx: tables.look(tx, "SELECT id FROM person")) == []
+
+
+async def test_ten_thousand_in_one_call_stay_in_their_order(store: Store, business: Business) -> None:
+    outcomes = await send(store, business, *(Wish(f"+1206{2_000_000 + n}", f"hi {n}") for n in range(10_000)))
+    assert [each.to for each in outcomes] == [f"+1206{2_000_000 + n}" for n in range(10_000)]
+    rows = await waiting(store)
+    assert [row[7] for row in rows] == [f"hi {n}" for n in range(10_000)]
+    assert [row[0] for row in rows] == [each.id for each in outcomes]
+
+
+async def test_the_intake_answers_after_the_commit_and_says_when_too_much_waits(
+    store: Store, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[bool] = []
+
+    async def accept_now(tx: Any, submissions: Sequence[Submission]) -> accepting.Accepted:
+        return await accepting.accept(tx, business, submissions, business.clock.now_ms())
+
+    intake: Intake[Submission, Result] = Intake(store, accept_now, lambda queues, is_new: woken.append(is_new))
+    shop = business.clients["shop"]
+    calls = [intake.submit(Submission(shop, [Wish(SEATTLE, f"hi {n}")])) for n in range(50)]
+    results = await asyncio.gather(*calls)
+    assert len({result.outcomes[0].id for result in results}) == 50  # type: ignore[union-attr]
+    assert len(await waiting(store)) == 50
+    assert woken[0]  # there was a new queue
+    monkeypatch.setattr("gateway.intake.MOST", 10)
+    first = intake.submit(Submission(shop, [Wish(SEATTLE, "hi")] * 9))
+    with pytest.raises(Busy):
+        await intake.submit(Submission(shop, [Wish(SEATTLE, "hi")] * 9))
+    assert len((await first).outcomes) == 9
+
+
+WRITTEN = st.one_of(st.text(max_size=30), st.sampled_from([SEATTLE, SHANGHAI, "20655", "seattle", "+15005550001"]))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wishes=st.lists(st.builds(
+    Wish, to=WRITTEN, text=st.text(max_size=200), sender=WRITTEN, program=st.one_of(st.none(), WRITTEN),
+    urgent=st.booleans(), send_at=st.integers(0, 1 << 45), valid_until=st.integers(0, 1 << 45),
+    reference=st.text(max_size=9), callback=st.text(max_size=9),
+), max_size=5), is_test=st.booleans())  # fmt: skip
+async def test_whatever_a_program_writes_it_gets_an_outcome_and_harms_nobody(
+    empty_stores: EmptyStores, shipped_config: Config, texts: Texts, wishes: list[Wish], is_test: bool
+) -> None:
+    clock = StoppedClock(datetime(2026, 11, 22, 18, tzinfo=UTC))
+    with empty_stores() as store:
+        config = shipped_config.model_copy(update={"clients": {"shop": ClientSettings(key="shop")}})
+        business = await store.write(
+            open_business, brand=BRAND, config=config, version=1, ids=Ids(clock.now_ms), clock=clock, texts=texts,
+            now=clock.now_ms(),
+        )  # fmt: skip
+        bad = Submission(business.clients["shop"], wishes, is_test=is_test)
+        good = Submission(business.clients["shop"], [Wish(SEATTLE, "hi")])
+        first, second = await accept(store, business, bad, good)
+        assert isinstance(first, Result)
+        assert isinstance(second, Result)
+        assert len(first.outcomes) == len(wishes)
+        assert isinstance(second.outcomes[0], Taken)
