@@ -532,8 +532,8 @@ class Config(Document):
         opened = self.opened
         ports = [(("listen", name), str(address.port)) for name, address in opened.items() if address.port]
         yield from checks.shared(ports, "the port")
-        for name in opened.keys() & {"api", "smpp"}:
-            if getattr(listen, f"{name}_tls") is None and not is_loopback(opened[name].host):
+        for name in ("api", "smpp"):
+            if name in opened and getattr(listen, f"{name}_tls") is None and not is_loopback(opened[name].host):
                 text = f"keys and texts cross the network for all to read; add {name}_tls, or put a proxy before it"
                 yield Finding(("listen", name), text, is_warning=True)
         if listen.private.host in ("0.0.0.0", "::"):  # noqa: S104  this is what we warn of

@@ -61,6 +61,7 @@ async def _texts_in(tx: Tx, person: Person) -> list[Chapter]:
 
 async def _texts_out(tx: Tx, business: Business, person: Person) -> list[Chapter]:
     names = {run_id: campaign for run_id, campaign, *_ in await tx.rows("run_list", brand=business.brand)}
+    names |= {id_: f"text of {name}" for id_, name in await tx.rows("client_list", brand=business.brand)}
     told = []
     for id_, run, _, _, sender, text, parts, state, code, settled_at, answers in await tx.rows(
         "messages_to_person", person=person.id

@@ -29,6 +29,7 @@ KINDS = {
     State.DELIVERED: "message.delivered",
 }
 RECEIVED = "message.received"
+INTERMEDIATE = 0x10  # of registered_delivery: what is not final is asked for, too (SMPP 3.4, 5.2.17)
 
 
 class Fate(NamedTuple):
@@ -72,17 +73,15 @@ async def fates(tx: Tx, business: Business) -> None:
             body = _fate(fate, kind)
             rows.append(_notice(business, client, WEBHOOK, kind, f"m:{fate.message}", fate.at, body, ""))
         if fate.callback:
-            door = orjson.loads(fate.callback)["door"]
+            target = orjson.loads(fate.callback)
+            door = target["door"]
             if door in (TWILIO, KANNEL) and _has_skipped_sent(fate):
-                sent = fate._replace(state=int(State.SENT), code="")
-                told = _fate(sent, KINDS[State.SENT])
-                rows.append(
-                    _notice(
-                        business, client, door, KINDS[State.SENT], f"m:{fate.message}", fate.at, told, fate.callback
-                    )
-                )
-            body = body or _fate(fate, kind)
-            rows.append(_notice(business, client, door, kind, f"m:{fate.message}", fate.at, body, fate.callback))
+                sent, was = fate._replace(state=int(State.SENT), code=""), KINDS[State.SENT]
+                told = _fate(sent, was)
+                rows.append(_notice(business, client, door, was, f"m:{fate.message}", fate.at, told, fate.callback))
+            if door != SMPP or fate.state > State.SENT or target.get("asked", 0) & INTERMEDIATE:
+                body = body or _fate(fate, kind)
+                rows.append(_notice(business, client, door, kind, f"m:{fate.message}", fate.at, body, fate.callback))
     await _put(tx, rows)
 
 

@@ -59,14 +59,6 @@ class Outgoing(NamedTuple):
     private: bool = False
 
 
-class HasId(Protocol):
-    """A client, of whom the courier needs to know no more."""
-
-    @property
-    def id(self) -> int:
-        """As notices name it."""
-
-
 class House(Protocol):
     """The business, as far as the courier looks at it."""
 
@@ -99,7 +91,7 @@ class Place:
     shut_until: int = 0  # 0: it is not shut
     shuts: int = 0  # in a row
     probe: int = 0  # the notice that tries it now
-    spared: int = 0  # notices that are looked at as soon as it may be tried
+    spared: int = 0  # notices that are looked at as soon as it may be tried again
     abandoned_at: int = 0
     aside: dict[tuple[str, str], Notice] = field(default_factory=dict)  # by door and target: what waits aside
 
@@ -109,7 +101,7 @@ class Place:
             return True
         if now < self.shut_until or self.probe:
             return False
-        self.probe = notice.id
+        self.probe, self.spared = notice.id, 0
         return True
 
     def failed(self, notice: Notice, now: int, jitter: float) -> None:
@@ -128,7 +120,8 @@ class Place:
         return (soon if self.spared <= SPARED else others), others
 
 
-Errand = Callable[[Tx], Awaitable[int]]  # changes a piece of what waits; whether it was a whole piece
+Errand = Callable[[Tx], Awaitable[int]]  # changes a piece of what waits; how many these were
+Name = tuple[str, int, str, str]  # of an errand: what it does, and the client, door and target for which it does
 
 
 class Courier:
@@ -147,10 +140,10 @@ class Courier:
         self._shapes, self._answers, self._make_teller = shapes, answers, teller
         self._chance = chance or random.Random()  # noqa: S311  jitter, not a secret
         self._wake = asyncio.Event()
-        self._calls: dict[asyncio.Task[None], Notice] = {}
+        self._calls: dict[int, tuple[Notice, asyncio.Task[None]]] = {}  # on the way, by the notice's id
         self._out: set[int] = set()  # taken, and not yet written down what became of them
         self._results: list[Result] = []
-        self._errands: list[Errand] = []
+        self._errands: dict[Name, Errand] = {}
         self._places: dict[tuple[int, str], Place] = {}
         store.listen(self._heard)
 
@@ -186,13 +179,12 @@ class Courier:
                 await self._wake.wait()
 
     async def _end(self, teller: Teller) -> None:
-        calls = [*self._calls]
-        for call in calls:
+        flying = [*self._calls.values()]
+        for _, call in flying:
             call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-        now = self._clock.now_ms()
-        left = [notices.put_back(notice, now) for notice in self._calls.values()]
-        self._calls.clear()
+        await asyncio.gather(*(call for _, call in flying), return_exceptions=True)
+        known, now = {each.notice.id for each in self._results}, self._clock.now_ms()
+        left = [notices.put_back(notice, now) for notice, _ in flying if notice.id not in known]
         with suppress(StoreError):  # then their minute passes
             await self._store.write(notices.settle, [*self._results, *left])
         await teller.close()
@@ -200,17 +192,20 @@ class Courier:
     # --- taking, and writing down what became of what was taken
 
     async def _round(self, teller: Teller) -> None:
+        rooms = self._rooms()
+        if not (rooms or self._results):
+            return
         results, self._results = self._results, []
-        errands, self._errands = self._errands, []
+        errands, self._errands = self._errands, {}
         try:
             left, taken = await self._store.write_bulk(
-                _turn_over, results, errands, [*self._shapes], self._rooms(), self._clock.now_ms(), self._room()
+                _turn_over, results, errands, [*self._shapes], rooms, self._clock.now_ms(), self._room()
             )
         except BaseException:
-            self._results[:0], self._errands[:0] = results, errands
+            self._results[:0], self._errands = results, errands | self._errands
             raise
         self._out.difference_update(each.notice.id for each in results)
-        self._errands[:0] = left
+        self._errands = left | self._errands
         fresh = [notice for notice in taken if notice.id not in self._out]
         for notice in sorted(fresh, key=lambda each: each.tries):  # the best to try a place with comes first
             self._out.add(notice.id)
@@ -222,7 +217,7 @@ class Courier:
     def _rooms(self) -> dict[int, int]:
         """How many more calls may be made for each client: never all that there are for one."""
         most = min(EACH_AT_ONCE, max(1, self._room() // EACH_AT_ONCE))
-        busy = Counter(notice.client for notice in self._calls.values())
+        busy = Counter(notice.client for notice, _ in self._calls.values())
         return {each.id: most - busy[each.id] for each in self._business().clients.values()}
 
     # --- telling
@@ -231,7 +226,7 @@ class Courier:
         business, now = self._business(), self._clock.now_ms()
         try:
             outgoing = self._shapes[notice.door](notice, business)
-            key = (notice.client, str(URL(outgoing.url).origin())) if outgoing else (notice.client, "")
+            key = (notice.client, str(URL(outgoing.url).origin()) if outgoing else "")
         except CarillonError as error:
             self._landed(notice, (notice.client, ""), Outcome(str(error)))
         except ValueError:
@@ -247,8 +242,7 @@ class Courier:
                 self._put_aside(notice, place, now)
             else:
                 call = asyncio.create_task(self._call(teller, notice, outgoing, key, business), name="notice")
-                self._calls[call] = notice
-                call.add_done_callback(lambda done: self._calls.pop(done, None))
+                self._calls[notice.id] = notice, call
 
     async def _call(
         self, teller: Teller, notice: Notice, outgoing: Outgoing, key: tuple[int, str], business: Any
@@ -266,6 +260,7 @@ class Courier:
         except Exception:
             log.exception("a notice could not be told", extra={"id": notice.id})
             outcome = Outcome("it failed on our side; the log says why")
+        del self._calls[notice.id]
         self._landed(notice, key, outcome)
 
     def _landed(self, notice: Notice, key: tuple[int, str], outcome: Outcome) -> None:
@@ -274,7 +269,7 @@ class Courier:
             return
         place = self._places.pop(key, None)
         for like in place.aside.values() if place else ():
-            self._errands.append(self._hasten(like))
+            self._send("hasten", like, self._hasten(like))
         if outcome.is_gone:
             self._give_up(notice, outcome.trouble)
         else:
@@ -292,7 +287,8 @@ class Courier:
             self._done(notices.failed(notice, due, outcome.trouble))
         if place.shut_until and now - max(place.since, place.abandoned_at) >= HOUR_MS:
             place.abandoned_at = now
-            self._errands += [self._abandon(like, now - PATIENCE_MS) for like in place.aside.values()]
+            for like in place.aside.values():
+                self._send("abandon", like, self._abandon(like, now - PATIENCE_MS))
 
     def _give_up(self, notice: Notice, trouble: str) -> None:
         log.warning("a notice was given up: %s", trouble, extra={"id": notice.id, "client": notice.client})
@@ -301,8 +297,10 @@ class Courier:
     def _put_aside(self, notice: Notice, place: Place, now: int) -> None:
         mine, others = place.put_aside(notice, now)
         self._done(notices.put_back(notice, mine))
-        if place.spared == 1:  # once each time that it is shut
-            self._errands.append(lambda tx: notices.put_off(tx, notice, now, others))
+        self._send("put off", notice, lambda tx: notices.put_off(tx, notice, now, others))
+
+    def _send(self, what: str, like: Notice, errand: Errand) -> None:
+        self._errands[what, like.client, like.door, like.target] = errand
 
     def _hasten(self, like: Notice) -> Errand:
         return lambda tx: notices.hasten(tx, like, self._clock.now_ms(), [*self._out])
@@ -331,12 +329,12 @@ class Courier:
 
 @beside
 async def _turn_over(
-    tx: Tx, results: Sequence[Result], errands: Sequence[Errand], doors: Sequence[str], rooms: Mapping[int, int],
-    now: int, limit: int,
-) -> tuple[list[Errand], list[Notice]]:  # fmt: skip
+    tx: Tx, results: Sequence[Result], errands: Mapping[Name, Errand], doors: Sequence[str],
+    rooms: Mapping[int, int], now: int, limit: int,
+) -> tuple[dict[Name, Errand], list[Notice]]:  # fmt: skip
     """Write down what became of the last ones, move what is to be moved, take the next; the errands that go on."""
     await notices.settle(tx, results)
-    left = [errand for errand in errands if await errand(tx) == notices.PIECE]
+    left = {name: errand for name, errand in errands.items() if await errand(tx) == notices.PIECE}
     return left, await notices.claim(tx, doors, rooms, now, limit)
 
 

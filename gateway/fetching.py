@@ -230,7 +230,7 @@ class Teller:
 
         At most `limits.octets` of the answer are read, within `limits.seconds`; of any media type.
         """
-        place = _read_url(url)
+        place = _as_written(url)
         _refuse_number(place, private=private)
         session = self._private if private else self._public
         try:
@@ -283,6 +283,14 @@ def _session(resolver: AbstractResolver, authorities: ssl.SSLContext | None) -> 
         auto_decompress=False,
         trust_env=False,
     )
+
+
+def _as_written(text: str) -> URL:
+    """A web address that is called letter for letter, since it may be signed; only what no address may hold is spelled
+    out.
+    """
+    url = _read_url(text)
+    return URL(text, encoded=True) if text.isascii() and text.isprintable() and " " not in text else url
 
 
 def _refuse_number(url: URL, *, private: bool) -> None:

@@ -111,6 +111,7 @@ class Fleet:
     hushed: Callable[[frozenset[str]], None] | None = None
     heard_at: float = 0.0  # when we last said that we live and the database heard it
     members: tuple[Member, ...] = field(default=())
+    taken: frozenset[str] = frozenset()  # what anybody held then
 
     @property
     def node(self) -> int:
@@ -183,7 +184,7 @@ class Fleet:
         asked = time.monotonic()
         async with asyncio.timeout(SILENT_S - BEAT_S):
             seen = await self.store.write(self._beat)
-        self.heard_at, self.members = asked, seen.members
+        self.heard_at, self.members, self.taken = asked, seen.members, seen.taken()
         return seen
 
     async def beat(self) -> None:

@@ -19,6 +19,7 @@ from gateway.quality import Quality
 from gateway.rendering import Pages, Texts
 from gateway.shared import Shared
 from gateway.store import Store
+from handlers.api.desk import Keys
 
 
 @dataclass(slots=True)
@@ -45,6 +46,10 @@ class App:
     quality: Quality = field(default_factory=Quality)
     shared: Shared = field(default_factory=Shared)
     on_taken: list[Callable[[Business], None]] = field(default_factory=list)
+    keys: Keys = field(init=False)  # of the programs that talk to us
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self)
 
     @property
     def business(self) -> Business:

@@ -160,7 +160,7 @@ class PracticeChannel:
 
 def _fate_of(message: Outbound) -> Fate:
     fate = FATES.get(message.recipient, Fate.DELIVERED)
-    return Fate.DELIVERED if fate is Fate.SILENT and message.attempt > 1 else fate
+    return Fate.DELIVERED if fate is Fate.SILENT and message.attempt else fate
 
 
 def _receipt(fate: Fate, id_: str, sender: str, recipient: str) -> Receipt:

@@ -1,7 +1,8 @@
 """Signs what we tell a program, so that it knows that it comes from us and is not told again by somebody else.
 
-Standard Webhooks 1.0.0 (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md, "Signature scheme"):
-the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`, after `v1,`; of several secrets each signature, with a space between.
+Standard Webhooks 1.0.0 (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md, "Signature
+scheme"): the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`, after `v1,`; of several secrets each signature, with a
+space between.
 """
 
 from __future__ import annotations

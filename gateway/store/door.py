@@ -213,8 +213,7 @@ class Store(ABC):
     def listen(self, heard: Callable[[str], None]) -> None:
         """Call `heard(topic)` in this event loop after each commit that tells of a topic, our own among them.
 
-        `heard("")` says that something may have been missed. A store of one process tells nothing: who writes
-        there also wakes.
+        `heard("")` says that something may have been missed.
         """
 
     @abstractmethod

@@ -34,10 +34,11 @@ class Tx(door.Tx):
     other statement can come in between.
     """
 
-    __slots__ = ("_execute", "_executemany", "_queries")
+    __slots__ = ("_ears", "_execute", "_executemany", "_queries")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, ears: Sequence[Callable[[str], None]] = ()) -> None:
         super().__init__()
+        self._ears = ears
         cursor = connection.cursor()
         self._execute = cursor.execute
         self._executemany = cursor.executemany
@@ -98,7 +99,9 @@ class Tx(door.Tx):
         """Every transaction is alone here."""
 
     def notify(self, topic: str) -> None:
-        """Nobody else is there who could hear it."""
+        """Tell those of this process who listen."""
+        for heard in self._ears:
+            self.after_commit(heard, topic)
 
 
 def is_trouble(error: BaseException) -> bool:
@@ -160,14 +163,15 @@ class Worker(threading.Thread):
     """
 
     def __init__(
-        self, name: str, connection: sqlite3.Connection, line: Line, begin: str, copier: Copier | None = None
-    ) -> None:
+        self, name: str, connection: sqlite3.Connection, line: Line, begin: str, copier: Copier | None = None,
+        ears: Sequence[Callable[[str], None]] = (),
+    ) -> None:  # fmt: skip
         super().__init__(name=name, daemon=True)
         self._copier = copier
         self._connection = connection
         self._line = line
         self._begin = begin
-        self._tx = Tx(connection)
+        self._tx = Tx(connection, ears)
 
     def run(self) -> None:
         """Take, commit, deliver, until the line is closed."""
@@ -277,7 +281,10 @@ class Store(door.Store):
         self._copier = Copier(path)
         writer = connect(path)
         writer.execute("PRAGMA wal_autocheckpoint = 0")
-        self._workers = [Worker("store-writer", writer, self._writes, "BEGIN IMMEDIATE", self._copier)]
+        self._ears: list[Callable[[str], None]] = []
+        self._workers = [
+            Worker("store-writer", writer, self._writes, "BEGIN IMMEDIATE", self._copier, self._ears)
+        ]  # fmt: skip
         for number in range(READERS):
             connection = connect(path)
             connection.execute("PRAGMA query_only = ON")
@@ -289,7 +296,8 @@ class Store(door.Store):
         (self._reads if kind is Kind.READ else self._writes).put(job, bulk=kind is Kind.BULK)
 
     def listen(self, heard: Callable[[str], None]) -> None:
-        """Nobody else writes here."""
+        """Call `heard(topic)` after each commit that tells of one, in the loop of whoever wrote."""
+        self._ears.append(heard)
 
     async def keep_partitions(self, now_ms: int, retention_days: int | None = None) -> int:
         """No days are kept apart here."""

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -73,6 +73,12 @@ class Served:
 
     def ask(self, operation: str, tell: Tell = nothing, /, **arguments: Any) -> Answer:
         """Post the operation and read its lines."""
+        try:
+            return self._ask(operation, tell, arguments)
+        except (OSError, http.client.HTTPException) as error:
+            raise CarillonError(f"the serving process does not answer: {error}") from error
+
+    def _ask(self, operation: str, tell: Tell, arguments: Mapping[str, Any]) -> Answer:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         self._connection.request("POST", f"/control/{operation}", json.dumps(arguments), headers)
         response = self._connection.getresponse()
@@ -153,29 +159,23 @@ def reach(load_parts: Callable[[], Parts], config_path: Path) -> Iterator[Busine
     Of several that serve on a PostgreSQL any of this machine will do, best the one with the handset. Where there is
     none, the database is opened, and those who serve elsewhere follow what is written there.
     """
-    store = store_of(config_path, os.environ)
-    if not isinstance(store, Path):
-        served = _one_of(folder_of(config_path, os.environ))
-        if served is not None:
-            yield served
-            served.close()
-        else:
-            with _opened(load_parts(), config_path) as opened:
-                yield opened
-        return
-    from gateway.store.sqlite import is_locked  # noqa: PLC0415  sqlite only when there is something to look at
-
-    if store.exists() and is_locked(store):
-        served = Served(*_pass(store))
-        try:
-            yield served
-        except OSError as error:
-            raise CarillonError(f"the serving process does not answer: {error}") from error
-        finally:
-            served.close()
-    else:
+    served = _served(config_path)
+    if served is None:
         with _opened(load_parts(), config_path) as opened:
             yield opened
+        return
+    with closing(served):
+        yield served
+
+
+def _served(config_path: Path) -> Served | None:
+    """The process that serves, or, on a PostgreSQL, the best of them."""
+    store = store_of(config_path, os.environ)
+    if not isinstance(store, Path):
+        return _one_of(folder_of(config_path, os.environ))
+    from gateway.store.sqlite import is_locked  # noqa: PLC0415  sqlite only when there is something to look at
+
+    return Served(*_pass(store)) if store.exists() and is_locked(store) else None
 
 
 def _one_of(folder: Path) -> Served | None:
@@ -184,10 +184,13 @@ def _one_of(folder: Path) -> Served | None:
     for path in sorted(folder.glob("control-*.token")):
         try:
             token, address = path.read_text("ascii").split()
-            served = Served(token, address)
-            answering.append((bool(served.hello().get("has_handset")), served))
-        except (OSError, ValueError, CarillonError):  # it has gone, without taking its key along
+        except (OSError, ValueError):  # it is going, or coming
             continue
+        served = Served(token, address)
+        try:
+            answering.append((bool(served.hello().get("has_handset")), served))
+        except CarillonError:  # it has gone, without taking its key along
+            served.close()
     answering.sort(key=lambda each: not each[0])
     for _, other in answering[1:]:
         other.close()

@@ -212,6 +212,44 @@ def doctor(as_json: bool) -> None:
     desk(as_json=as_json).doctor()
 
 
+@cli.group(cls=Words)
+def key() -> None:
+    """Make, list and end the keys of programs."""
+
+
+@key.command("new")
+@click.argument("client")
+@click.option("--test", "kind", flag_value="test", help="Nothing leaves; the number decides what becomes of a text.")
+@click.option("--smpp", "kind", flag_value="smpp", help="A password to bind with.")
+@click.option("--live", "kind", flag_value="live", default="live", help="A key whose texts leave (so it is unsaid).")
+@click.option("--may", default="", metavar="SCOPES", help="send, read, subscribers; else all that the client may.")
+@click.option("--label", default="", help="What it is for, or who has it.")
+@click.option("--expires-old", default="", metavar="DURATION",
+              help="End the client's other keys of this kind after this time, such as 24 h, or now.")  # fmt: skip
+@as_json
+def key_new(client: str, kind: str, may: str, label: str, expires_old: str, as_json: bool) -> None:
+    """Make a key for a CLIENT; it is shown once."""
+    scopes = [scope.strip() for scope in may.split(",") if scope.strip()]
+    desk(as_json=as_json).key_new(client, kind=kind, may=scopes, label=label, expires_old=expires_old)
+
+
+@key.command("list")
+@click.argument("client", default="")
+@as_json
+def key_list(client: str, as_json: bool) -> None:
+    """List all keys, or those of a CLIENT."""
+    desk(as_json=as_json).key_list(client)
+
+
+@key.command("end")
+@click.argument("id")
+@click.option("--after", default="", metavar="DURATION", help="Not at once but after this time, such as 24 h.")
+@as_json
+def key_end(id: str, after: str, as_json: bool) -> None:
+    """End a key by its ID, or by the key itself."""
+    desk(as_json=as_json).key_end(id, after=after)
+
+
 @cli.command("migrate-store")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")

@@ -21,6 +21,7 @@ from aiohttp import web as http
 
 from gateway import web
 from gateway.errors import CarillonError
+from gateway.logs import request_id
 from gateway.web import Request, Route
 from handlers.app import App
 from handlers.console.operations import OPERATIONS, Unknown
@@ -61,7 +62,9 @@ def routes(app: App) -> Sequence[Route]:
 
     async def control(request: Request) -> http.StreamResponse:
         name = request.match_info["operation"]
-        response = http.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
+        headers = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
+        # It begins before it is handed to those who name every other answer.
+        response = http.StreamResponse(headers=headers | {"X-Request-Id": request_id.get()})
         arguments = await _arguments(request)
         await response.prepare(request)
         with contextlib.suppress(ConnectionError):  # who hung up gets no answer; what was done stays done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from stat import S_ISREG
@@ -11,21 +10,18 @@ from typing import Any
 
 from rich.text import Text
 
-from gateway.wording import either
 from handlers.console.convert_draft import ConvertError, Draft, Kind, Note
 from handlers.console.convert_jasmin import convert_jasmin, is_jasmin
 from handlers.console.convert_kannel import Source, convert_kannel, is_kannel
-from handlers.console.convert_writing import written
 
 LARGEST = 1_000_000  # bytes of one file
 LARGEST_TOGETHER = 4_000_000
 MOST_FILES = 200
-KINDS = ("kannel", "jasmin")
 PERSISTED = b"Persisted on "  # begins each file that Jasmin's persist writes; a pickle follows, which is never opened
 AS_TEXT = """\
 make a text of it with jcli, and convert that:
   telnet 127.0.0.1 8990 | tee jasmin.txt
-  user -l, then user -s UID for each; smppccm -l, then smppccm -s CID; filter -l; mtrouter -l; morouter -l; httpccm -l"""
+  user -s UID for each of user -l, smppccm -s CID for each of smppccm -l, mtrouter -l, morouter -l, httpccm -s CID"""
 
 
 class Shelf:
@@ -86,10 +82,7 @@ def convert(paths: Sequence[Path], kind: str = "") -> Draft:
             words = "only ports and logs stand here; connectors, users and routes are in jcli:"
             raise ConvertError(f"{sources[0][0]}: {words} {AS_TEXT}")
         return draft
-    draft = convert_kannel(sources, shelf.included)
-    if not draft.notes and not draft.called:
-        raise ConvertError(f"{sources[0][0]}: no group of Kannel stands here; name kannel.conf")
-    return draft
+    return convert_kannel(sources, shelf.included)
 
 
 def _kind_of(sources: Sequence[Source]) -> str:
@@ -102,7 +95,7 @@ def _kind_of(sources: Sequence[Source]) -> str:
             raise ConvertError(f"{file}: this file is empty")
     known = "kannel.conf (lines such as group = smsc), a script or dump of Jasmin's jcli (smppccm -a), jasmin.cfg"
     file = sources[0][0]
-    raise ConvertError(f"{file}: this is neither Kannel's nor Jasmin's; expected {known}. Say --from {either(KINDS)}")
+    raise ConvertError(f"{file}: this is neither Kannel's nor Jasmin's; expected {known}")
 
 
 def save(draft: Draft, text: str, out: Path, *, with_secrets: bool) -> list[Path]:
@@ -151,8 +144,9 @@ def facts(draft: Draft, text: str, out: Path | None, secrets: Iterable[Path]) ->
         },
         "secrets": [str(path) for path in secrets],
         "notes": [
-            {"kind": str(note.kind), "file": note.place.file, "line": note.place.line, "what": note.what, "why": note.why}
-            for note in draft.notes
+            {"kind": str(kind), "file": place.file, "line": place.line, "what": what, "why": why}
+            for each in STYLES
+            for kind, place, what, why in draft.noted(each)
         ],
         "to_do": left_to_do(out) if out else [],
     }  # fmt: skip
@@ -165,13 +159,12 @@ def lines(draft: Draft, told: dict[str, Any]) -> list[Text | str]:
     """A conversion for a person: what is not as it was, what was made, and what to do next."""
     shown: list[Text | str] = []
     for kind, style in STYLES.items():
-        notes = [note for note in draft.notes if note.kind is kind]
+        notes = draft.noted(kind)
         if notes:
             shown.append(Text(f"{kind.value}:", style))
             shown += [Text(f"  {_safe(note)}") for note in notes]
     made = ", ".join(f"{n} {name.removesuffix('s') if n == 1 else name}" for name, n in told["made"].items() if n)
-    count = Counter(note.kind for note in draft.notes)
-    sums = ", ".join(f"{n} {kind.value}" for kind, n in count.items())
+    sums = ", ".join(f"{kind.value} {len(draft.noted(kind))}" for kind in STYLES if draft.noted(kind))
     shown.append(f"{draft.origin}: {made}" + (f"; {sums}" if sums else ""))
     shown += [Text(f"  made {path}") for path in told["secrets"]]
     if told["out"]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from campaigns import practice
 from gateway.channels.smpp.settings import MOST_BINDS
 from gateway.errors import CarillonError
 
@@ -66,6 +67,11 @@ class Setting(NamedTuple):
     comment: str = ""
 
 
+NO_COUNTRY = Setting(FILL_IN, "two capital letters: how to read a number that is written without +")
+NO_PRICE = Setting(FILL_IN, "what one part costs, such as 0.0079 USD per part")
+NO_CARRIER = Setting(FILL_IN, "host and port such as smpp.example.net:2775")
+
+
 @dataclass(slots=True)
 class Entry:
     """Something under a name of its own. `aside` are lines that are written below it as comments."""
@@ -97,7 +103,7 @@ class Draft:
     """Everything that is written, section by section, in the order of the old files."""
 
     origin: str  # Kannel or Jasmin
-    country: Setting = Setting(FILL_IN, "two capital letters: how to read a number that is written without +")
+    country: Setting = NO_COUNTRY
     channels: dict[str, Entry] = field(default_factory=dict)
     senders: dict[str, Entry] = field(default_factory=dict)
     routes: dict[str, Entry] = field(default_factory=dict)
@@ -111,6 +117,10 @@ class Draft:
     def note(self, kind: Kind, place: Place, what: str, why: str) -> None:
         """Say what has become of something."""
         self.notes.append(Note(kind, place, what, why))
+
+    def noted(self, kind: Kind) -> list[Note]:
+        """The notes of a kind, in the order of the files."""
+        return sorted((note for note in self.notes if note.kind is kind), key=lambda note: note.place)
 
     def senders_on(self, channels: Iterable[str]) -> list[str]:
         """The senders that these channels carry."""
@@ -127,7 +137,7 @@ def name_of(text: str, taken: Mapping[str, object], otherwise: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:40]
     plain = plain if plain[:1].isalpha() else f"{otherwise}_{plain}".rstrip("_")
     name, number = plain, 2
-    while name in taken:
+    while name in taken or name == practice.CHANNEL:
         name, number = f"{plain}_{number}", number + 1
     return name
 
@@ -143,7 +153,7 @@ def number_of(text: str) -> str:
 
 
 def add_channels(draft: Draft, links: Iterable[Link]) -> None:
-    """Make channels of links. Links of one account at one host are lines of one channel, as long as one of them sends."""
+    """Make channels of links. Links of one account at one host are lines of one channel, if one of them sends."""
     bundles: dict[tuple[str, str, str], list[Link]] = {}
     for link in links:
         bundles.setdefault((link.host, link.account, link.port), []).append(link)
@@ -180,18 +190,19 @@ def _add_channel(draft: Draft, bundle: list[Link]) -> None:
             draft.called[link.name.casefold()].append(name)
     host = first.host if HOST.fullmatch(first.host) else ""
     port = first.port if re.fullmatch(r"\d{1,5}", first.port) and 0 < int(first.port) < 65536 else ""
-    known = host and port
     entry.settings |= {
         "kind": Setting("smpp"),
-        "carrier": Setting(f"{host}:{port}") if known else Setting(FILL_IN, "host and port such as smpp.example.net:2775"),
+        "carrier": Setting(f"{host}:{port}") if host and port else NO_CARRIER,
         "account": _fitting(draft, first, first.account, LONGEST_ACCOUNT),
         "password_file": _secret(draft, name, first),
         **_lines(draft, bundle),
-        "price": Setting(FILL_IN, "what one part costs, such as 0.0079 USD per part"),
+        "price": NO_PRICE,
         **first.settings,
     }  # fmt: skip
     for link in bundle:
-        for key in sorted(key for key, each in link.settings.items() if each.value != first.settings.get(key, each).value):
+        for key in sorted(
+            key for key, each in link.settings.items() if each.value != first.settings.get(key, each).value
+        ):
             why = f"the lines of one account are one channel, which has that of {first.place}"
             draft.note(Kind.DIFFERS, link.place, f"{key} of {link.name or link.host}", why)
         if link.number is not None:
@@ -217,7 +228,9 @@ def _lines(draft: Draft, bundle: list[Link]) -> dict[str, Setting]:
     """How many lines of which kind, and how fast all of them together."""
     modes = [link.mode for link in bundle for _ in range(min(link.count, MOST_BINDS + 1))]
     if len(modes) > MOST_BINDS:
-        draft.note(Kind.DIFFERS, bundle[0].place, f"{len(modes)} lines or more", f"at most {MOST_BINDS} are held at once")
+        draft.note(
+            Kind.DIFFERS, bundle[0].place, f"{len(modes)} lines or more", f"at most {MOST_BINDS} are held at once"
+        )
         modes = modes[:MOST_BINDS]
     comment = ""
     if set(modes) == {"receiver"}:
@@ -255,7 +268,8 @@ def add_sender(draft: Draft, given: Given, channels: list[str]) -> str:
     for name, entry in draft.senders.items():
         if entry.settings["number"].value == number:
             if channels and entry.settings["channel"].value not in channels:
-                why = f"a number belongs to one channel, here {entry.settings['channel'].value}; see fallback in docs/config.md"
+                home = entry.settings["channel"].value
+                why = f"a number belongs to one channel, here {home}; see fallback in docs/config.md"
                 draft.note(Kind.DIFFERS, given.place, f"{number} also on {channels[0]}", why)
             return name
     if not channels and not draft.channels:
@@ -276,10 +290,9 @@ def _sender(place: Place, number: str, channel: str, comment: str = "") -> Entry
 def complete(draft: Draft, start: Place) -> None:
     """See to what every config needs: a channel, and a sender on each of them."""
     if not draft.channels:
-        price = Setting(FILL_IN, "what one part costs, such as 0.0079 USD per part")
-        draft.channels["practice"] = Entry(
-            start, {"kind": Setting("smpp"), "carrier": Setting("simulator", "no text leaves this machine"), "price": price}
-        )
+        simulated = Setting("simulator", "no text leaves this machine")
+        settings = {"kind": Setting("smpp"), "carrier": simulated, "price": NO_PRICE}
+        draft.channels["simulated"] = Entry(start, settings)
         why = "there stands the simulator, so that the rest can be tried; see docs/channels.md"
         draft.note(Kind.TO_DO, start, "no carrier that could be carried over", why)
     for channel, entry in draft.channels.items():

@@ -1,6 +1,6 @@
 """Reads what jcli of Jasmin was told or shows, and jasmin.cfg, and says it in the words of config.yaml; opens no file.
 
-Commands and their settings are those of Jasmin's manual, "Management CLI Modules", and of Jasmin 0.11 where it is silent.
+Commands and settings are those of Jasmin's manual, "Management CLI Modules", and of Jasmin 0.11 where it is silent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from handlers.console.convert_draft import (
 Source = tuple[str, str]  # a file's name and its text
 
 MODULES = ("user", "group", "smppccm", "httpccm", "filter", "mtrouter", "morouter", "mtinterceptor", "mointerceptor")
-SECTIONS = ("smpp-server", "smpp-server-pb", "client-management", "http-api", "router", "jcli", "amqp-broker", "sm-listener")
+SECTIONS = (
+    "smpp-server",
+    "smpp-server-pb",
+    "client-management",
+    "http-api",
+    "router",
+    "jcli",
+    "amqp-broker",
+    "sm-listener",
+)
 COMMAND = re.compile(
     r"(?:jcli\s*:\s*)?(" + "|".join(MODULES) + r")\s+(--?[A-Za-z0-9]+)(?:[\s=]+(\S.*))?$"
 )  # jcli's own prompt may stand before it
@@ -35,7 +44,9 @@ PROMPT = re.compile(r"^(?:jcli\s*:|>)\s*")
 ROW = re.compile(r"#(\d+)\s+(\w+Route)\s+(?:([\d.]+|\(!\)\s*[\d.]+)\s+)?(.+)$")  # of mtrouter -l and morouter -l
 CONNECTOR = re.compile(r"(smppc|smpps|http)\(([^)\s]+)\)")
 SHOWN_FILTER = re.compile(r"<(\w+)(?:\s*\(([^>]*)\))?>")
-NUMBERED = re.compile(r"\^?\+?(\d{1,15})(\$|\.\*\$?|\\d[+*]\$?|\[0-9\][+*]\$?)?")  # expressions that mean a beginning or a number
+NUMBERED = re.compile(
+    r"\^?\+?(\d{1,15})(\$|\.\*\$?|\\d[+*]\$?|\[0-9\][+*]\$?)?"
+)  # expressions that mean a beginning or a number
 WORDS = frozenset({"ok", "ko", "quit", "exit", "persist", "load", "stats", "help"})
 
 
@@ -79,7 +90,15 @@ class Thing:
 
 
 Things = dict[str, dict[str, Thing]]  # by module, then by what each is called
-IDS = {"user": "uid", "group": "gid", "smppccm": "cid", "httpccm": "cid", "filter": "fid", "mtrouter": "order", "morouter": "order"}
+IDS = {
+    "user": "uid",
+    "group": "gid",
+    "smppccm": "cid",
+    "httpccm": "cid",
+    "filter": "fid",
+    "mtrouter": "order",
+    "morouter": "order",
+}
 
 
 class _Reader:
@@ -222,7 +241,9 @@ def convert_jasmin(sources: Sequence[Source]) -> Draft:
     _mo_routes(draft, things)
     for module in ("mtinterceptor", "mointerceptor"):
         for thing in things[module].values():
-            draft.note(Kind.LOST, thing.place, module, "no script of yours runs inside; let a program do it, as a client")
+            draft.note(
+                Kind.LOST, thing.place, module, "no script of yours runs inside; let a program do it, as a client"
+            )
     for entry in draft.clients.values():
         for key in ("senders", "receives"):
             if key in entry.settings and not entry.settings[key].value:
@@ -248,7 +269,9 @@ def _listeners(draft: Draft, source: Source) -> str:
         elif section == "smpp-server" and key == "id":
             draft.note(Kind.UNNEEDED, given.place, "id", "what answers a bind is called carillon")
         else:
-            draft.note(Kind.UNNEEDED, given.place, f"[{section}] {key} = {given.text}"[:120], "see listen in docs/config.md")
+            draft.note(
+                Kind.UNNEEDED, given.place, f"[{section}] {key} = {given.text}"[:120], "see listen in docs/config.md"
+            )
     for section, given in quiet.items():
         why = UNNEEDED_SECTIONS.get(section, LOGS)
         draft.note(Kind.UNNEEDED, given.place, section if section == "log_*" else f"[{section}]", why)
@@ -264,7 +287,7 @@ def _listeners(draft: Draft, source: Source) -> str:
 def _link(draft: Draft, cid: str, thing: Thing, split: str) -> Link:
     """A connector, with Jasmin's defaults where it says nothing."""
     for key, (kind, why) in CONNECTOR_RULES.items():
-        if thing.text(key) != QUIET.get(key, ""):
+        if thing.text(key) not in ("", QUIET.get(key, "")):
             draft.note(kind, thing.values[key].place, f"{key} {thing.text(key)}", why)
     mode = thing.text("bind", "transceiver").lower()
     limit = thing.text("submit_throughput", "1")
@@ -310,7 +333,7 @@ def _clients(draft: Draft, things: Things) -> None:
         if not is_fit:
             draft.note(Kind.DIFFERS, user.place, f"username {username}", f"the program says {name} from now on")
         draft.clients[name] = _client(draft, name, user)
-        user.values["client"] = Given(name, user.place)
+        user.values |= {"client": Given(name, user.place), "uid": Given(uid, user.place)}
     for gid, group in things["group"].items():
         members = [user.text("client") for user in things["user"].values() if user.text("gid") == gid]
         why = f"clients have no groups; {', '.join(members) or 'nobody'} was in it"
@@ -326,11 +349,15 @@ def _client(draft: Draft, name: str, user: Thing) -> Entry:
     rates = [user.text(f"mt_messaging_cred quota {door}_throughput") for door in ("http", "smpps")]
     limits = [float(each) for each in rates if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", each) and float(each)]
     if limits:
-        entry.settings["rate"] = Setting(f"{max(limits):g}/s", "at all doors together; more waits, and is not refused at once")
+        entry.settings["rate"] = Setting(
+            f"{max(limits):g}/s", "at all doors together; more waits, and is not refused at once"
+        )
     binds = min(100, user.number("smpps_cred quota max_bindings", 4))
     if user.says("smpps_cred authorization bind", otherwise=True) and binds:
         entry.settings["smpp"] = Setting({"binds": str(binds)})
-        entry.aside.append(f"run.py key new {name} --smpp makes the password that it binds with; the system_id is {name}")
+        entry.aside.append(
+            f"run.py key new {name} --smpp makes the password that it binds with; the system_id is {name}"
+        )
     entry.aside.append(f"run.py key new {name} makes the key that it shows by HTTP")
     _limits(draft, user)
     return entry
@@ -376,13 +403,33 @@ def _filters(route: Thing, things: Things) -> list[tuple[str, str, Place]]:
         if thing is None:
             found.append((fid, "", route.place))
             continue
-        keys = ("uid", "gid", "cid", "source_addr", "destination_addr", "short_message", "dateInterval", "timeInterval", "pyCode", "tag")
+        keys = (
+            "uid",
+            "gid",
+            "cid",
+            "source_addr",
+            "destination_addr",
+            "short_message",
+            "dateInterval",
+            "timeInterval",
+            "pyCode",
+            "tag",
+        )
         value = next((thing.text(key) for key in keys if thing.text(key)), "")
         found.append((thing.text("type", fid).lower().removesuffix("filter"), value, thing.place))
     for shown in filter(None, route.text("shown filters").split(";")):
         kind, _, value = shown.partition(" ")
-        short = {"T": "transparent", "U": "user", "G": "group", "C": "connector", "SA": "sourceaddr", "DA": "destinationaddr"}
-        found.append((short.get(kind, kind).lower().removesuffix("filter"), value.partition("=")[2].strip(), route.place))
+        short = {
+            "T": "transparent",
+            "U": "user",
+            "G": "group",
+            "C": "connector",
+            "SA": "sourceaddr",
+            "DA": "destinationaddr",
+        }
+        found.append(
+            (short.get(kind, kind).lower().removesuffix("filter"), value.partition("=")[2].strip(), route.place)
+        )
     return [each for each in found if each[0] != "transparent"]
 
 
@@ -394,64 +441,67 @@ def _ordered(routes: Mapping[str, Thing]) -> list[Thing]:
 def _mt_routes(draft: Draft, things: Things) -> None:
     for route in _ordered(things["mtrouter"]):
         cids = _connectors(route, "smppc")
-        channels = [name for cid in cids for name in draft.channels_called(cid)]
-        senders = draft.senders_on(channels)
+        senders = draft.senders_on(name for cid in cids for name in draft.channels_called(cid))
         shown = f"mtrouter {route.text('type', 'Route')} {route.text('order', '0')} to {', '.join(cids) or 'nothing'}"
+        if re.search("[1-9]", route.text("rate")):
+            why = f"{NO_BILLING}; what a part costs is price of the channel"
+            draft.note(Kind.LOST, route.place, f"rate {route.text('rate')}", why)
+        filters = _filters(route, things)
         if not senders:
             draft.note(Kind.LOST, route.place, shown, "there is no such connector")
             continue
-        if route.text("rate") and re.search("[1-9]", route.text("rate")):
-            draft.note(Kind.LOST, route.place, f"rate {route.text('rate')}", f"{NO_BILLING}; what a part costs is price: of the channel")
-        if len(channels) > 1:
-            _stand_in(draft, senders)
-            why = "the senders stand in for each other, as fallback says"
-            draft.note(Kind.DIFFERS, route.place, shown, why)
-        filters = _filters(route, things)
-        if not filters:
-            _default(draft, route, shown, senders)
+        how = _carried(draft, things, route, senders, filters)
+        if how:
+            draft.note(Kind.DIFFERS, route.place, shown, how + _stand_in(draft, senders))
         else:
-            _filtered(draft, things, route, shown, senders, filters)
+            said = ", ".join(f"{kind} {value}".strip() for kind, value, _ in filters)
+            why = f"rules know country, prefix, type, network and campaign, not {said}"
+            draft.note(Kind.LOST, route.place, shown, why[:200])
 
 
-def _stand_in(draft: Draft, senders: list[str]) -> None:
-    first, *others = senders
-    others = [name for name in others if draft.senders[name].settings["channel"].value != draft.senders[first].settings["channel"].value]
-    if others and "fallback" not in draft.senders[first].settings:
-        draft.senders[first].settings["fallback"] = Setting(others)
-
-
-def _default(draft: Draft, route: Thing, shown: str, senders: list[str]) -> None:
-    everyone = draft.senders_on(draft.channels)
-    if senders != everyone[: len(senders)]:
+def _carried(
+    draft: Draft, things: Things, route: Thing, senders: list[str], filters: list[tuple[str, str, Place]]
+) -> str:
+    """What says it now, or an empty text where nothing can."""
+    if not filters:
+        if senders == draft.senders_on(draft.channels)[: len(senders)]:
+            return "the order of the senders says it"
         name = name_of("default", draft.routes, "route")
         draft.routes[name] = Entry(route.place, {"senders": Setting(senders)})
-        draft.note(Kind.DIFFERS, route.place, shown, f"the rule {name} says it")
+        return f"the rule {name} says it"
+    kind, value, _ = filters[0] if len(filters) == 1 else ("", "", route.place)
+    if kind in ("user", "group"):
+        return _for_users(draft, things, "uid" if kind == "user" else "gid", value, senders)
+    found = NUMBERED.fullmatch(value) if kind == "destinationaddr" else None
+    if not found:
+        return ""
+    name = name_of(f"to_{found[1]}", draft.routes, "route")
+    draft.routes[name] = Entry(route.place, {"prefix": Setting([f"+{found[1]}"]), "senders": Setting(senders)})
+    return f"the rule {name} says it"
 
 
-def _filtered(
-    draft: Draft, things: Things, route: Thing, shown: str, senders: list[str], filters: list[tuple[str, str, Place]]
-) -> None:
-    if len(filters) == 1 and filters[0][0] in ("user", "group"):
-        kind, value, _ = filters[0]
-        key = "gid" if kind == "group" else "uid"
-        users = [user for uid, user in things["user"].items() if user.text(key, uid if key == "uid" else "") == value]
-        for user in users:
-            own = draft.clients[user.text("client")].settings["senders"].value
-            if isinstance(own, list):
-                own += [name for name in senders if name not in own]
-        if users:
-            draft.note(Kind.DIFFERS, route.place, shown, "the client's senders say it")
-            return
-    if len(filters) == 1 and filters[0][0] == "destinationaddr":
-        found = NUMBERED.fullmatch(filters[0][1])
-        if found:
-            name = name_of(f"to_{found[1]}", draft.routes, "route")
-            draft.routes[name] = Entry(route.place, {"prefix": Setting([f"+{found[1]}"]), "senders": Setting(senders)})
-            draft.note(Kind.DIFFERS, route.place, shown, f"the rule {name} says it")
-            return
-    said = ", ".join(f"{kind} {value}".strip() for kind, value, _ in filters)
-    why = f"rules know country, prefix, type, network and campaign, not {said}; see routes in docs/config.md"
-    draft.note(Kind.LOST, route.place, shown, why[:200])
+def _for_users(draft: Draft, things: Things, key: str, value: str, senders: list[str]) -> str:
+    users = [user for user in things["user"].values() if user.text(key) == value]
+    for user in users:
+        add_to(draft.clients[user.text("client")], "senders", senders)
+    return "the senders of the client say it" if users else ""
+
+
+def _stand_in(draft: Draft, senders: list[str]) -> str:
+    """Let the first sender be stood in for by those on other channels; says so."""
+    first = draft.senders[senders[0]].settings
+    others = [name for name in senders[1:] if draft.senders[name].settings["channel"] != first["channel"]]
+    if not others or "fallback" in first:
+        return ""
+    first["fallback"] = Setting(others)
+    return "; the others stand in for the first while its channel is out, as fallback says"
+
+
+def add_to(client: Entry, key: str, names: list[str]) -> None:
+    """Put names behind those of a list of a client."""
+    own = client.settings[key].value
+    if isinstance(own, list):
+        own += [name for name in names if name not in own]
 
 
 def _mo_routes(draft: Draft, things: Things) -> None:
@@ -460,18 +510,23 @@ def _mo_routes(draft: Draft, things: Things) -> None:
         shown = f"morouter {route.text('type', 'Route')} {route.text('order', '0')} to {', '.join(where) or 'nothing'}"
         senders = _received(draft, route, things)
         if not senders:
-            draft.note(Kind.LOST, route.place, shown, "a client receives texts by our number, see receives; not by what this looks at")
+            draft.note(
+                Kind.LOST,
+                route.place,
+                shown,
+                "a client receives texts by our number, see receives; not by what this looks at",
+            )
             continue
         clients = [user.text("client") for username in _connectors(route, "smpps")
                    for uid, user in things["user"].items() if user.text("username", uid) == username]  # fmt: skip
         for cid in _connectors(route, "http"):
             clients.append(_web_client(draft, cid, things["httpccm"].get(cid), route))
         for client in clients:
-            own = draft.clients[client].settings["receives"].value
-            if isinstance(own, list):
-                own += [name for name in senders if name not in own]
+            add_to(draft.clients[client], "receives", senders)
         if clients:
-            draft.note(Kind.DIFFERS, route.place, shown, f"{', '.join(clients)} receives the texts to {', '.join(senders)}")
+            draft.note(
+                Kind.DIFFERS, route.place, shown, f"{', '.join(clients)} receives the texts to {', '.join(senders)}"
+            )
         else:
             draft.note(Kind.LOST, route.place, shown, "there is no such user or connector")
 
@@ -499,7 +554,10 @@ def _web_client(draft: Draft, cid: str, connector: Thing | None, route: Thing) -
         url = connector.text("url") if connector else ""
         place = connector.place if connector else route.place
         entry = Entry(place, {"may": Setting(["read"]), "receives": Setting([])})
-        entry.aside = [f"webhook: {{url: {url or 'https://...'}}}", "^ once the program reads our webhooks; see docs/moving-in.md"]
+        entry.aside = [
+            f"webhook: {{url: {url or 'https://...'}}}",
+            "^ once the program reads our webhooks; see docs/moving-in.md",
+        ]
         draft.clients[name] = entry
         why = "its URL is called in another way: JSON, signed, any 2xx; the webhook stands there as a comment"
         draft.note(Kind.TO_DO, place, f"httpccm {cid} {url}".strip()[:120], why)

@@ -14,8 +14,10 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from campaigns import words
 from campaigns.checks import LONGEST_TEXT
+from campaigns.client_settings import is_inside
 from gateway.rendering import BadTemplate, compile_text
 from handlers.console.convert_draft import (
+    FILL_IN,
     LONGEST_SYSTEM_TYPE,
     ConvertError,
     Draft,
@@ -202,7 +204,7 @@ SMSBOX: tuple[Rule, ...] = (
 SMSC: tuple[Rule, ...] = (
     ("*smsc-id*", Kind.DIFFERS, ROUTED),
     ("*-prefix*", Kind.DIFFERS, ROUTED),
-    ("alt-charset", Kind.DIFFERS, "texts are GSM 03.38 under data coding 0 as the standard says, else UCS-2; ask the carrier"),
+    ("alt-charset", Kind.DIFFERS, "texts are GSM 03.38 under data coding 0, as the standard says, else UCS-2"),
     ("alt-addr-charset", Kind.DIFFERS, "names of senders are plain letters and digits"),
     ("alt-dcs", Kind.LOST, "there are no flash texts"),
     ("address-range", Kind.LOST, "it is left empty, which every carrier takes; ask yours if it brings no texts"),
@@ -220,7 +222,7 @@ SMSC: tuple[Rule, ...] = (
     ("ssl-client-certkey-file", Kind.LOST, "a line cannot show a certificate of ours yet"),
     ("dead-start", Kind.DIFFERS, "the channel is held from the start; leave it out until you want it"),
     ("reroute*", Kind.LOST, "texts that come in do not go out again"),
-    ("source-addr-autodetect", Kind.UNNEEDED, "it is always done; address_types says otherwise where a carrier wants it"),
+    ("source-addr-autodetect", Kind.UNNEEDED, "it is always done; address_types says otherwise"),
     ("bind-addr-*", Kind.UNNEEDED, "it goes with address-range, which is left empty"),
     LOGS,
     ("log-*", *LOGS[1:]),
@@ -290,9 +292,17 @@ def rest(draft: Draft, group: Group, rules: Collection[Rule]) -> None:
         )
         found.setdefault((kind, why), []).append(key)
     for (kind, why), keys in found.items():
-        shown = f"{keys[0]} = {group.values[keys[0]].text}" if len(keys) == 1 else ", ".join(keys)
-        shown = keys[0] if "password" in keys[0] else shown
+        shown = f"{keys[0]} = {shown_value(keys[0], group.values[keys[0]].text)}" if len(keys) == 1 else ", ".join(keys)
         draft.note(kind, group.values[keys[0]].place, shown[:120], why)
+
+
+def shown_value(key: str, text: str) -> str:
+    """A value as a note may show it: no password, nor what stands in a web address for one."""
+    if re.search(r"password|secret|pin$|community", key):
+        return "..."
+    return re.sub(
+        r"(\w+://)([^/@\s]*@)?([^?\s]*)(\?\S*)?", lambda url: url[1] + url[3] + ("?..." if url[4] else ""), text
+    )
 
 
 # --- the groups ------------------------------------------------------------------------------------------------------
@@ -301,6 +311,8 @@ def rest(draft: Draft, group: Group, rules: Collection[Rule]) -> None:
 def convert_kannel(sources: Sequence[Source], include: Include) -> Draft:
     """What these files say. Raises ConvertError where they cannot be read."""
     groups = read_groups(sources, include)
+    if not groups:
+        raise ConvertError(f"{sources[0][0]}: no group of Kannel stands here; name kannel.conf")
     draft = Draft("Kannel")
     by_name: dict[str, list[Group]] = {}
     for group in groups:
@@ -320,35 +332,32 @@ def convert_kannel(sources: Sequence[Source], include: Include) -> Draft:
         _country(draft, core)
         rest(draft, core, CORE)
     for name, others in by_name.items():
-        for group in others:
-            kind, why = next((kind, why) for pattern, kind, why in OTHERS if fnmatchcase(name, pattern))
-            if name in GROUPS:
-                draft.note(kind, group.place, f"group = {name}", why)
-            else:
-                shown = f"group = {name}" if name else "settings without a group"
-                draft.note(Kind.LOST, group.place, shown, "Kannel knows no such group")
+        kind, why = next((kind, why) for pattern, kind, why in OTHERS if fnmatchcase(name, pattern))
+        if name not in GROUPS:
+            kind, why = Kind.LOST, "Kannel knows no such group"
+        shown = f"group = {name}" if name else "settings without a group"
+        draft.note(kind, others[0].place, f"{shown} ({len(others)} times)" if len(others) > 1 else shown, why)
     complete(draft, Place(sources[0][0], 1))
     _routes(draft, [group for group in groups if group.name == "smsc"])
     return draft
 
 
 def _carriers(draft: Draft, groups: list[Group]) -> None:
-    links = []
+    spoken = {"smpp", "fake"}
     for group in groups:
         kind = group.text("smsc")
-        if kind == "smpp":
-            links.append(_smpp(draft, group))
-        elif kind == "fake":
-            _fake(draft, group)
-        else:
+        if kind not in spoken:
             why = OTHER_CENTRES.get(kind, "this protocol is not spoken; ask the carrier for SMPP or HTTP")
             draft.note(Kind.LOST, group.place, f"smsc = {kind or '(none)'} {group.text('smsc-id')}".strip(), why)
-    add_channels(draft, links)
+    add_channels(draft, [_smpp(draft, group) for group in groups if group.text("smsc") == "smpp"])
+    for group in groups:
+        if group.text("smsc") == "fake":
+            _fake(draft, group)
 
 
 def _fake(draft: Draft, group: Group) -> None:
     name = name_of(group.text("smsc-id", "fake"), draft.channels, "fake")
-    price = Setting("FILL_IN", "made up: what one part shall cost, such as 0.0079 USD per part")
+    price = Setting(FILL_IN, "made up: what one part shall cost, such as 0.0079 USD per part")
     simulated = Setting("simulator", "no text leaves this machine")
     draft.channels[name] = Entry(group.place, {"kind": Setting("smpp"), "carrier": simulated, "price": price})
     draft.called[group.text("smsc-id", "fake").casefold()].append(name)
@@ -392,13 +401,15 @@ def _rate(draft: Draft, group: Group) -> float | None:
 
 
 def _smpp_settings(draft: Draft, group: Group) -> dict[str, Setting]:
-    """What beside place and account has a word of its own here; what Kannel does when nothing is said is written out."""
+    """What has a word of its own here; what Kannel does when nothing is said is written out."""
     system_type = group.text("system-type", "VMA")
     waiting, enquire, answer = (
         group.number(key) for key in ("max-pending-submits", "enquire-link-interval", "wait-ack")
     )
     found = {
-        "system_type": Setting(system_type[:LONGEST_SYSTEM_TYPE], "" if group.given("system-type") else "Kannel's default"),
+        "system_type": Setting(
+            system_type[:LONGEST_SYSTEM_TYPE], "" if group.given("system-type") else "Kannel's default"
+        ),
         "window": Setting(str(waiting))
         if waiting and waiting <= 10_000
         else Setting("10", "Kannel's default; more is faster, where the carrier allows it"),
@@ -424,7 +435,8 @@ def _address_types(draft: Draft, group: Group) -> dict[str, str]:
     found = {"short_code": source, "plain": source}
     to_ton, to_npi = group.number("dest-addr-ton"), group.number("dest-addr-npi")
     if to_ton is not None and (to_ton, to_npi) != (1, None):
-        why = f"numbers go out as international, 1/1; write number: {to_ton}/{1 if to_npi is None else to_npi} if it must be so"
+        wanted = f"{to_ton}/{1 if to_npi is None else to_npi}"
+        why = f"numbers go out as international, 1/1; write number: {wanted} if it must be so"
         draft.note(Kind.DIFFERS, group.values["dest-addr-ton"].place, f"dest-addr-ton = {to_ton}", why)
     return found
 
@@ -474,7 +486,12 @@ def _user(draft: Draft, user: Group) -> None:
         found = draft.channels_called(given.text) if given else []
         channels += [each for each in found if each not in channels]
         if given and not found:
-            draft.note(Kind.LOST, given.place, f"{key} = {given.text}", "no group smsc has this smsc-id, or it is not carried over")
+            draft.note(
+                Kind.LOST,
+                given.place,
+                f"{key} = {given.text}",
+                "no group smsc has this smsc-id, or it is not carried over",
+            )
     own = [user.given("faked-sender") or user.given("default-sender")]
     user.asked.add("default-sender")
     senders = [each for each in (add_sender(draft, given, channels) for given in own if given) if each]
@@ -487,9 +504,14 @@ def _user(draft: Draft, user: Group) -> None:
         senders = draft.senders_on(channels)
     if senders:
         entry.settings["senders"] = Setting(senders)
+    notified = user.values.get("dlr-url")
+    if notified and is_inside(notified.text):
+        entry.settings["private"] = Setting("yes", f"{notified.place} leads into our own network")
     if user.given("password"):
         place = user.values["password"].place
-        entry.aside = [f"run.py key new {name} makes its key; the program shows that instead of the password of {place}"]
+        entry.aside = [
+            f"run.py key new {name} makes its key; the program shows that instead of the password of {place}"
+        ]
     rest(draft, user, USER)
 
 
@@ -573,7 +595,7 @@ def _relay(draft: Draft, service: Group, shown: str, address: Given) -> None:
     """A program that answers texts is a client that is told of them, and sends its answer itself."""
     key = next(key for key in ("get-url", "url", "post-url", "post-xml") if service.given(key) is address)
     why = "a program is told of every text by its client's webhook, and answers by sending; see docs/moving-in.md"
-    draft.note(Kind.LOST, address.place, f"keyword {shown}: {key} = {address.text}"[:120], why)
+    draft.note(Kind.LOST, address.place, f"keyword {shown}: {key} = {shown_value(key, address.text)}"[:120], why)
 
 
 # --- routing ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from handlers.console.convert_draft import FILL_IN, Draft, Entry, Kind, Setting
 
 PLAIN = re.compile(r"[A-Za-z0-9_+./][A-Za-z0-9_+./@-]*(?: [A-Za-z0-9_+./-]+)*(?::\d{1,5})?")  # needs no quotes anywhere
-WIDTH = 118
 HOW = """\
 # Made by run.py convert from {files} ({origin}).
 #
@@ -27,11 +26,11 @@ def written(draft: Draft, files: str) -> str:
     lines += _notes(draft)
     lines += [
         "brand:",
-        "  name: ${BRAND_NAME}                  # write your name here: what people know you by",
+        f"{'  name: ${BRAND_NAME}':<38} # write your name here: what people know you by",
         _setting("country", draft.country, 1),
-        f"  timezone: {FILL_IN}                   # such as America/Los_Angeles",
-        "  languages: [en]                      # the first also serves readers of any other",
-        f"  currency: {FILL_IN}                   # three capital letters, such as USD",
+        _setting("timezone", Setting(FILL_IN, "such as America/Los_Angeles"), 1),
+        _setting("languages", Setting(["en"], "the first also serves readers of any other"), 1),
+        _setting("currency", Setting(FILL_IN, "three capital letters, such as USD"), 1),
         "",
     ]
     for section in ("channels", "senders", "routes", "clients", "keywords"):
@@ -47,7 +46,7 @@ def written(draft: Draft, files: str) -> str:
 def _notes(draft: Draft) -> Iterator[str]:
     """What is not as it was, the worst first."""
     for kind in (Kind.TO_DO, Kind.LOST, Kind.DIFFERS):
-        notes = [note for note in draft.notes if note.kind is kind]
+        notes = draft.noted(kind)
         if notes:
             yield "#"
             yield f"# {kind.value.capitalize()}:"

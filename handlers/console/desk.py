@@ -159,6 +159,33 @@ class Desk:
             else:
                 sys.stdout.writelines(exporting.csv_lines(first["headings"], pages(business, first)))
 
+    def key_new(self, client: str, **wanted: Any) -> None:
+        """A key for a program, shown once."""
+        from handlers.console import keys  # noqa: PLC0415  so that other commands need not load it
+
+        with self._business() as (business, _):
+            answer = business.ask("key_new", client=client, **wanted)
+            self._tell(answer, lambda: keys.made_lines(answer))
+
+    def key_list(self, client: str) -> None:
+        """The keys of programs."""
+        from handlers.console import keys  # noqa: PLC0415  the same
+
+        with self._business() as (business, head):
+            answer = business.ask("key_list", client=client)
+            if self._as_json:
+                print(json.dumps(answer, ensure_ascii=False))
+            else:
+                keys.show_list(answer, head["zones"][0])
+
+    def key_end(self, id_: str, *, after: str) -> None:
+        """A key that opens no door any more."""
+        from handlers.console import keys  # noqa: PLC0415  the same
+
+        with self._business() as (business, _):
+            answer = business.ask("key_end", id=id_, after=after)
+            self._tell(answer, lambda: keys.ended_lines(answer))
+
     def migrate_store(self, source: str, target: str, *, undo: bool, force: bool) -> None:
         """Move the business to another store; exit status 1 when the two do not agree at the end."""
         from handlers.console import moving  # noqa: PLC0415  no other command needs it

@@ -204,9 +204,9 @@ def _clock() -> list[Line]:
 
 def _ports(config: Config, *, is_served: bool) -> list[Line]:
     """Whether what we listen on is free, or ours already."""
-    listen, is_simulated = config.listen, any(each.is_simulated for each in config.channels.values())
-    doors = [("public", listen.public), ("private", listen.private)] + [("smsc", listen.smsc)] * is_simulated
-    return [_port(f"listen.{name}", place, is_served=is_served) for name, place in doors]
+    is_simulated = any(each.is_simulated for each in config.channels.values())
+    doors = {name: place for name, place in config.opened.items() if is_simulated or name != "smsc"}
+    return [_port(f"listen.{name}", place, is_served=is_served) for name, place in doors.items()]
 
 
 def _port(setting: str, place: HostPort, *, is_served: bool) -> Line:

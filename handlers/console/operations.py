@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from gateway.routes import CAMPAIGNS, LANES
 from gateway.store import Tx
 from gateway.wording import either, nearest
 from handlers.app import App
-from handlers.console import previews, routing, status
+from handlers.console import keys, previews, routing, status
 from handlers.console.facts import audience_of, header, plan_of, run_of
 
 Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -172,6 +172,8 @@ def _refuse_other_channels(app: App, config: Config, *, is_served: bool) -> None
     changed = [name for name in {**running.channels, **config.channels}
                if _line(running, name) != _line(config, name)]  # fmt: skip
     others = [word for word in ("listen", "store", "simulator") if getattr(running, word) != getattr(config, word)]
+    if running.opened.keys() != config.opened.keys():  # the first program, say, or the first that may bind
+        others.append("clients")
     if changed or others or running.brand.languages != config.brand.languages:
         what = ", ".join([*changed, *others]) or "brand.languages"
         raise CarillonError(
@@ -432,6 +434,28 @@ async def export_page(app: App, tell: Tell, *, after: int) -> Answer:
     return {"after": last, "rows": rows, "headings": people.export_headings(business)}
 
 
+# --- keys of programs ------------------------------------------------------------------------------------------------
+
+
+async def key_new(
+    app: App, tell: Tell, *, client: str, kind: str = "live", may: Collection[str] = (), label: str = "",
+    expires_old: str = "",
+) -> Answer:  # fmt: skip
+    """A new key, which is told this once."""
+    wanted = keys.Wanted(client, kind, may, label, expires_old)
+    return {**await keys.new(app.store, applied(app), app.clock, wanted)}
+
+
+async def key_list(app: App, tell: Tell, *, client: str = "") -> Answer:
+    """The keys of one program, or of all."""
+    return {**await keys.listed(app.store, applied(app), app.clock, client)}
+
+
+async def key_end(app: App, tell: Tell, *, id: str, after: str = "") -> Answer:
+    """End a key, at once or after a time."""
+    return {**await keys.end(app.store, applied(app), app.clock, id, after)}
+
+
 # --- phones and the whole --------------------------------------------------------------------------------------------
 
 ANSWER_S = 5.0  # how long `text` waits for an answer
@@ -498,5 +522,8 @@ OPERATIONS: Mapping[str, Callable[..., Awaitable[Answer]]] = {
     "import_begin": import_begin,
     "import_batch": import_batch,
     "export_page": export_page,
+    "key_new": key_new,
+    "key_list": key_list,
+    "key_end": key_end,
     "text": text,
 }

@@ -9,6 +9,7 @@ from campaigns.business import Business
 from campaigns.runs import Run
 from gateway.channels.base import LineState
 from gateway.dispatcher import Dispatcher
+from gateway.fleet import Fleet, slots_in
 from gateway.store import Tx
 from handlers.app import App
 from handlers.console.facts import Facts, audience_of, run_of
@@ -61,11 +62,24 @@ def lines(app: App) -> list[Facts]:
     """Each channel with its lines to the carrier, while this process serves."""
     if app.gateway is None:
         return []
-    return [_channel(app.business, name, each) for name, each in app.gateway.dispatchers.items()]
+    return [
+        _channel(app.business, name, each) | {"held_by": _held_by(app.fleet, name)}
+        for name, each in app.gateway.dispatchers.items()
+    ]
+
+
+ELSEWHERE = "another process"
+
+
+def _held_by(fleet: Fleet | None, channel: str) -> str:
+    """Who else holds the lines of a channel, for people; empty where this process does."""
+    if fleet is None or channel in slots_in(fleet.held):
+        return ""
+    return ELSEWHERE if channel in slots_in(fleet.taken) else "nobody"
 
 
 def _channel(business: Business, name: str, dispatcher: Dispatcher) -> Facts:
-    settings, counters = business.config.channels[name], dispatcher.counters
+    settings, counters = business.config.carriers[name], dispatcher.counters
     bound = [line.bound for line in line_states(dispatcher)]
     return {
         "channel": name,

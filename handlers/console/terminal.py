@@ -359,6 +359,8 @@ def channel_words(each: Facts | None) -> str:
     """How a channel stands."""
     if each is None:
         return "nobody serves, so its state is not known"
+    if each["held_by"]:
+        return f"held by {each['held_by']}"
     bound = "bound" if each["lines"] == each["bound"] else f"{each['bound']} of {each['lines']} lines bound"
     trouble = each["trouble"] or each["why"]
     standing = {"shut": ", out", "trying": ", being tried with a few texts"}.get(each["standing"], "")

@@ -16,7 +16,7 @@ from gateway.messages import State
 from gateway.store import Tx
 from handlers.app import App
 from handlers.console.facts import Facts
-from handlers.console.status import lines, status
+from handlers.console.status import ELSEWHERE, lines, status
 from handlers.pages.guest import Guest
 from handlers.pages.private import frame
 from handlers.pages.results import rows_of
@@ -142,8 +142,8 @@ def _coupon(guest: Guest, facts: Facts) -> dict[str, Any]:
 def _channel(facts: Facts) -> dict[str, Any]:
     return {
         "name": facts["channel"], "carrier": facts["trouble"] or facts["carrier"],
-        "up": 0 < facts["lines"] == facts["bound"], "rate": f"{facts['sent_per_s']:g}/s",
-        "limit": f"{facts['rate']:g}/s", "flying": facts["in_flight"],
+        "up": 0 < facts["lines"] == facts["bound"], "elsewhere": facts["held_by"] == ELSEWHERE,
+        "rate": f"{facts['sent_per_s']:g}/s", "limit": f"{facts['rate']:g}/s", "flying": facts["in_flight"],
     }  # fmt: skip
 
 

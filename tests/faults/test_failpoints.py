@@ -28,6 +28,7 @@ BURST = 8  # texts from phones that wait for each start
 DRIP_S = 0.1  # between two that come while it serves
 # How often each place may be met before we die there. `plan` is met once for a page of people, `fold` four times a
 # second; the first batch that is kept has the texts in it that have waited, so that they come again.
+PROGRAMS = ("accept", "accepted")  # met by what programs bring: test_programs.py
 MOST = {"plan": 3, "fold": 3, "think": 3, "thought": 3, "kept": 1}
 
 
@@ -42,7 +43,7 @@ def seeds() -> list[int]:
 
 def deaths(chance: random.Random) -> list[tuple[str, int]]:
     """At which places to die in turn, and at which meeting of each; planning is over soon, so it stands first."""
-    places = [place for place in PLACES if place in os.environ.get("CARILLON_PLACES", place)]
+    places = [place for place in PLACES if place in os.environ.get("CARILLON_PLACES", place) and place not in PROGRAMS]
     chance.shuffle(places)
     places.sort(key=lambda place: place != "plan")
     return [(place, chance.randint(1, MOST.get(place, 6))) for place in places]

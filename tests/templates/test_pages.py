@@ -176,12 +176,17 @@ def private_contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str
     outcomes = [("delivered", 431), ("sent", 20), ("queued", 52), ("in_doubt", 2), ("failed", 5)]
     campaign = {"name": "spring", "state": "running", "matched": 612, "reasons": reasons, "sending": 510,
                 "outcomes": outcomes, "why": "", "cost": "3.64 USD", "replies": 38}  # fmt: skip
-    channel = {"name": "us_sms", "carrier": "simulator", "up": True, "rate": "48/s", "limit": "50/s", "flying": 52}
+    channel = {"name": "us_sms", "carrier": "simulator", "up": True, "elsewhere": False, "rate": "48/s",
+               "limit": "50/s", "flying": 52}  # fmt: skip
     board = frame | {
         "campaigns": [campaign],
         "contests": [public["results"]],
         "coupons": [{"offer": words["offer"], "codes": 5000, "given": 231, "redeemed": 58}],
-        "channels": [channel, channel | {"name": "cn_sms", "up": False, "rate": "0/s", "limit": "100/s"}],
+        "channels": [
+            channel,
+            channel | {"name": "cn_sms", "up": False, "rate": "0/s", "limit": "100/s"},
+            channel | {"name": "uk_sms", "up": False, "elsewhere": True, "rate": "0/s", "limit": "100/s"},
+        ],
         "look": [(EVENING, words["why"])],
         "feed": [(EVENING, f"+1206···42 {words['keywords'][0]} 3")] * 6,
     }

@@ -62,6 +62,7 @@ class Server:
         self._waiting: dict[int, Waiting] = {}
         self._full_at: dict[int, float] = {}  # by client: when its bucket of texts is full again (GCRA, ITU-T I.371)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._questions = 0
         self._is_leaving = False
 
     # --- the house
@@ -261,18 +262,26 @@ class Server:
         refusal = {smpp.QUERY_SM: CANNOT_QUERY, smpp.CANCEL_SM: CANNOT_CANCEL}.get(pdu.command, CANNOT_REPLACE)
         if account is None or not is_id or refusal == CANNOT_REPLACE:
             line.reply(pdu, refusal)
-        elif len(self._tasks) >= QUESTIONS_AT_ONCE:
+        elif self._questions >= QUESTIONS_AT_ONCE:
             line.reply(pdu, smpp.THROTTLED)
         else:
-            answer = self._tell if pdu.command == smpp.QUERY_SM else self._cancel
-            self._begin(answer(line, account, pdu, int(words)))
+            self._questions += 1
+            self._begin(self._question(line, account, pdu, int(words)))
 
-    async def _tell(self, line: Line, account: Account, pdu: Pdu, message: int) -> None:
+    async def _question(self, line: Line, account: Account, pdu: Pdu, message: int) -> None:
         try:
-            fate = await self.upward.asked(account, message)
+            if pdu.command == smpp.QUERY_SM:
+                await self._tell(line, account, pdu, message)
+            else:
+                is_cancelled = await self.upward.cancel(account, message)
+                line.reply(pdu, smpp.OK if is_cancelled else CANNOT_CANCEL)
         except StoreError:
             line.reply(pdu, SYSTEM_ERROR)
-            return
+        finally:
+            self._questions -= 1
+
+    async def _tell(self, line: Line, account: Account, pdu: Pdu, message: int) -> None:
+        fate = await self.upward.asked(account, message)
         if fate is None:
             line.reply(pdu, CANNOT_QUERY)
             return
@@ -281,14 +290,6 @@ class Server:
             pdu, smpp.OK, message_id=str(message), final_date=final,
             message_state=writing.ENDS[fate.state].number, error_code=min(writing.code_of(fate.code, fate.state), 255),
         )  # fmt: skip
-
-    async def _cancel(self, line: Line, account: Account, pdu: Pdu, message: int) -> None:
-        try:
-            is_cancelled = await self.upward.cancel(account, message)
-        except StoreError:
-            line.reply(pdu, SYSTEM_ERROR)
-            return
-        line.reply(pdu, smpp.OK if is_cancelled else CANNOT_CANCEL)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work, name="smpp")

@@ -33,7 +33,9 @@ UPDATE client_key SET ended_at = :at
 WHERE brand_id = :brand AND id = :id AND (ended_at IS NULL OR ended_at > :at)
 
 -- name: idem_tidy
-DELETE FROM idem WHERE at < :before
+DELETE FROM idem WHERE (client, key) IN (SELECT client, key FROM idem WHERE at < :before ORDER BY at LIMIT :limit)
 
 -- name: fragment_tidy
-DELETE FROM fragment WHERE at < :before
+DELETE FROM fragment WHERE (client, sender, recipient, reference, total, number) IN (
+  SELECT client, sender, recipient, reference, total, number FROM fragment WHERE at < :before ORDER BY at LIMIT :limit
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -154,16 +155,23 @@ def test_the_private_listener_tells_health_and_figures_and_lets_no_stranger_comm
     assert "+1206" not in figures
     assert fetch(f"{address}/control/status", data=b"{}")[0] == 401
     assert fetch(f"{address}/control/status", data=b"{}", key="wrong")[0] == 401
-    assert '"result"' in fetch(f"{address}/control/status", data=b"{}", key=token)[1]
+    with urlopen(f"{address}/control/status", data=b"{}", key=token) as streamed:
+        assert '"result"' in streamed.read().decode()
+        assert re.fullmatch(r"[0-9a-f]{16}", streamed.headers["X-Request-Id"])
     assert '"error"' in fetch(f"{address}/control/statuss", data=b"{}", key=token)[1]
     assert '"error"' in fetch(f"{address}/control/report", data=b"{}", key=token)[1]
     assert fetch(f"{address}/control/status", data=b"[", key=token)[0] == 400
 
 
-def fetch(url: str, data: bytes | None = None, key: str = "") -> tuple[int, str]:
+def urlopen(url: str, data: bytes | None = None, key: str = "") -> http.client.HTTPResponse:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer: http.client.HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10)
+    return answer
+
+
+def fetch(url: str, data: bytes | None = None, key: str = "") -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10) as response:
+        with urlopen(url, data, key) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:

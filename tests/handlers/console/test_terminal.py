@@ -125,7 +125,7 @@ CANDIDATE: dict[str, Any] = {
     "samples": 1204, "is_known": True, "is_out": False,
 }  # fmt: skip
 BACKUP = {**CANDIDATE, "sender": "backup", "cost": 7_900, "samples": 12, "is_known": False, "is_out": True}
-SHUT = {"lines": 2, "bound": 1, "trouble": "wrong password", "standing": "shut", "why": "wrong password"}
+SHUT = {"lines": 2, "bound": 1, "trouble": "wrong password", "standing": "shut", "why": "wrong password", "held_by": ""}
 ROUTE: dict[str, Any] = {
     "number": "+12065550142", "country": "US", "line_type": "mobile or landline", "network": "", "lane": "campaigns",
     "campaign": "spring", "currency": "USD", "has_routes": True, "named": "", "skipped": [],
@@ -183,8 +183,9 @@ def test_whom_nobody_may_text_is_told_with_the_reason_of_the_report() -> None:
         ({"bound": 0}, "0 of 1 lines bound"),
         ({"standing": "trying", "why": "9 of 20 failed"}, "bound, being tried with a few texts: 9 of 20 failed"),
         ({"standing": "shut", "why": "no line", "bound": 0}, "0 of 1 lines bound, out: no line"),
+        ({"lines": 0, "bound": 0, "held_by": "another process"}, "held by another process"),
     ],
 )
 def test_how_a_channel_stands_is_said_in_words(facts: dict[str, Any], said: str) -> None:
-    sound = {"lines": 1, "bound": 1, "trouble": "", "standing": "open", "why": ""}
+    sound = {"lines": 1, "bound": 1, "trouble": "", "standing": "open", "why": "", "held_by": ""}
     assert terminal.channel_words(sound | facts) == said

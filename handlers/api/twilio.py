@@ -1,0 +1,472 @@
+"""Answers programs that were made for Twilio: its helper libraries send, fetch, list and cancel here unchanged.
+
+Resources: twilio.com/docs/messaging/api/message-resource. What differs stands in docs/twilio-door.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+from aiohttp import hdrs
+
+from campaigns.accepting import KeyReused, Refused, Submission, Taken, Why, Wish
+from campaigns.client_settings import Client
+from gateway import numbers, web
+from gateway.clock import to_ms
+from gateway.codecs.straighten import straighten
+from gateway.errors import StoreError
+from gateway.ids import first_at, moment
+from gateway.intake import Busy
+from gateway.messages import State
+from gateway.store import Tx
+from handlers.api import twilio_errors as errors
+from handlers.api import twilio_resources as resources
+from handlers.api.cancelling import CANCELLED, UNKNOWN, cancel
+from handlers.api.desk import Login, limited
+from handlers.api.twilio_errors import Trouble
+from handlers.api.twilio_resources import API, Place, Text
+from handlers.app import App
+
+log = logging.getLogger("carillon.api")
+
+FIELDS: Final = 100
+FORM_LIMIT: Final = 64 * 1024
+PAGE_SIZE, MOST_ON_PAGE = 50, 1000
+LONGEST_LIFE_S: Final = 36_000
+FURTHEST: Final = timedelta(days=35)
+SEND, READ = "send", "read"
+EVER_MS: Final = 1 << 52
+FORM: Final = "application/x-www-form-urlencoded"
+
+Answer = Callable[[web.Request, App, Login], Awaitable[web.Response]]
+
+_SERVICE: Final = re.compile("MG[0-9a-fA-F]{32}")
+_SENDER: Final = re.compile(r"\+?[0-9]{3,15}|(?=.*[A-Za-z])[A-Za-z0-9 &_+.-]{1,11}")
+_TOKEN: Final = re.compile("PASM([0-9a-f]{32})")
+_DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
+_CALLBACK: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
+_UNREAD: Final = {408: "the body took too long to arrive", 413: "the body is too large"}
+# What would change what the person gets: better refused than left out unseen.
+_NOT_HERE: Final = ("MediaUrl", "ContentSid", "ContentVariables", "PersistentAction", "ApplicationSid")
+_WHY: Final[Mapping[Why, int]] = {
+    Why.BAD_NUMBER: errors.BAD_TO,
+    Why.LANDLINE: errors.LANDLINE,
+    Why.NO_TEXT: errors.NO_TEXT,
+    Why.TOO_LONG: errors.TOO_LONG,
+    Why.NOT_YOURS: errors.NOT_YOURS,
+    Why.NO_SENDER: errors.NO_WAY,
+    Why.LEFT: errors.LEFT,
+    Why.NO_CONSENT: errors.LEFT,  # nobody may text them either, and programs know what to do about it
+}
+
+
+# The doors
+
+
+def routes() -> list[tuple[str, str, Callable[[web.Request, App], Awaitable[web.Response]]]]:
+    """Method, path and handler of everything that is answered here; the last one takes what the others leave."""
+    account = f"/{API}/Accounts/{{account}}"
+    text = account + "/Messages/{sid}"
+    doors: list[tuple[str, str, str, Answer]] = [
+        ("POST", f"{account}/Messages.json", SEND, _create),
+        ("GET", f"{account}/Messages.json", READ, _list),
+        ("GET", f"{text}.json", READ, _fetch),
+        ("POST", f"{text}.json", SEND, _update),
+        ("GET", f"{text}/Media.json", READ, _media),
+        ("GET", f"{account}.json", "", _account),
+    ]
+    return [
+        *((method, path, _door(scope, answer)) for method, path, scope, answer in doors),
+        ("*", f"/{API}/{{rest:.*}}", _nothing),
+    ]
+
+
+_KNOWN: Final = re.compile(rf"/{API}/Accounts/[^/]+(?:/Messages(?:/[^/]+(?:/Media)?)?)?\.json")
+
+
+async def _nothing(request: web.Request, app: App) -> web.Response:
+    """Any other address, and any other method."""
+    code = errors.NO_METHOD if _KNOWN.fullmatch(request.path) else errors.NOT_FOUND
+    return errors.answer(Trouble(code, f"{request.method} {request.path}"))
+
+
+def _door(scope: str, answer: Answer) -> Callable[[web.Request, App], Awaitable[web.Response]]:
+    """Around each answer: who calls, whether that key may, and every error in Twilio's shape."""
+
+    async def opened(request: web.Request, app: App) -> web.Response:
+        try:
+            login = await _login(request, app)
+            if scope and scope not in login.scopes:
+                raise Trouble(errors.FORBIDDEN, f"it lacks the right to {scope}")
+            return await answer(request, app, login)
+        except Trouble as trouble:
+            return errors.answer(trouble)
+        except Busy as busy:
+            return errors.answer(Trouble(errors.TOO_MANY, headers=_wait(busy.retry_after_s)))
+        except StoreError:
+            log.exception("the store could not take a call of a program")
+            return errors.answer(Trouble(errors.AWAY, headers=_wait(1)))
+        except web.Refused as refused:
+            return errors.answer(Trouble(errors.BAD_FIELD, _UNREAD.get(refused.status, "it cannot be read")))
+        except Exception:
+            log.exception("a call of a program failed")
+            return errors.answer(Trouble(errors.BROKEN))
+
+    return opened
+
+
+def _wait(seconds: float) -> dict[str, str]:
+    return {hdrs.RETRY_AFTER: str(max(1, round(seconds)))}
+
+
+async def _login(request: web.Request, app: App) -> Login:
+    """Who shows the account and its token, or one of our keys: its id and itself (Basic, RFC 7617)."""
+    account = request.match_info["account"]
+    scheme, _, shown = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    try:
+        user, colon, password = base64.b64decode(shown.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        user, colon, password = "", "", ""
+    login = None
+    if scheme.lower() == "basic" and colon:
+        login = await app.keys.login_twilio(account, password)
+    if login is None or user not in {account, login.key_id}:
+        raise Trouble(errors.DENIED)
+    return login
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of the form that a helper library posts; of a field that stands twice, the first."""
+    if request.content_type not in {FORM, "application/octet-stream"}:  # the latter where no type is said
+        raise Trouble(errors.BAD_FIELD, f"send a form ({FORM}), not {request.content_type}")
+    try:
+        body = (await web.read_body(request, FORM_LIMIT)).decode("ascii")
+        pairs = parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+    except ValueError:
+        raise Trouble(errors.BAD_FIELD, "the form is not UTF-8, or has too many fields") from None
+    return dict(reversed(pairs))
+
+
+# Sending
+
+
+async def _create(request: web.Request, app: App, login: Login) -> web.Response:
+    fields = await _form(request)
+    now = app.clock.now_ms()
+    wish = _wish(fields, app, login.client, now)
+    limits = await limited(app, login, 1)
+    if limits.wait_s:
+        raise Trouble(errors.TOO_MANY, headers={**_wait(limits.wait_s), **limits.headers})
+    key = request.headers.get("I-Twilio-Idempotency-Token", "")[:255]
+    digest = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest() if key else ""
+    submission = Submission(login.client, [wish], f"twilio:{key}" if key else "", digest, login.is_test)
+    if app.intake is None:
+        raise Trouble(errors.AWAY, headers=_wait(1))
+    try:
+        outcome = (await app.intake.submit(submission)).outcomes[0]
+    except KeyReused as error:
+        raise Trouble(errors.CONFLICT, str(error)) from None
+    if isinstance(outcome, Refused):
+        raise _refused(outcome, wish, fields)
+    response = _shown(app, login, _taken(outcome, wish), status=201)
+    response.headers.update(limits.headers)
+    return response
+
+
+def _wish(fields: Mapping[str, str], app: App, client: Client, now: int) -> Wish:
+    """What a form asks for. Raises Trouble for what cannot be read, and for what we cannot do."""
+    for name in _NOT_HERE:
+        if any(field.startswith(name) for field in fields):
+            raise Trouble(errors.BAD_FIELD, f"{name} is not offered here; what is to be said must stand in Body")
+    if fields.get("SendAsMms") == "true":
+        raise Trouble(errors.BAD_FIELD, "SendAsMms is not offered here")
+    if not fields.get("To", "").strip():
+        raise Trouble(errors.NO_TO)
+    text = fields.get("Body", "")
+    if not text:
+        raise Trouble(errors.NO_TEXT)
+    send_at = _send_at(fields, now)
+    service = fields.get("MessagingServiceSid", "")
+    return Wish(
+        to=fields["To"].strip(),
+        text=straighten(text) if fields.get("SmartEncoded") == "true" else text,
+        sender=_sender(fields, service, app, client),
+        send_at=send_at,
+        valid_until=_valid_until(fields, send_at or now),
+        callback=_callback(fields, service, send_at),
+    )
+
+
+def _sender(fields: Mapping[str, str], service: str, app: App, client: Client) -> str:
+    """Which number a text is to leave from; empty: we choose, as a messaging service does."""
+    sender = fields.get("From", "").strip()
+    if sender:
+        if not _SENDER.fullmatch(sender):
+            raise Trouble(errors.BAD_FROM, sender[:40])
+        return sender
+    if not service:
+        raise Trouble(errors.NO_FROM)
+    if _SERVICE.fullmatch(service):
+        return ""
+    if service not in app.business.config.senders:
+        raise Trouble(errors.NO_SERVICE, f"{service[:40]}: give MG and 32 hexadecimal digits, or the name of a sender")
+    return service
+
+
+def _send_at(fields: Mapping[str, str], now: int) -> int:
+    """When a text is to leave; 0 for at once. Only what says ScheduleType=fixed is put off, as at Twilio."""
+    written = fields.get("SendAt", "")
+    if fields.get("ScheduleType") != "fixed":
+        return 0
+    if not written:
+        raise Trouble(errors.NO_SEND_AT)
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise Trouble(errors.BAD_SEND_AT, written[:40]) from None
+    ms = to_ms(at if at.tzinfo else at.replace(tzinfo=UTC))
+    if not now <= ms <= now + FURTHEST // timedelta(milliseconds=1):
+        raise Trouble(errors.BAD_SEND_AT, written[:40])
+    return ms
+
+
+def _valid_until(fields: Mapping[str, str], due: int) -> int:
+    written = fields.get("ValidityPeriod", "")
+    if not written:
+        return 0
+    seconds = int(written) if re.fullmatch("[0-9]{1,6}", written) else 0
+    if not 1 <= seconds <= LONGEST_LIFE_S:
+        raise Trouble(errors.BAD_LIFE, written[:40])
+    return due + seconds * 1000
+
+
+def _callback(fields: Mapping[str, str], service: str, send_at: int) -> str:
+    """What is kept with a text: where its fate is told, and what its resource shows that we do not know otherwise."""
+    url = fields.get("StatusCallback", "")
+    if url and (len(url) > 4000 or not _CALLBACK.fullmatch(url)):
+        raise Trouble(errors.BAD_CALLBACK, url[:80])
+    kept = {"url": url, "service": service if _SERVICE.fullmatch(service) else "", "send_at": send_at}
+    if not any(kept.values()):
+        return ""
+    return orjson.dumps({"door": "twilio", **{name: value for name, value in kept.items() if value}}).decode()
+
+
+def _refused(refused: Refused, wish: Wish, fields: Mapping[str, str]) -> Trouble:
+    code = _WHY.get(refused.why, errors.BAD_FIELD)
+    if refused.why is Why.NO_SENDER and not wish.sender and "From" not in fields:
+        code = errors.NOBODY_IN_SERVICE
+    return Trouble(code, refused.detail)
+
+
+def _taken(taken: Taken, wish: Wish) -> Text:
+    """The resource at its birth, without another look at the store."""
+    return Text(
+        taken.id, taken.sender, taken.to, wish.text, taken.parts, taken.price, State.QUEUED, callback=wish.callback
+    )  # fmt: skip
+
+
+# Changing
+
+
+async def _update(request: web.Request, app: App, login: Login) -> web.Response:
+    """Cancels a text that has not left, or blanks the words of one whose story is over."""
+    fields = await _form(request)
+    text = await _find(request, app, login)
+    if fields.get("Status") == "canceled":
+        return await _cancel(app, login, text, request)
+    if fields.get("Body") == "":
+        return await _blank(app, login, text)
+    raise Trouble(errors.BAD_FIELD, "only Status=canceled and an empty Body change a text")
+
+
+async def _cancel(app: App, login: Login, text: Text, request: web.Request) -> web.Response:
+    if text.state is None:
+        raise Trouble(errors.TOO_LATE_TO_CANCEL, "it came in")
+    done = UNKNOWN
+    if text.state == State.QUEUED:
+        done = await app.store.write(cancel, app.business, login.client, text.id, app.clock.now_ms())
+    if done != CANCELLED and text.state != State.STOPPED:
+        raise Trouble(errors.TOO_LATE_TO_CANCEL, "it has left, or is leaving")
+    return _shown(app, login, text._replace(state=State.STOPPED))
+
+
+async def _blank(app: App, login: Login, text: Text) -> web.Response:
+    if text.state is not None and not State(text.state).is_final:
+        raise Trouble(errors.LATER_TO_DELETE)
+    await app.store.write(_blank_words, app.brand, login.client, text)
+    return _shown(app, login, text._replace(text=""))
+
+
+async def _blank_words(tx: Tx, brand: int, client: Client, text: Text) -> None:
+    if text.state is None:
+        await tx.run("twilio_blank_came", message=text.id, brand=brand)
+    else:
+        await tx.run("twilio_blank_sent", message=text.id, client=client.id)
+
+
+# Reading
+
+
+async def _fetch(request: web.Request, app: App, login: Login) -> web.Response:
+    return _shown(app, login, await _find(request, app, login))
+
+
+async def _find(request: web.Request, app: App, login: Login) -> Text:
+    message = resources.read_sid(request.match_info["sid"])
+    text = await app.store.read(_one, app, login.client, message) if message else None
+    if text is None:
+        raise Trouble(errors.NOT_FOUND, request.path)
+    return text
+
+
+async def _one(tx: Tx, app: App, client: Client, message: int) -> Text | None:
+    text = await tx.one(Text, "twilio_one", client=client.id, message=message)
+    if text is None:
+        span = {"since": message, "before": message + 1, "limit": 1}
+        text = await tx.one(Text, "twilio_came", brand=app.brand, numbers=_numbers(app, client), **span)
+    return text
+
+
+def _numbers(app: App, client: Client) -> list[str]:
+    """The numbers of ours whose texts are for this client."""
+    senders = app.business.config.senders
+    return [number for key in client.settings.receives if key in senders for number in senders[key].numbers]
+
+
+def _shown(app: App, login: Login, text: Text, status: int = 200) -> web.Response:
+    return web.data(_resource(app, login, text), status=status)
+
+
+def _resource(app: App, login: Login, text: Text) -> dict[str, object]:
+    twilio = login.client.settings.twilio
+    account = twilio.account if twilio else ""
+    return resources.message(text, account, app.business.config.brand.currency, app.clock.now_ms())
+
+
+class Span(NamedTuple):
+    """What a list is asked for: from `since` on and before `before` (ids), to and from whom; empty for anybody."""
+
+    since: int
+    before: int
+    to: str
+    sender: str
+    limit: int
+
+
+async def _list(request: web.Request, app: App, login: Login) -> web.Response:
+    query = request.query
+    size = _whole(query.get("PageSize", ""), PAGE_SIZE, "PageSize")
+    size = min(max(size, 1), MOST_ON_PAGE)
+    page = _whole(query.get("Page", ""), 0, "Page")
+    token = query.get("PageToken", "")
+    if page and not token:
+        raise Trouble(errors.BAD_FIELD, "Page needs the PageToken beside it: follow next_page_uri")
+    asked = [(name, query[name]) for name in ("To", "From", "DateSent", "DateSent<", "DateSent>") if name in query]
+    span = _span(dict(asked), token, size + 1, app.business.config.brand.country)
+    texts = await app.store.read(_texts, app, login.client, span)
+    place = Place(request.path, page, size, token, asked)
+    following = f"PASM{texts[size - 1].id:032x}" if len(texts) > size else ""
+    shown = [_resource(app, login, text) for text in texts[:size]]
+    return web.data(resources.listed("messages", shown, place, following))
+
+
+def _whole(text: str, default: int, name: str) -> int:
+    if not text:
+        return default
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise Trouble(errors.BAD_FIELD, f"{name} must be a whole number")
+    return int(text)
+
+
+def _span(asked: Mapping[str, str], token: str, limit: int, country: str) -> Span:
+    """Which texts a list is about. Days are of UTC, and by when a text was taken over."""
+    since, before = 0, EVER_MS
+    if day := asked.get("DateSent"):
+        since, before = _midnight(day), _midnight(day) + 86_400_000
+    if day := asked.get("DateSent>"):
+        since = max(since, _midnight(day))
+    if day := asked.get("DateSent<"):
+        before = min(before, _midnight(day))
+    last = _GREATEST if before == EVER_MS else first_at(before)
+    if token:
+        found = _TOKEN.fullmatch(token)
+        if found is None:
+            raise Trouble(errors.BAD_FIELD, "the PageToken is none of ours: follow next_page_uri")
+        last = min(last, int(found[1], 16), _GREATEST)
+    to, sender = (_phone(asked.get(name, ""), country) for name in ("To", "From"))
+    return Span(first_at(since), last, to, sender, limit)
+
+
+_GREATEST: Final = (1 << 63) - 1
+
+
+def _midnight(text: str) -> int:
+    found = _DAY.fullmatch(text)
+    try:
+        return to_ms(datetime.fromisoformat(found[1] if found else text).replace(tzinfo=UTC))
+    except ValueError:
+        raise Trouble(errors.BAD_FIELD, f"DateSent must be a day, as 2027-03-20; found {text[:40]}") from None
+
+
+def _phone(text: str, country: str) -> str:
+    """A number as it is kept; what is no telephone number (a short code, a name) as it is written."""
+    try:
+        return numbers.parse(text, country).e164 if text and not numbers.is_short_code(text) else text
+    except numbers.BadNumber:
+        return text
+
+
+async def _texts(tx: Tx, app: App, client: Client, span: Span) -> list[Text]:
+    """What the client sent and what came in for it, the latest first."""
+    texts = [*await _sent(tx, app, client, span), *await _came(tx, app, client, span)]
+    return sorted(texts, reverse=True)[: span.limit]
+
+
+async def _sent(tx: Tx, app: App, client: Client, span: Span) -> list[Text]:
+    if span.sender and span.sender not in app.business.senders:
+        return []
+    within = {
+        "client": client.id,
+        "since": span.since,
+        "before": span.before,
+        "limit": span.limit,
+        "sender": span.sender,
+    }
+    if not span.to:
+        return await tx.all(Text, "twilio_sent", **within)
+    person = await tx.value("twilio_person", brand=app.brand, address=span.to) or 0
+    return await tx.all(Text, "twilio_sent_to", person=person, address=span.to, **within)
+
+
+def _within(span: Span) -> dict[str, Any]:
+    return {"since": span.since, "before": span.before, "limit": span.limit}
+
+
+async def _came(tx: Tx, app: App, client: Client, span: Span) -> list[Text]:
+    ours = [number for number in _numbers(app, client) if span.to in {"", number}]
+    if not ours or span.sender in ours:
+        return []
+    within = {"numbers": ours} | _within(span)
+    if not span.sender:
+        return await tx.all(Text, "twilio_came", brand=app.brand, **within)
+    person = await tx.value("twilio_person", brand=app.brand, address=span.sender) or 0
+    return await tx.all(Text, "twilio_came_from", person=person, sender=span.sender, **within)
+
+
+async def _media(request: web.Request, app: App, login: Login) -> web.Response:
+    """The pictures of a text: none can be had here."""
+    await _find(request, app, login)
+    return web.data(resources.listed("media_list", [], Place(request.path, 0, PAGE_SIZE, "", ()), ""))
+
+
+async def _account(request: web.Request, app: App, login: Login) -> web.Response:
+    return web.data(resources.account(login.client.name, request.match_info["account"], moment(login.client.id)))

@@ -1,0 +1,177 @@
+"""Writes our texts, accounts and lists as Twilio writes them, so that its helper libraries read them unchanged.
+
+Shape: twilio.com/docs/messaging/api/message-resource. Numbers of parts and of media are strings, dates are those of
+RFC 2822, money that was spent is negative.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from email.utils import format_datetime
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+import orjson
+
+from gateway.clock import from_ms
+from gateway.codecs import parts
+from gateway.ids import moment
+from gateway.messages import State
+from handlers.api import twilio_fates
+
+API: Final = "2010-04-01"
+MILLION: Final = 1_000_000
+_SID: Final = re.compile("(?:SM|MM)([0-9a-fA-F]{32})")
+_GREATEST: Final = (1 << 63) - 1
+
+
+class Text(NamedTuple):
+    """A text as it is listed. `price` is in millionths, `at` when its state changed last, `taken` bits of its parts.
+
+    `callback` is the JSON that came with it. One that came in has no state.
+    """
+
+    id: int
+    sender: str
+    recipient: str
+    text: str
+    parts: int = 0
+    price: int = 0
+    state: int | None = None
+    code: str = ""
+    at: int = 0
+    taken: int = 0
+    callback: str = ""
+
+
+def sid(message: int) -> str:
+    """A text's name: `SM` and 32 hexadecimal digits."""
+    return f"SM{message:032x}"
+
+
+def read_sid(text: str) -> int | None:
+    """Which text a name stands for; None where it can be none of ours."""
+    found = _SID.fullmatch(text)
+    number = int(found[1], 16) if found else 0
+    return number if 0 < number <= _GREATEST else None
+
+
+def date(ms: int) -> str:
+    """A moment as in `Sun, 22 Nov 2026 08:00:00 +0000`."""
+    return format_datetime(from_ms(ms).replace(microsecond=0))
+
+
+def message(text: Text, account: str, currency: str, now: int) -> dict[str, object]:
+    """The resource of one text."""
+    if text.state is None:
+        return _resource(text, account, "received", "inbound", currency)
+    state = State(text.state)
+    kept: Mapping[str, object] = orjson.loads(text.callback) if text.callback else {}
+    status = twilio_fates.status(state, is_taken=text.taken != 0)
+    if state is State.QUEUED and kept.get("service"):
+        status = "accepted"
+    if state is State.QUEUED and _number(kept.get("send_at")) > now:
+        status = "scheduled"
+    error = twilio_fates.error(state, text.code)
+    return _resource(text, account, status, "outbound-api", currency) | {
+        "date_updated": date(text.at or moment(text.id)),
+        "date_sent": date(text.at) if state >= State.SENT and text.at else None,
+        "error_code": error,
+        "error_message": twilio_fates.WORDS.get(error) if error else None,
+        "messaging_service_sid": kept.get("service") or None,
+        "num_segments": str(text.parts),
+        "price": price(text.price),
+    }
+
+
+def _resource(text: Text, account: str, status: str, direction: str, currency: str) -> dict[str, object]:
+    made = date(moment(text.id))
+    path = f"/{API}/Accounts/{account}/Messages/{sid(text.id)}"
+    return {
+        "account_sid": account,
+        "api_version": API,
+        "body": text.text,
+        "date_created": made,
+        "date_sent": made,
+        "date_updated": made,
+        "direction": direction,
+        "error_code": None,
+        "error_message": None,
+        "from": text.sender,
+        "messaging_service_sid": None,
+        "num_media": "0",
+        "num_segments": segments(text.text),
+        "price": None,
+        "price_unit": currency,
+        "sid": sid(text.id),
+        "status": status,
+        "subresource_uris": {"media": f"{path}/Media.json"},
+        "tags": None,
+        "to": text.recipient,
+        "uri": f"{path}.json",
+    }
+
+
+def segments(text: str) -> str:
+    """How many parts a text that came in was made of, as far as can be told from its length."""
+    return str(parts.measure(text).parts)
+
+
+def price(millionths: int) -> str:
+    """What a text costs: `-0.00790`, with as many places as it has, at least five."""
+    whole, fraction = divmod(millionths, MILLION)
+    places = f"{fraction:06d}"
+    return f"-{whole}.{places[:5] if places.endswith('0') else places}"
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def account(name: str, sid_: str, made_at: int) -> dict[str, object]:
+    """The resource of an account, by which programs see that they may come in."""
+    path = f"/{API}/Accounts/{sid_}"
+    return {
+        "auth_token": None,
+        "date_created": date(made_at),
+        "date_updated": date(made_at),
+        "friendly_name": name,
+        "owner_account_sid": sid_,
+        "sid": sid_,
+        "status": "active",
+        "subresource_uris": {"messages": f"{path}/Messages.json"},
+        "type": "Full",
+        "uri": f"{path}.json",
+    }
+
+
+class Place(NamedTuple):
+    """Where a page of a list stands: which it is, counted from 0, how long it may be, and what its address holds."""
+
+    path: str
+    page: int
+    size: int
+    token: str
+    asked: Sequence[tuple[str, str]]
+
+    def uri(self, page: int, token: str) -> str:
+        """The address of another page of the same list."""
+        where = [*self.asked, ("PageSize", str(self.size)), ("Page", str(page))]
+        return f"{self.path}?{urlencode([*where, ('PageToken', token)] if token else where)}"
+
+
+def listed(noun: str, items: Sequence[object], place: Place, following: str) -> dict[str, object]:
+    """A page of a list. `following` is the token of the next one, empty where this is the last."""
+    first = place.page * place.size
+    return {
+        noun: items,
+        "end": first + max(len(items) - 1, 0),
+        "first_page_uri": place.uri(0, ""),
+        "next_page_uri": place.uri(place.page + 1, following) if following else None,
+        "page": place.page,
+        "page_size": place.size,
+        "previous_page_uri": None,
+        "start": first,
+        "uri": place.uri(place.page, place.token),
+    }

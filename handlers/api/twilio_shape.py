@@ -1,0 +1,107 @@
+"""The shape in which a program made for Twilio is told: a form, signed as Twilio signs, that its validators accept.
+
+Fields: twilio.com/docs/messaging/guides/track-outbound-message-status, twilio.com/docs/messaging/guides/webhook-request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote, urlencode, urlsplit
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from campaigns.business import Business
+from campaigns.client_settings import Client
+from campaigns.telling import RECEIVED
+from campaigns.words import Intent
+from gateway.codecs import twilio_signature
+from gateway.courier import Outgoing
+from gateway.errors import CarillonError
+from gateway.messages import State
+from gateway.notices import Notice
+from handlers.api import twilio_fates
+from handlers.api.twilio_resources import API, segments, sid
+from handlers.api.webhooks import AGENT, client_of
+
+# What Twilio says of words that it has obeyed itself, as we do: the program need not answer them.
+_OBEYED: Final[Mapping[str, str]] = {
+    Intent.STOP: "STOP", "stopped": "STOP", Intent.WRONG_NUMBER: "STOP", Intent.HELP: "HELP", Intent.START: "START",
+}  # fmt: skip
+_SILENT: Final = frozenset({State.IN_DOUBT, State.UNKNOWN})  # of which Twilio tells nothing
+
+
+def shape(notice: Notice, business: Business) -> Outgoing | None:
+    """The call that tells a notice; None where there is nothing to tell. CarillonError when the file has no account."""
+    client = client_of(business, notice.client)
+    twilio = client.settings.twilio
+    if twilio is None:
+        raise CarillonError(f"{client.name} has no twilio: in the file")
+    data: Mapping[str, Any] = orjson.loads(notice.body)["data"]
+    target: Mapping[str, Any] = orjson.loads(notice.target) if notice.target else {}
+    if notice.kind == RECEIVED:
+        fields, url = _received(data), target.get("url") or twilio.inbound_url
+    else:
+        fields, url = _fate(data, target), target.get("url")
+    if not url or not fields:
+        return None
+    fields |= {"AccountSid": twilio.account, "ApiVersion": API}
+    return _call(notice, client, twilio.secret, url, fields)
+
+
+def _fate(data: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, str]:
+    """What became of a text; nothing where Twilio would not tell it."""
+    state = State[data["state"].upper()]
+    if state in _SILENT:
+        return {}
+    name, status = sid(int(data["id"])), twilio_fates.status(state, is_taken=data.get("taken", True))
+    fields = {
+        "From": data["from"], "MessageSid": name, "MessageStatus": status, "SmsSid": name, "SmsStatus": status,
+        "To": data["to"],
+    }  # fmt: skip
+    error = twilio_fates.error(state, data["code"])
+    if error is not None:
+        fields["ErrorCode"] = str(error)
+    if service := target.get("service"):
+        fields["MessagingServiceSid"] = service
+    return fields
+
+
+def _received(data: Mapping[str, Any]) -> dict[str, str]:
+    name = sid(int(data["id"]))
+    fields = {
+        "Body": data["text"], "From": data["from"], "MessageSid": name, "NumMedia": "0",
+        "NumSegments": segments(data["text"]), "SmsMessageSid": name, "SmsSid": name, "SmsStatus": "received",
+        "To": data["to"],
+    }  # fmt: skip
+    if obeyed := _OBEYED.get(data.get("intent", "")):
+        fields["OptOutType"] = obeyed
+    return fields
+
+
+def _call(notice: Notice, client: Client, token: str, url: str, fields: Mapping[str, str]) -> Outgoing:
+    place, login = called(url)
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "Accept": "text/xml, application/xml, text/plain, */*",
+        "User-Agent": AGENT,
+        "I-Twilio-Idempotency-Token": str(notice.id),
+        "X-Twilio-Signature": twilio_signature.signature(token, place, fields.items()),
+        **login,
+    }
+    return Outgoing("POST", place, headers, urlencode(fields).encode(), client.settings.private)
+
+
+def called(url: str) -> tuple[str, dict[str, str]]:
+    """An address as its server will see it, which is what is signed, and the login that stood in it (RFC 7617)."""
+    parts = urlsplit(url)
+    who, at, host = parts.netloc.rpartition("@")
+    plain = parts._replace(netloc=host, path=parts.path or "/", fragment="").geturl()
+    if not plain.isascii() or not plain.isprintable():
+        plain = str(URL(plain))
+    if not at:
+        return plain, {}
+    user, _, password = who.partition(":")
+    return plain, {"Authorization": aiohttp.encode_basic_auth(unquote(user), unquote(password))}
