@@ -34,16 +34,17 @@ from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from campaigns import accepting, consent, telling, versions
+from campaigns import accepting, clients, consent, telling, versions
 from campaigns.accepting import Accepted, Submission
 from campaigns.business import Business
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
-from gateway import shared
+from gateway import notices, shared
 from gateway.channels.simulator import Rules, Simulator
 from gateway.channels.twilio import TwilioCarrier
 from gateway.clock import Clock, resume
+from gateway.courier import Courier
 from gateway.engine import Gateway
 from gateway.errors import StoreError
 from gateway.fleet import PLAN, Fleet, slot_of, slots_in
@@ -54,6 +55,8 @@ from gateway.media import Gallery
 from gateway.messages import Inbound
 from gateway.rendering import Pages, Texts
 from gateway.store import BATCH_S, Tx, beside, open_store
+from handlers import api
+from handlers.api import twiml
 from handlers.app import App
 from handlers.console.operations import business_of
 from handlers.keywords.answer import answer as answer_text
@@ -188,7 +191,8 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
     app.gateway, app.runner = gateway, runner
     app.intake = Intake(app.store, beside(accept), gateway.accepted)
     app.on_taken.append(lambda taken: gatekeeper.update(taken.config.programs))
-    planning = Planning(app, config, gateway, runner, gallery)
+    courier = Courier(app.store, app.clock, lambda: app.business, api.SHAPES, {"twilio": twiml.answered(app)})
+    planning = Planning(app, config, gateway, runner, gallery, courier)
     async with (
         shared.opened(config.shared, business.secret) as app.shared,
         asyncio.TaskGroup() as tasks,
@@ -218,10 +222,13 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
 
 
 class Planning:
-    """What only one process does of all that serve: runs, the fold, media, the demo's carrier, people and clock."""
+    """What only one process of all that serve does: runs, the fold, notices, media, the demo's carrier and people."""
 
-    def __init__(self, app: App, config: Config, gateway: Gateway, runner: Runner, gallery: Gallery) -> None:
+    def __init__(
+        self, app: App, config: Config, gateway: Gateway, runner: Runner, gallery: Gallery, courier: Courier
+    ) -> None:
         self._app, self._config, self._gateway, self._runner, self._gallery = app, config, gateway, runner, gallery
+        self._courier = courier
         self._scheduler = AsyncIOScheduler()
         self._running: list[asyncio.Task[None]] = []
 
@@ -233,6 +240,7 @@ class Planning:
             app.simulator = simulator_of(config, app.clock)
             await app.simulator.start(*config.listen.smsc)
         work = {"runner": self._runner.run(), "clock": _write_clock(app), "gallery": self._gallery.run()}
+        work["courier"] = self._courier.run()
         if config.is_simulated and config.simulator.people == "lively":
             work["people"] = live(app)
         self._running = [tasks.create_task(each, name=name) for name, each in work.items()]
@@ -240,6 +248,9 @@ class Planning:
             gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True
         )  # fmt: skip
         self._scheduler.add_job(self._keep_days, "interval", hours=1, max_instances=1, coalesce=True)
+        self._scheduler.add_job(
+            self._forget, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True
+        )  # fmt: skip
         self._scheduler.start()
         await self._keep_days()
 
@@ -250,6 +261,17 @@ class Planning:
             await self._app.store.keep_partitions(self._app.clock.now_ms(), retention.days if retention else None)
         except StoreError:  # the database is away, say: rows of a day without a table of its own find room all the same
             log.exception("the days could not be kept, trying again in an hour")
+
+    async def _forget(self) -> None:
+        """Let go of what programs may no longer ask for."""
+        store, now = self._app.store, self._app.clock.now_ms()
+        try:
+            while await store.write_bulk(clients.tidy, now, OLD) >= OLD:
+                pass
+            while await store.write_bulk(notices.tidy, now - NOTICES_MS, OLD) >= OLD:
+                pass
+        except StoreError:
+            log.exception("what is old could not be forgotten, trying again in a while")
 
     def pause(self) -> None:
         """Begin nothing new."""
@@ -310,6 +332,8 @@ ANY_WORK = frozenset({"work", ""})  # what is told of when there may be somethin
 FOLLOW_S = 1.0
 SAME_S = 0.5
 MEDIA = "media"  # the folder beside the store that holds what people sent with their texts
+NOTICES_MS = 30 * 86_400_000  # how long what a program was told can be told again
+OLD = 2_000  # forgotten in one transaction
 HOLD_S = 1.0
 DRAIN_S = 2.0
 

@@ -348,12 +348,11 @@ class Batch:
             return Refused(Why(why), f"{address} is a number for tests, for which this is the answer")
         if bad := _bad_text(wish.text):
             return bad
-        sender = (
-            self._named(client, wish.sender) if wish.sender else next(iter(_senders(self.business, client.name)), None)
-        )
+        is_any = wish.sender in ("", practice.SENDER)
+        sender = _senders(self.business, client.name)[0] if is_any else self._named(client, wish.sender)
         if sender is None:
             return _not_yours(self.business, client, wish.sender)
-        number = wish.sender if wish.sender in sender.numbers else sender.number
+        number = wish.sender if wish.sender in (*sender.numbers, practice.SENDER) else sender.number
         way = Way(sender, number, 0, ())
         country = numbers.country_at_once(address)
         standing = Standing(0, country, self.business.config.brand.timezone, "", "", None)

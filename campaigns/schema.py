@@ -212,6 +212,8 @@ def _default(info: FieldInfo, inner: type[BaseModel] | None) -> str:
         return "must stand"
     if inner is not None or info.default in (None, "", (), {}):
         return ""
+    if type(info.default) is tuple:
+        return f"`{flow(list(info.default))}`"
     shown = next((mark.show for mark in _marks(info) if isinstance(mark, As)), str)
     return f"`{'no' if info.default is False else shown(info.default)}`"
 

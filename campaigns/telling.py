@@ -14,6 +14,7 @@ from gateway.ids import moment
 from gateway.inbox import Kept
 from gateway.messages import State
 from gateway.store import Tx
+from gateway.values import Money
 
 WAITS, KEPT = 0, 3  # of a notice: somebody is to be told, or it is only there for who asks
 WEBHOOK, TWILIO, KANNEL, SMPP = "webhook", "twilio", "kannel", "smpp"
@@ -65,22 +66,22 @@ async def fates(tx: Tx, business: Business) -> None:
     by_id = {client.id: client for client in business.clients.values()}
     if not by_id:
         return
-    rows = []
+    rows, currency = [], business.config.brand.currency
     for fate in await tx.all(Fate, "fates_told", clients=[*by_id]):
         client, kind = by_id[fate.client], KINDS[State(fate.state)]
         body = ""
         if wants(client, kind):
-            body = _fate(fate, kind)
+            body = _fate(fate, kind, currency)
             rows.append(_notice(business, client, WEBHOOK, kind, f"m:{fate.message}", fate.at, body, ""))
         if fate.callback:
             target = orjson.loads(fate.callback)
             door = target["door"]
             if door in (TWILIO, KANNEL) and _has_skipped_sent(fate):
                 sent, was = fate._replace(state=int(State.SENT), code=""), KINDS[State.SENT]
-                told = _fate(sent, was)
+                told = _fate(sent, was, currency)
                 rows.append(_notice(business, client, door, was, f"m:{fate.message}", fate.at, told, fate.callback))
             if door != SMPP or fate.state > State.SENT or target.get("asked", 0) & INTERMEDIATE:
-                body = body or _fate(fate, kind)
+                body = body or _fate(fate, kind, currency)
                 rows.append(_notice(business, client, door, kind, f"m:{fate.message}", fate.at, body, fate.callback))
     await _put(tx, rows)
 
@@ -146,15 +147,16 @@ def _notice(
     )  # fmt: skip
 
 
-def _fate(fate: Fate, kind: str) -> str:
+def _fate(fate: Fate, kind: str, currency: str) -> str:
     return _body(
         kind,
         fate.at,
         {
             "id": str(fate.message), "to": fate.address, "from": fate.sender, "state": State(fate.state).name.lower(),
-            "code": fate.code, "parts": fate.parts, "price": fate.price, "reference": fate.reference,
-            "test": bool(fate.is_test), "taken": fate.sent != 0 or fate.state == State.DELIVERED,
-            "channel": fate.channel, "created_at": _time(moment(fate.message)), "text": fate.text,
+            "code": fate.code, "parts": fate.parts, "price": Money(fate.price, currency).for_programs(),
+            "reference": fate.reference, "test": bool(fate.is_test),
+            "taken": fate.sent != 0 or fate.state == State.DELIVERED, "channel": fate.channel,
+            "created_at": _time(moment(fate.message)), "text": fate.text,
         },
     )  # fmt: skip
 

@@ -40,12 +40,16 @@ PAUSES_MS: Final = (5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200
 PATIENCE_MS: Final = 3 * 86_400_000
 LEAST_TRIES: Final = len(PAUSES_MS)  # however old it is: we may have been away ourselves
 FAILS: Final = 3  # in a row, and the place is tried with one at a time
-SHUT_MS: Final = (5_000, 15_000, 60_000)  # between two such tries
-ASIDE_MS: Final = 600_000  # how long what waits for such a place is not looked at
+SHUT_MS: Final = (5_000, 15_000, 60_000)  # between two such tries, ever more seldom
+ASIDE_MS: Final = (60_000, 60_000, 600_000)  # how long what waits for such a place is not looked at, if it stays so
+ASIDES: Final = (
+    1_000  # addresses at one place whose notices are called back when it answers; others look for themselves
+)
 SPARED: Final = 8  # notices that are looked at sooner, to be the next to try it
 HOUR_MS: Final = 3_600_000
 PLACES: Final = 10_000  # places in trouble that are remembered
 GONE: Final = 410
+OF_THE_NOTICE: Final = frozenset({400, 413, 415, 422, 500})  # so a server answers that stumbles over one of them
 DOWN: Final = "its place has not answered for three days"
 
 
@@ -80,6 +84,7 @@ class Outcome(NamedTuple):
     trouble: str = ""
     is_gone: bool = False
     wait_ms: int = 0  # as it asked for
+    is_of_notice: bool = False  # another one may well be taken
 
 
 @dataclass(slots=True)
@@ -92,6 +97,7 @@ class Place:
     shuts: int = 0  # in a row
     probe: int = 0  # the notice that tries it now
     spared: int = 0  # notices that are looked at as soon as it may be tried again
+    is_of_notices: bool = False  # it answers, but stumbles over what it is told
     abandoned_at: int = 0
     aside: dict[tuple[str, str], Notice] = field(default_factory=dict)  # by door and target: what waits aside
 
@@ -104,20 +110,24 @@ class Place:
         self.probe, self.spared = notice.id, 0
         return True
 
-    def failed(self, notice: Notice, now: int, jitter: float) -> None:
-        """One more try failed."""
+    def failed(self, notice: Notice, now: int, jitter: float, *, is_of_notice: bool) -> None:
+        """One more try failed. If it is the notice that they stumble over, the next one gets its turn soon."""
         self.fails += 1
+        self.is_of_notices = is_of_notice
         if self.probe == notice.id or (not self.shut_until and self.fails >= FAILS):
-            pause = SHUT_MS[min(self.shuts, len(SHUT_MS) - 1)]
-            self.shut_until, self.shuts, self.probe, self.spared = now + int(pause * jitter), self.shuts + 1, 0, 0
+            self.shuts = 1 if is_of_notice else min(self.shuts + 1, len(SHUT_MS))
+            self.shut_until, self.probe, self.spared = now + int(SHUT_MS[self.shuts - 1] * jitter), 0, 0
 
     def put_aside(self, notice: Notice, now: int) -> tuple[int, int]:
         """Until when a notice that it does not admit waits, and until when all others that go there wait."""
         soon = self.shut_until if now < self.shut_until else now + CALL_MS
-        others = soon if self.shuts < len(SHUT_MS) else max(soon, now + ASIDE_MS)
+        others = now + ASIDE_MS[self.shuts - 1]
+        if len(self.aside) < ASIDES:
+            self.aside[notice.door, notice.target] = notice
+        if self.spared >= SPARED or (self.is_of_notices and notice.tries):
+            return others, others
         self.spared += 1
-        self.aside[notice.door, notice.target] = notice
-        return (soon if self.spared <= SPARED else others), others
+        return soon, others
 
 
 Errand = Callable[[Tx], Awaitable[int]]  # changes a piece of what waits; how many these were
@@ -145,6 +155,7 @@ class Courier:
         self._results: list[Result] = []
         self._errands: dict[Name, Errand] = {}
         self._places: dict[tuple[int, str], Place] = {}
+        self._turn: asyncio.Future[tuple[dict[Name, Errand], list[Notice]]] | None = None
         store.listen(self._heard)
 
     def wake(self) -> None:
@@ -184,8 +195,11 @@ class Courier:
             call.cancel()
         await asyncio.gather(*(call for _, call in flying), return_exceptions=True)
         known, now = {each.notice.id for each in self._results}, self._clock.now_ms()
-        left = [notices.put_back(notice, now) for notice, _ in flying if notice.id not in known]
+        taken = [notice for notice, _ in flying if notice.id not in known]
         with suppress(StoreError):  # then their minute passes
+            if self._turn is not None:
+                taken += (await self._turn)[1]
+            left = [notices.put_back(notice, now) for notice in taken]
             await self._store.write(notices.settle, [*self._results, *left])
         await teller.close()
 
@@ -198,9 +212,13 @@ class Courier:
         results, self._results = self._results, []
         errands, self._errands = self._errands, {}
         try:
-            left, taken = await self._store.write_bulk(
-                _turn_over, results, errands, [*self._shapes], rooms, self._clock.now_ms(), self._room()
+            self._turn = asyncio.ensure_future(
+                self._store.write_bulk(
+                    _turn_over, results, errands, [*self._shapes], rooms, self._clock.now_ms(), self._room()
+                )
             )
+            left, taken = await asyncio.shield(self._turn)
+            self._turn = None
         except BaseException:
             self._results[:0], self._errands = results, errands | self._errands
             raise
@@ -269,7 +287,7 @@ class Courier:
             return
         place = self._places.pop(key, None)
         for like in place.aside.values() if place else ():
-            self._send("hasten", like, self._hasten(like))
+            self._send("hasten", like, self._hasten(like, untried=place is not None and place.is_of_notices))
         if outcome.is_gone:
             self._give_up(notice, outcome.trouble)
         else:
@@ -278,8 +296,10 @@ class Courier:
     def _failed(self, notice: Notice, key: tuple[int, str], outcome: Outcome) -> None:
         now = self._clock.now_ms()
         place = self._place(key, now)
-        place.failed(notice, now, self._jitter())
+        place.failed(notice, now, self._jitter(), is_of_notice=outcome.is_of_notice)
         pause = int(PAUSES_MS[min(notice.tries, len(PAUSES_MS) - 1)] * self._jitter())
+        if place.shut_until and outcome.is_of_notice:  # so that the next to try it is another one
+            pause = max(pause, ASIDE_MS[0])
         due = now + max(pause, min(outcome.wait_ms, PAUSES_MS[-1]))
         if due > notice.at + PATIENCE_MS and notice.tries + 1 >= LEAST_TRIES:
             self._give_up(notice, outcome.trouble)
@@ -302,8 +322,8 @@ class Courier:
     def _send(self, what: str, like: Notice, errand: Errand) -> None:
         self._errands[what, like.client, like.door, like.target] = errand
 
-    def _hasten(self, like: Notice) -> Errand:
-        return lambda tx: notices.hasten(tx, like, self._clock.now_ms(), [*self._out])
+    def _hasten(self, like: Notice, *, untried: bool) -> Errand:
+        return lambda tx: notices.hasten(tx, like, self._clock.now_ms(), [*self._out], untried=untried)
 
     def _abandon(self, like: Notice, before: int) -> Errand:
         async def errand(tx: Tx) -> int:
@@ -349,4 +369,4 @@ def outcome_of(answer: Told) -> Outcome:
         return Outcome(f"HTTP {status}: it leads elsewhere, which we do not follow; name the place itself")
     wait = answer.headers.get("Retry-After", "")
     seconds = int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 7 else 0
-    return Outcome(f"HTTP {status}", wait_ms=seconds * 1000)
+    return Outcome(f"HTTP {status}", wait_ms=seconds * 1000, is_of_notice=status in OF_THE_NOTICE)

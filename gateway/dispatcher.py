@@ -1,4 +1,4 @@
-"""Sends what waits for one channel: reserve pace, claim, hand over, settle the answers."""
+"""Sends what waits for one channel: reserve pace, claim, hand over."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from gateway import failpoints, outbox
 from gateway.breaking import Breaker
 from gateway.channels.base import Channel
 from gateway.clock import Clock
-from gateway.errors import Failure, Fenced, Retry
+from gateway.errors import Failure
 from gateway.ids import Ids
-from gateway.journal import Journal, Leg, ref_of
-from gateway.messages import ALL_PARTS, Answer, Lane, Outbound, State
-from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Settled, Settlement, Waiting, nobody_left
+from gateway.journal import Journal
+from gateway.messages import Answer, Lane, Outbound
+from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Waiting, nobody_left
 from gateway.pacing import Pace
+from gateway.settling import Settling
 from gateway.store import Store
-from gateway.watching import EACH, Watch
+from gateway.watching import Watch
 
 log = logging.getLogger(__name__)
 
-SENT = int(State.SENT)  # plain: the store takes several times as long to bind a member of an enumeration
 POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 1_000  # messages in one claim: about 15 ms of the writing thread
 GATHER_S = 0.01  # what the pace allows within this time leaves together: a commit for each part would be too dear
 LEAVES_S = 1.0  # what is claimed leaves within this time, or is released and asked about again
 URGENT_SHARE = 20  # bulk leaves a twentieth of the window free, so that an urgent message need not wait for answers
 BULK_WAIT_S = 1.0  # however much is urgent, bulk gets a turn after so long
-RETRY_SETTLE_S = 1.0
+AGAIN_S = 1.0  # before a claim that failed is tried again
 HOLD_S = 60.0  # how long everything is held back after the carrier refused our account or set-up
 FULL_S = 0.02  # a long message waits for the window to empty; claiming it again at once would only spin
-DOUBTS_KEPT = 10_000  # doubtful parts whose answer may still come
 LET_GO_S = 0.01
 WRITTEN_S = 0.005  # by then the bytes have left this process
 
@@ -51,20 +50,6 @@ class Queue:
     slot: int = 0  # of the channel, by which processes divide the queues
     rest_until: float = 0.0  # nothing was due at the last look
     served_at: float = 0.0
-
-
-@dataclass(slots=True)
-class Counters:
-    """What this channel did since the process started, for metrics."""
-
-    claimed: int = 0
-    written_parts: int = 0
-    sent_parts: int = 0
-    refused_parts: int = 0
-    doubtful_parts: int = 0
-    retried: int = 0
-    released: int = 0
-    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +70,7 @@ class Ways:
 class Dispatcher:
     """The sender of one channel.
 
-    `run` is one loop without a task a message: answers come in as lists from the channel, are gathered
-    while the last commit runs, and are settled together.
+    `run` is one loop without a task a message: answers come in as lists from the channel, and `Settling` records them.
     """
 
     def __init__(
@@ -108,14 +92,17 @@ class Dispatcher:
         moved: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
-        self.counters = Counters()
         self.queues: list[Queue] = []
         self.channel: Channel
         self.ways = ways or Ways()
         self.trouble: Failure | None = None  # why the channel holds everything back, if it does
-        self._store, self._clock, self._ids, self._brand = store, clock, ids, brand
-        self._journal, self._gate, self._chance, self._stopped = journal, gate, chance, stopped
-        self._left, self._moved, self._watch = left, moved, watch
+        self._store, self._clock, self._brand, self._gate, self._stopped = store, clock, brand, gate, stopped
+        self._settling = Settling(
+            name=name, store=store, clock=clock, ids=ids, brand=brand, journal=journal, chance=chance, watch=watch,
+            elsewhere=self.ways.elsewhere, left=left, stirred=self.wake, moved=moved, refused=self._hold,
+        )  # fmt: skip
+        self._flying = self._settling.flying
+        self.counters = self._settling.counters
         self._now = asyncio.get_running_loop().time
         self.breaker = Breaker(self._now(), chance)
         self._rate = rate
@@ -125,13 +112,8 @@ class Dispatcher:
         self._served = Lane.BULK  # what was claimed from last
         self._claiming = False
         self._wake = asyncio.Event()
-        self._flying: dict[int, Flight] = {}
-        self._doubts: dict[tuple[int, int, int], Leg] = {}  # message, attempt, part: an answer may come after all
-        self._settlement = Settlement()
-        self._settling = False
         self._draining = False
         self._is_held = True  # a slot of the channel is ours
-        self._bad: list[str] = []  # phones to which the carrier's way failed, in this batch of answers
 
     # --- what others tell it
 
@@ -159,7 +141,7 @@ class Dispatcher:
         self.queues = [queue for queue in self.queues if queue.id not in gone]
         end = self._now() + timeout_s
         while self._now() < end and (  # noqa: ASYNC110  rare, and it has no event of its own
-            self._claiming or self._settling or any(each.claim.queue in gone for each in self._flying.values())
+            self._claiming or self._settling.is_busy or any(each.claim.queue in gone for each in self._flying.values())
         ):
             await asyncio.sleep(LET_GO_S)
 
@@ -175,8 +157,7 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is claimed or in flight, and every answer is on disk."""
-        busy = self._claiming or self._settling or self._settlement
-        return not (busy or self._flying)
+        return not self._claiming and self._settling.is_idle
 
     # --- out
 
@@ -187,7 +168,7 @@ class Dispatcher:
                 pause = await self._turn()
             except Exception:  # a full disk, say: nothing was claimed, so nothing is lost by waiting
                 log.exception("%s: a claim failed", self.name)
-                pause = RETRY_SETTLE_S
+                pause = AGAIN_S
             if pause:
                 await self._rest(pause)
 
@@ -313,7 +294,7 @@ class Dispatcher:
         self.counters.claimed += len(flights)
         self.counters.written_parts += parts
         if released:
-            self._release(released)
+            self._settling.release(released)
         return len(released) < len(flights)
 
     def _send(self, flights: list[Flight], outbounds: list[Outbound]) -> list[Outbound]:
@@ -328,135 +309,14 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self.answered, doubts)
             return []
 
-    def _release(self, flights: list[Flight]) -> None:
-        """Nothing left: back into the queue as if it had never been claimed."""
-        self.counters.released += len(flights)
-        for flight in flights:
-            self._again(flight, flight.waiting.due, flight.waiting.attempt, flight.waiting.missing)
-            self._uncharge(flight)
-        self._settle()
-
     # --- back
 
     def answered(self, answers: list[Answer]) -> None:
         """Take the carrier's answers. Called by the channel; returns at once."""
         failpoints.hit("answered")
-        now = self._clock.now_ms()
-        flying, settlement, brand, prefix = self._flying, self._settlement, self._brand, self.name + ":"
-        events, claims = settlement.events, settlement.claims
-        named: dict[str, Leg] = {}
-        sent = 0
-        taken: list[tuple[str, str, int]] = []  # some parts whose receipts tell how good the way is
-        self._bad.clear()
-        for answer in answers:
-            message, attempt, part, _, carrier_id, failure, in_doubt = answer
-            flight = flying.get(message)
-            if flight is None or (waiting := flight.waiting).attempt != attempt:
-                self._too_late(answer, now)
-                continue
-            if failure is None and not in_doubt:
-                run, parts = waiting.run, waiting.parts
-                ref = prefix + carrier_id if carrier_id else ""
-                named[ref] = run, message, part, parts
-                events.append((brand, run, message, part, parts, SENT, now, "", ref))
-                sent += 1
-                if sent <= EACH:
-                    taken.append((ref, waiting.address, flight.claim.at))
-            else:
-                self._not_taken(flight, answer, now)
-            flight.open = flight.open & ~(1 << part) if part >= 0 else 0
-            if not flight.open:
-                del flying[message]
-                claim = flight.claim
-                claim.open -= 1
-                claims[claim.id] = claim
-                if flight.again or flight.failed:
-                    self._landed_otherwise(flight, now)
-        named.pop("", None)  # where the carrier gave no id
-        self._journal.learn_all(named)
-        self.counters.sent_parts += sent
-        if taken:
-            self._watch.sent(self.name, taken, now)
-        if self._bad:
-            self._watch.failed(self.name, self._bad, now)
-        self.breaker.answered(sent, len(self._bad), self._now())
-        self._settle()
+        tried = self._settling.answered(answers)
+        self.breaker.answered(tried.taken, tried.failed, self._now())
         self._wake.set()
-
-    def _landed_otherwise(self, flight: Flight, now: int) -> None:
-        flight.claim.is_changed = True
-        if flight.again and not flight.failed:
-            self._try_again(flight, now)
-
-    def _too_late(self, answer: Answer, now: int) -> None:
-        """The carrier took it after all, when we had given up waiting: its receipt may come."""
-        leg = self._doubts.pop((answer.message, answer.attempt, answer.part), None)
-        if answer.failure is not None or answer.in_doubt:
-            return
-        ref = ref_of(self.name, answer.carrier_id)
-        if leg is None:
-            if ref and answer.message not in self._flying:  # of an earlier process, perhaps
-                self._settlement.late.append(outbox.Late(self._brand, answer.message, answer.part, ref, now))
-            return
-        self._journal.learn(ref, leg)
-        self._settlement.events.append((self._brand, *leg, State.SENT, now, "", ref))
-
-    def _not_taken(self, flight: Flight, answer: Answer, now: int) -> None:
-        """A part was refused, or its fate is unknown."""
-        part, failure = answer.part, answer.failure
-        bits = flight.open if part < 0 else 1 << part
-        if failure is None:
-            self._bad.append(flight.waiting.address)
-            self._doubt(flight, part, bits)
-            return
-        if failure.elsewhere or failure.retry is Retry.LATER:
-            self._bad.append(flight.waiting.address)
-        if failure.retry is Retry.STOP_CHANNEL:
-            self._hold(failure)
-        if failure.left and flight.waiting.person:
-            self._settlement.left.append((flight.waiting.person, f"{self.name}: {failure.words}", now))
-        if failure.elsewhere and self._move(flight, bits):
-            return
-        pause = outbox.pause_s(failure, flight.waiting.attempt, self._chance)
-        if pause is not None:
-            flight.again |= bits
-            flight.pause_s = max(flight.pause_s, pause)
-            flight.tried |= failure.retry not in {Retry.THROTTLED, Retry.STOP_CHANNEL}
-            return
-        flight.failed = True
-        self.counters.refused_parts += 1
-        self._event(flight, part, State.FAILED, failure.code, now)
-        if flight.waiting.parts == 1 or part < 0:
-            self._uncharge(flight)
-
-    def _doubt(self, flight: Flight, part: int, bits: int) -> None:
-        self.counters.doubtful_parts += 1
-        waiting = flight.waiting
-        self._doubts[waiting.id, waiting.attempt, part] = (waiting.run, waiting.id, part, waiting.parts)
-        if len(self._doubts) > DOUBTS_KEPT:
-            del self._doubts[next(iter(self._doubts))]
-        pause = outbox.doubt_pause_s(waiting.attempt, self._chance) if waiting.repeat else None
-        if pause is not None:
-            flight.again |= bits
-            flight.doubted = True
-            flight.pause_s = max(flight.pause_s, pause)
-        code = "no answer" if pause is None else outbox.SENT_AGAIN
-        self._event(flight, part, State.IN_DOUBT, code, flight.claim.at)
-
-    def _move(self, flight: Flight, bits: int) -> bool:
-        """Give a whole message that this carrier cannot bring to another channel, which does not pass it on."""
-        waiting = flight.waiting
-        ways = self.ways.elsewhere.get(waiting.sender, ())
-        way = next((name for name in ways if name not in self._watch.quality.out), None)
-        if way is None or bits != (1 << waiting.parts) - 1:
-            return False
-        claim, now = flight.claim, self._clock.now_ms()
-        row = (now, waiting.id, self._brand, waiting.person, waiting.attempt + 1, ALL_PARTS, waiting.crashes)
-        self._settlement.moved.append((claim.epoch, claim.queue, way, waiting.run, row))
-        self._uncharge(flight)
-        claim.is_changed = True
-        self.counters.moved += 1
-        return True
 
     def _hold(self, failure: Failure) -> None:
         """Hold everything back for a while, and say so once; then see whether somebody has mended it."""
@@ -465,74 +325,6 @@ class Dispatcher:
         self.trouble = failure
         self._held_until = self._now() + HOLD_S
         self.breaker.trouble(failure.words, self._now())
-
-    def _try_again(self, flight: Flight, now: int) -> None:
-        """Only the parts that were not taken go back, after a pause; being throttled costs no attempt."""
-        self.counters.retried += 1
-        attempt = flight.waiting.attempt + (flight.tried or flight.doubted)
-        missing = flight.again
-        if not flight.doubted and missing == (1 << flight.waiting.parts) - 1:
-            missing = ALL_PARTS  # nothing has left, so that it was not counted against the caps
-            self._uncharge(flight)
-        self._again(flight, now + int(flight.pause_s * 1000), attempt, missing)
-        self._settlement.is_stirred = True
-
-    def _again(self, flight: Flight, due: int, attempt: int, missing: int) -> None:
-        """Back into the queue that it was claimed from."""
-        claim, waiting = flight.claim, flight.waiting
-        if flight.open:
-            flight.open = 0
-            claim.open -= 1
-        claim.is_changed = True
-        self._settlement.claims[claim.id] = claim
-        row = (claim.queue, due, waiting.id, self._brand, waiting.person, attempt, missing, waiting.crashes)
-        self._settlement.again.append((claim.epoch, row))
-
-    def _uncharge(self, flight: Flight) -> None:
-        if flight.charged_at:
-            waiting, claim = flight.waiting, flight.claim
-            row = (waiting.person, waiting.program, self._brand, flight.charged_at)
-            self._settlement.uncharge.append((claim.epoch, claim.queue, row))
-
-    def _event(self, flight: Flight, part: int, state: State, code: str, now: int) -> None:
-        waiting = flight.waiting
-        row = (self._brand, waiting.run, waiting.id, part, waiting.parts, state, now, code, "")
-        self._settlement.events.append(row)
-
-    def _settle(self) -> None:
-        """Record everything gathered, in one transaction; what comes meanwhile waits for the next."""
-        if self._settling or not self._settlement:
-            return
-        settlement, self._settlement = self._settlement.cut(self._clock.now_ms()), Settlement()
-        self._settling = True
-        self._submit(settlement)
-
-    def _submit(self, settlement: Settlement) -> None:
-        def done(settled: Settled | None, error: BaseException | None) -> None:
-            self._settled(settlement, settled, error)
-
-        if settlement.left:
-            self._store.submit(outbox.settle, settlement, self._ids, self._left, done=done)
-        else:
-            self._store.submit(outbox.settle_beside, settlement, self._ids, done=done)
-
-    def _settled(self, settlement: Settlement, settled: Settled | None, error: BaseException | None) -> None:
-        if isinstance(error, Fenced):  # others have taken this process for dead, and decided about its flights
-            log.error("%s: answers of a carrier cannot be recorded: %s", self.name, error)
-            return
-        if settled is None:  # the carrier has answered, so this must be written: try until it is
-            log.error("%s: answers could not be recorded, trying again", self.name, exc_info=error)
-            asyncio.get_running_loop().call_later(RETRY_SETTLE_S, self._submit, settlement)
-            return
-        failpoints.hit("settled")
-        self._settling = False
-        if settlement.is_stirred:
-            self.wake()
-        for ref, *leg in settled.late:
-            self._journal.learn(ref, (leg[0], leg[1], leg[2], leg[3]))
-        if settled.moved:
-            self._moved()
-        self._settle()
 
     async def hold(self, timeout_s: float) -> None:
         """Claim nothing more and let answers come in and be recorded, for at most so long."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -323,7 +324,8 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the name is not known"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {(error.os_error.strerror or str(error.os_error)).lower()}"
+        number = error.os_error.errno
+        return f"cannot connect: {os.strerror(number).lower() if number else error.os_error}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it hung up without an answer"
     return str(error) or type(error).__name__

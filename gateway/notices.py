@@ -20,6 +20,7 @@ DOORS: Final = (WEBHOOK, "twilio", "kannel")  # those that are brought by HTTP
 LEASE_MS: Final = 60_000
 PIECE: Final = 2_000  # rows that one commit changes where many may have to be
 LONGEST_TROUBLE: Final = 200
+EVER: Final = 1_000_000  # tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,13 @@ async def put_off(tx: Tx, like: Notice, now: int, until: int) -> int:
 
 
 @beside
-async def hasten(tx: Tx, like: Notice, now: int, out: Collection[int]) -> int:
-    """Let what waits for a later time and goes where `like` goes be due now, save what is `out`; how many."""
-    return await tx.run("notice_hasten", **_place(like), now=now, out=[*out], limit=PIECE)
+async def hasten(tx: Tx, like: Notice, now: int, out: Collection[int], *, untried: bool = False) -> int:
+    """Let what waits for a later time and goes where `like` goes be due now, save what is `out`; how many.
+
+    If `untried`, only what was never tried.
+    """
+    tries = 0 if untried else EVER
+    return await tx.run("notice_hasten", **_place(like), now=now, out=[*out], tries=tries, limit=PIECE)
 
 
 @beside

@@ -237,6 +237,11 @@ class Money(Written):
     def __str__(self) -> str:
         return f"{self.millionths / MILLION:.2f} {self.currency}"
 
+    def for_programs(self) -> dict[str, str]:
+        """The exact amount as a decimal number in text, so that nobody rounds it."""
+        whole, rest = divmod(self.millionths, MILLION)
+        return {"amount": f"{whole}.{rest:06d}".rstrip("0") if rest else str(whole), "currency": self.currency}
+
 
 @dataclass(frozen=True, slots=True)
 class Price(Money):

@@ -14,6 +14,7 @@ import hmac
 import logging
 import re
 import secrets
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -277,11 +278,15 @@ class Listener:
     """One door: an application on an address.
 
     `setting` is the word in config.yaml that moves it. Port 0 takes any free one. If `is_shared`, other processes of
-    ours may open the same, and the kernel deals out those who call.
+    ours may open the same, and the kernel deals out those who call. `encrypts` makes it HTTPS.
     """
 
-    def __init__(self, app: http.Application, host: str, port: int, *, setting: str, is_shared: bool = False) -> None:
+    def __init__(
+        self, app: http.Application, host: str, port: int, *, setting: str, is_shared: bool = False,
+        encrypts: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
         self._is_shared = is_shared
+        self._encrypts = encrypts
         self.host = host
         self.port = port
         self._setting = setting
@@ -303,8 +308,9 @@ class Listener:
         await self._runner.setup()
         try:
             await http.TCPSite(
-                self._runner, self.host, self.port, backlog=1024, reuse_port=self._is_shared or None
-            ).start()
+                self._runner, self.host, self.port, backlog=1024, reuse_port=self._is_shared or None,
+                ssl_context=self._encrypts,
+            ).start()  # fmt: skip
         except OSError as error:
             await self._runner.cleanup()
             raise self._plainly(error) from error

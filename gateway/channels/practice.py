@@ -137,6 +137,7 @@ class PracticeChannel:
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, and bring every receipt now."""
         self._leaving = True
+        await asyncio.sleep(0)  # answers that are about to be told go before receipts
         for batch in list(self._waiting):
             self._bring(batch)
 

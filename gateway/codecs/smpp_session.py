@@ -369,7 +369,7 @@ class Session:
         if command == smpp.ENQUIRE_LINK:
             self._write(smpp.ENQUIRE_LINK | ANSWER, 0, sequence)
         elif command == smpp.UNBIND:
-            self._part(sequence)
+            self._part(sequence, read)
         elif command == smpp.GENERIC_NACK:
             self._nacked(status or smpp.UNKNOWN_ERROR, sequence, read)
         elif command == smpp.QUERY_SM | ANSWER:
@@ -383,8 +383,11 @@ class Session:
                 known = command in smpp.BODIES
                 self._write(command | ANSWER if known else smpp.GENERIC_NACK, error.status, sequence)
 
-    def _part(self, sequence: int) -> None:
+    def _part(self, sequence: int, read: _Read) -> None:
         """The other side says goodbye."""
+        self._say_goodbye(sequence)
+
+    def _say_goodbye(self, sequence: int) -> None:
         self._write(smpp.UNBIND | ANSWER, 0, sequence)
         self._close("the other side said goodbye")
 
@@ -551,18 +554,18 @@ class Server(Session):
         self._asking: Pdu | None = None  # a bind that is not decided on
         self._goodbye: int | None = None  # the sequence of an unbind that waits for our answers
 
-    def answer(self, answers: Sequence[tuple[int, int, str]]) -> None:
+    def answer(self, answers: Iterable[tuple[int, int, str]]) -> None:
         """Answer submits: (sequence, command_status, message id). The id is left out where the status is not 0."""
         if self.closed:
             return
-        self.unanswered -= len(answers)
         pack, write, submit = HEADER.pack, self._out.append, smpp.SUBMIT_SM | ANSWER
         for sequence, status, message_id in answers:
             command = self._answer_command(sequence) if self._other_takes else submit
             body = message_id.encode("latin-1") + b"\0" if not status else b""
             write(pack(16 + len(body), command, status, sequence) + body)
+            self.unanswered -= 1
         if self._goodbye is not None and self.unanswered <= 0:
-            super()._part(self._goodbye)
+            self._say_goodbye(self._goodbye)
 
     def decide(self, status: int) -> list[Event]:
         """Answer the bind that `admit` left open, as `admit` would have. Nothing happens where there is none."""
@@ -588,12 +591,12 @@ class Server(Session):
         else:
             events.append(Requested(pdu))
 
-    def _part(self, sequence: int) -> None:
+    def _part(self, sequence: int, read: _Read) -> None:
         self._may_take = False
-        if self.unanswered > 0:
+        if self.unanswered + len(read.messages) > 0:
             self._goodbye = sequence
         else:
-            super()._part(sequence)
+            self._say_goodbye(sequence)
 
     def _in_order(self, read: _Read) -> list[Event]:
         self.unanswered += len(read.messages)

@@ -47,7 +47,7 @@ def check_kind(request: web.Request) -> None:
         return
     kind, _, parameters = header.partition(";")
     if kind.strip().lower() not in KINDS:
-        raise Problem("media-type", f'found {found(kind) if kind else "no Content-Type"}; send application/json')
+        raise Problem("media-type", f"found {found(kind) if kind else 'no Content-Type'}; send application/json")
     for parameter in parameters.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "charset" and value.strip('"').lower() not in ("utf-8", "utf8"):
@@ -81,9 +81,10 @@ def adapter(model: type[M]) -> TypeAdapter[M]:
 def checked(model: type[M], value: Any) -> M:
     """The value as its model. Raises Problem with every flaw."""
     try:
-        return adapter(model).validate_python(value)
+        found_right: M = adapter(model).validate_python(value)
     except ValidationError as error:
         raise refused(flaws(model, error.errors(include_url=False))) from None
+    return found_right
 
 
 def refused(found_flaws: list[Flaw]) -> Problem:
@@ -95,12 +96,12 @@ def refused(found_flaws: list[Flaw]) -> Problem:
     return Problem("bad-request", detail, pointer=first.pointer, flaws=found_flaws[:MOST_FLAWS])
 
 
-def flaws(model: type[BaseModel], errors: Iterable[ErrorDetails], index: int | None = None) -> list[Flaw]:
+def flaws(model: type[BaseModel], errors: Iterable[ErrorDetails], place: int | None = None) -> list[Flaw]:
     """Each error of a validation in its place."""
     told = []
     for error in errors:
-        place = [part for part in error["loc"] if part != "[key]"]
-        told.append(Flaw(_said(model, error), _pointer(place), index=index))
+        where = [part for part in error["loc"] if part != "[key]"]
+        told.append(Flaw(_said(model, error), _pointer(where), place=place))
     return told
 
 
@@ -117,10 +118,11 @@ def parameters(model: type[M], request: web.Request) -> M:
     if wrong:
         raise refused(wrong)
     try:
-        return adapter(model).validate_python(given)
+        asked: M = adapter(model).validate_python(given)
     except ValidationError as error:
         told = flaws(model, error.errors(include_url=False))
         raise refused([Flaw(one.detail, parameter=one.pointer.strip("/")) for one in told]) from None
+    return asked
 
 
 def path_word(request: web.Request, name: str) -> str:
@@ -140,7 +142,9 @@ def path_id(request: web.Request) -> int:
 
 
 def _is_text(text: str) -> bool:
-    return text.isascii() and "\0" not in text or not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
+    return (text.isascii() and "\0" not in text) or not any(
+        letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text
+    )
 
 
 def idempotency_key(request: web.Request) -> str:
@@ -207,12 +211,12 @@ _EXPECTED: Mapping[str, str] = {
 def _kind(value: object) -> str:
     """What was found, without repeating what somebody may have written about a person."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return orjson.dumps(value).decode()
     if isinstance(value, int | float):
         return f"the number {value}" if abs(value) < 1e9 else "a number"
     if isinstance(value, str):
         return f"a text of {len(value)} characters"
-    return {list: f"a list of {len(value)}", dict: "an object"}.get(type(value), "something else")  # type: ignore[arg-type]
+    return f"a list of {len(value)}" if isinstance(value, list) else "an object"
 
 
 def _choice(context: Mapping[str, Any]) -> str:

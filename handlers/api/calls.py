@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -92,7 +93,14 @@ def told(value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 
 def time_of(ms: int) -> str:
     """A moment as it is told: `2026-11-22T18:30:00.123Z`."""
-    return from_ms(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, rest = divmod(ms, 1000)
+    return f"{_second(second)}.{rest:03d}Z"
+
+
+@lru_cache(1024)
+def _second(at: int) -> str:
+    """A second of UTC; calls of one moment share it."""
+    return from_ms(at * 1000).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def paged(call: Call, rows: list[dict[str, Any]], cursor: str | None) -> web.Response:

@@ -56,7 +56,7 @@ class Keys:
     def __init__(self, app: App) -> None:
         self._app = app
         self._by_id: dict[str, Key] = {}
-        self._logins: dict[str, tuple[object, Login]] = {}  # by a digest of what was shown, and for which business
+        self._logins: dict[bytes, tuple[object, Login]] = {}  # by a digest of what was shown, and for which business
         self._read_at = -1e9
         self._reading: asyncio.Task[None] | None = None
         self._pepper = secrets.token_bytes(32)
@@ -89,7 +89,12 @@ class Keys:
         if client is None:
             return None
         for key in list(self._by_id.values()):
-            if key.client == client.id and key.kind == SMPP and self._is_live(key.id) and await self._is_password(key, password):
+            if (
+                key.client == client.id
+                and key.kind == SMPP
+                and self._is_live(key.id)
+                and await self._is_password(key, password)
+            ):
                 return self._login(key)
         return None
 
@@ -129,7 +134,9 @@ class Keys:
             pace = self._app.shared.limit(f"client {name}", rate.per_s, burst)
             self._paces[name] = rate.per_s, pace
         wait_s = await pace.wait(login.key_id, n)
-        return Limits(wait_s, rate_headers("messages", burst, max(1, round(burst / rate.per_s)), pace.left(login.key_id), wait_s))
+        return Limits(
+            wait_s, rate_headers("messages", burst, max(1, round(burst / rate.per_s)), pace.left(login.key_id), wait_s)
+        )
 
     def _is_live(self, key_id: str) -> bool:
         key = self._by_id.get(key_id)
@@ -147,15 +154,18 @@ class Keys:
         return None
 
     async def _find(self, key_id: str) -> Key | None:
-        """A key that may have been made a moment ago, in another process."""
+        """A key that may have been made a moment ago, in another process; guesses do not make us look more often."""
         key = self._by_id.get(key_id)
-        if key is None and key_id and time.monotonic() - self._read_at > STRANGE_S:
-            await self._read()
+        if key is None and key_id:
+            asked_at = time.monotonic()
+            await asyncio.sleep(self._read_at + STRANGE_S - asked_at)
+            while self._read_at < asked_at:
+                await self._read()
             key = self._by_id.get(key_id)
         return key
 
     async def _is_password(self, key: Key, password: str) -> bool:
-        digest = self._digest(password).encode()
+        digest = self._digest(password)
         if hmac.compare_digest(self._proven.get(key.id, b""), digest):
             return True
         if self._guesses is None:
@@ -170,8 +180,8 @@ class Keys:
             await self._guesses.wait(key.id)
         return is_right
 
-    def _digest(self, shown: str) -> str:
-        return blake2b(shown.encode("utf-8", "surrogatepass"), digest_size=32, key=self._pepper).hexdigest()
+    def _digest(self, shown: str) -> bytes:
+        return blake2b(shown.encode("utf-8", "surrogatepass"), digest_size=32, key=self._pepper).digest()
 
     async def _read(self) -> None:
         """Read the keys anew; all who ask meanwhile wait for the same answer."""
@@ -180,6 +190,7 @@ class Keys:
         await asyncio.shield(self._reading)
 
     async def _look(self) -> None:
+        began_at = time.monotonic()
         try:
             keys = await self._app.store.read(clients.listed, self._app.brand, self._app.clock.now_ms())
         except StoreError:  # what was known goes on: who may come in can do nothing anyhow while the store is gone
@@ -191,7 +202,7 @@ class Keys:
                 self._logins.clear()
                 self._proven = {id_: proof for id_, proof in self._proven.items() if id_ in by_id}
         finally:
-            self._read_at = time.monotonic()
+            self._read_at = began_at
             self._reading = None
 
 
@@ -201,7 +212,7 @@ async def limited(app: App, login: Login, n: int) -> Limits:
 
 
 def rate_headers(policy: str, quota: int, window_s: int, left: int, wait_s: float) -> dict[str, str]:
-    """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10): how many, in what time, how many left."""
+    """How many in what time, and how many are left (draft-ietf-httpapi-ratelimit-headers-10)."""
     reset_s = max(1, -int(-wait_s // 1)) if wait_s else window_s
     headers = {
         "RateLimit-Policy": f'"{policy}";q={quota};w={window_s}',

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +17,7 @@ from gateway.clock import to_ms
 from gateway.ids import first_at, moment
 from gateway.messages import State
 from gateway.store import Tx
+from gateway.values import Money
 from handlers.api import bodies, cancelling, models, timelines
 from handlers.api.calls import WALK, Call, Operation, next_cursor, paged, time_of, told
 from handlers.api.problems import Flaw, Problem, of_refusal
@@ -68,7 +70,7 @@ async def create_many(call: Call) -> web.Response:
     if not accepted:
         flaws = [of_refusal(each, place) for place, each in zip(batch.places, result.outcomes, strict=True)
                  if isinstance(each, Refused) and each.why is not Why.NOT_ALL]  # fmt: skip
-        raise _all_refused(sorted([*flaws, *batch.flaws.values()], key=lambda flaw: flaw.index or 0), headers)
+        raise _all_refused(sorted([*flaws, *batch.flaws.values()], key=lambda flaw: flaw.place or 0), headers)
     return told({"accepted": accepted, "refused": batch.size - accepted, "results": results}, 201, headers)
 
 
@@ -124,7 +126,7 @@ def _wished(
             ready.append((_wish(call, wanted, wanted.to), wanted))
             places.append(place)
         except Problem as problem:
-            flaws[place] = Flaw(problem.detail, problem.pointer, index=place, type=problem.name)
+            flaws[place] = Flaw(problem.detail, problem.pointer, place=place, type=problem.name)
     return _Batch(len(ready) + len(flaws), ready, places, flaws, is_all_or_none)
 
 
@@ -140,10 +142,10 @@ def _results(call: Call, batch: _Batch, outcomes: Sequence[Outcome]) -> list[dic
     return [results[place] for place in sorted(results)]
 
 
-def _all_refused(flaws: Sequence[Flaw], headers: dict[str, str]) -> Problem:
+def _all_refused(flaws: Sequence[Flaw], headers: Mapping[str, str]) -> Problem:
     first = flaws[0]
     more = f" (and {len(flaws) - 1:,} more)" if len(flaws) > 1 else ""
-    detail = f"message {first.index}: {first.detail}{more}; nothing was accepted"
+    detail = f"message {first.place}: {first.detail}{more}; nothing was accepted"
     return Problem("batch-refused", detail, flaws=flaws, headers=headers)
 
 
@@ -186,9 +188,7 @@ def _callback(client: Client, url: str) -> str:
     return orjson.dumps({"door": "webhook", "url": url}).decode()
 
 
-def _accepted(
-    call: Call, taken: Taken, wanted: models.MessageWanted | models.TextToMany
-) -> dict[str, Any]:
+def _accepted(call: Call, taken: Taken, wanted: models.MessageWanted | models.TextToMany) -> dict[str, Any]:
     """A message as it was accepted; the same again for the same idempotency key."""
     message = {
         "id": str(taken.id), "to": taken.to, "from": taken.sender, "state": "queued", "parts": taken.parts,
@@ -202,9 +202,12 @@ def _accepted(
 
 def price_of(call: Call, millionths: int) -> dict[str, str]:
     """An amount as programs take it: a decimal number in text, so that nobody rounds it."""
-    whole, rest = divmod(millionths, 1_000_000)
-    amount = f"{whole}.{rest:06d}".rstrip("0").rstrip(".") if rest else str(whole)
-    return {"amount": amount, "currency": call.business.config.brand.currency}
+    return _price(millionths, call.business.config.brand.currency)
+
+
+@lru_cache(1024)
+def _price(millionths: int, currency: str) -> dict[str, str]:
+    return Money(millionths, currency).for_programs()
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -266,9 +266,7 @@ class Message(Told):
     reference: str = Field(description="Your own words for it.")
     test: bool = Field(description="Made with a test key: nothing leaves.")
     created_at: str = Field(description="When it was accepted.", json_schema_extra={"format": "date-time"})
-    valid_until: str = Field(
-        description="When it must not arrive any more.", json_schema_extra={"format": "date-time"}
-    )
+    valid_until: str = Field(description="When it must not arrive any more.", json_schema_extra={"format": "date-time"})
     changed_at: str = Field(description="When its state last changed.", json_schema_extra={"format": "date-time"})
 
 

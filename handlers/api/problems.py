@@ -32,16 +32,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     "no-key": Kind(
         401, "No key, or not a right one",
-        "Send `Authorization: Bearer ck_live_...`; run.py key new makes a key. A key that was ended is not right either.",
+        "Send `Authorization: Bearer ck_live_...`; run.py key new makes one. A key that was ended is not right.",
     ),
     "scope": Kind(403, "The key may not do this", "Use a key that has the scope which `detail` names."),
     "not-found": Kind(404, "There is no such thing", "See the list of addresses; a client sees only what is its own."),
     "method": Kind(405, "This method is not for this address", "The header Allow says which are."),
     "slow": Kind(408, "The request took too long to arrive", "Send it again."),
-    "left-already": Kind(409, "It is too late to cancel", "The text has left, or has ended otherwise; look at its state."),
+    "left-already": Kind(409, "It is too late to cancel", "It has left, or ended otherwise; look at its state."),
     "opted-out": Kind(
         409, "This person has opted out",
-        "Only a START from that very phone lifts a STOP. Nothing that a program sends does, and there is no call for it.",
+        "Only a START from that very phone lifts a STOP. There is no call that does.",
     ),
     "too-large": Kind(413, "The body is too large", "At most 64 KB for one message, 10 MB for a batch of 10,000."),
     "media-type": Kind(415, "The body must be JSON", "Send `Content-Type: application/json`, in UTF-8."),
@@ -100,7 +100,7 @@ class Flaw(NamedTuple):
     detail: str
     pointer: str = ""
     parameter: str = ""
-    index: int | None = None
+    place: int | None = None
     type: str = ""
 
     def shown(self) -> dict[str, Any]:
@@ -112,8 +112,8 @@ class Flaw(NamedTuple):
             told["pointer"] = self.pointer
         if self.parameter:
             told["parameter"] = self.parameter
-        if self.index is not None:
-            told["index"] = self.index
+        if self.place is not None:
+            told["index"] = self.place
         return told
 
 
@@ -163,6 +163,6 @@ def address(name: str) -> str:
     return f"/problems/{name}"
 
 
-def of_refusal(refused: Refused, index: int | None = None) -> Flaw:
+def of_refusal(refused: Refused, place: int | None = None) -> Flaw:
     """A text that was not accepted, as one of `errors`."""
-    return Flaw(refused.detail, _WHERE.get(refused.why, ""), index=index, type=_OF_WHY[refused.why])
+    return Flaw(refused.detail, _WHERE.get(refused.why, ""), place=place, type=_OF_WHY[refused.why])

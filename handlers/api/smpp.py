@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from campaigns.accepting import Refused, Result, Submission, Taken, Why, Wish
 from campaigns.client_settings import Client
-from gateway import numbers
+from gateway import notices, numbers
 from gateway.channels.smpp_server import Account, Fate, Server, Submit, Upward
 from gateway.channels.smpp_server import server as statuses
 from gateway.channels.smpp_server.account import Answers
@@ -36,6 +36,7 @@ FOLLOW_S: Final = 1.0  # how long a key that has ended still holds its lines
 SWEEP_S: Final = 10.0
 TIDY_EVERY: Final = 60  # sweeps
 SEND, READ = "send", "read"
+RINGS: Final = frozenset((notices.TOPIC, ""))  # of what the store tells: there is a notice, or may be
 
 # command_status (SMPP 3.4, 5.1.3)
 BAD_TEXT_LENGTH: Final = 0x01
@@ -109,9 +110,10 @@ class Desk:
         self._server = server
         self.teller = Teller(self._app, server)
 
-    def heard(self, _topic: str) -> None:
-        """Another process has committed something."""
-        self.teller.wake()
+    def heard(self, topic: str) -> None:
+        """Something was committed, here or in another process."""
+        if topic in RINGS:
+            self.teller.wake()
 
     def _room(self) -> None:
         self.teller.wake()

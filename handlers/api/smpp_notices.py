@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("carillon.api")
 
 AT_ONCE: Final = 2_000  # notices in one transaction
-LOOK_S: Final = 0.25  # where nobody rings
+LOOK_S: Final = 1.0  # for what falls due by time alone
 AGAIN_S: Final = 1.0  # after an error of the store
 FIRST_MS: Final = 1_000  # the pause before what was refused is brought again; then twice as long each time
 LONGEST_MS: Final = 300_000

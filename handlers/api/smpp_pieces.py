@@ -226,10 +226,10 @@ class Pieces:
         for piece in pieces:
             asks = orjson.loads(piece.asks)
             if asks["callback"]:
-                body = _body(key, piece, asks, state, why, now)
+                body, door = _body(key, piece, asks, state, why, now), orjson.loads(asks["callback"])["door"]
                 rows.append(
                     (
-                        self._app.ids.next(), brand, key.client, DOOR, kind, f"m:{piece.id}", now, body,
+                        self._app.ids.next(), brand, key.client, door, kind, f"m:{piece.id}", now, body,
                         asks["callback"], now, 0, notices.WAITS, "",
                     )
                 )  # fmt: skip

@@ -134,9 +134,7 @@ async def lift(call: Call) -> web.Response:
 # --- transactions ----------------------------------------------------------------------------------------------------
 
 
-async def _change(
-    tx: Tx, business: Business, phone: str, given: Mapping[str, Any], now: int
-) -> tuple[Shown, bool]:
+async def _change(tx: Tx, business: Business, phone: str, given: Mapping[str, Any], now: int) -> tuple[Shown, bool]:
     person, is_new = await _made(tx, business, phone, now)
     row = await _row(tx, business, person)
     attributes: dict[str, Any] = orjson.loads(row.attributes)
@@ -266,12 +264,13 @@ def _language(call: Call, word: str) -> str:
 def _check(call: Call, given: dict[str, Any], now: int) -> None:
     """Bring values into the spelling that is kept. Raises Problem with all that cannot be used."""
     config = call.business.config
-    readers = {
-        "language": cells.language(config.brand.languages),
-        "birthday": lambda word: cells.birthday(word, today=from_ms(now).date(), country=config.brand.country),
-    }
+    today, country = from_ms(now).date(), config.brand.country
+
+    def birthday(word: str) -> str:
+        return cells.birthday(word, today=today, country=country)
+
     flaws = []
-    for name, read in readers.items():
+    for name, read in (("language", cells.language(config.brand.languages)), ("birthday", birthday)):
         if given.get(name):
             try:
                 given[name] = read(given[name])

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -30,6 +30,7 @@ from gateway.messages import State
 from gateway.store import Tx
 from handlers.api import twilio_errors as errors
 from handlers.api import twilio_resources as resources
+from handlers.api.calls import WALK
 from handlers.api.cancelling import CANCELLED, UNKNOWN, cancel
 from handlers.api.desk import Login, limited
 from handlers.api.twilio_errors import Trouble
@@ -72,7 +73,7 @@ _WHY: Final[Mapping[Why, int]] = {
 # The doors
 
 
-def routes() -> list[tuple[str, str, Callable[[web.Request, App], Awaitable[web.Response]]]]:
+def routes(_app: App) -> list[tuple[str, str, Callable[[web.Request, App], Awaitable[web.Response]]]]:
     """Method, path and handler of everything that is answered here; the last one takes what the others leave."""
     account = f"/{API}/Accounts/{{account}}"
     text = account + "/Messages/{sid}"
@@ -322,18 +323,22 @@ async def _fetch(request: web.Request, app: App, login: Login) -> web.Response:
 
 async def _find(request: web.Request, app: App, login: Login) -> Text:
     message = resources.read_sid(request.match_info["sid"])
-    text = await app.store.read(_one, app, login.client, message) if message else None
+    text = await app.store.read(_one, app, login, message) if message else None
     if text is None:
         raise Trouble(errors.NOT_FOUND, request.path)
     return text
 
 
-async def _one(tx: Tx, app: App, client: Client, message: int) -> Text | None:
-    text = await tx.one(Text, "twilio_one", client=client.id, message=message)
+async def _one(tx: Tx, app: App, login: Login, message: int) -> Text | None:
+    text = await tx.one(Text, "twilio_one", client=login.client.id, message=message, test=int(login.is_test))
     if text is None:
-        span = {"since": message, "before": message + 1, "limit": 1}
-        text = await tx.one(Text, "twilio_came", brand=app.brand, numbers=_numbers(app, client), **span)
+        numbers_ = _numbers(app, login.client)
+        text = await tx.one(_came_in, "api_inbound_one", brand=app.brand, inbound=message, numbers=numbers_)
     return text
+
+
+def _came_in(id_: int, _channel: str, sender: str, recipient: str, text: str, *_: object) -> Text:
+    return Text(id_, sender, recipient, text)
 
 
 def _numbers(app: App, client: Client) -> list[str]:
@@ -372,11 +377,11 @@ async def _list(request: web.Request, app: App, login: Login) -> web.Response:
         raise Trouble(errors.BAD_FIELD, "Page needs the PageToken beside it: follow next_page_uri")
     asked = [(name, query[name]) for name in ("To", "From", "DateSent", "DateSent<", "DateSent>") if name in query]
     span = _span(dict(asked), token, size + 1, app.business.config.brand.country)
-    texts = await app.store.read(_texts, app, login.client, span)
+    texts, floor = await app.store.read(_texts, app, login, span)
     place = Place(request.path, page, size, token, asked)
-    following = f"PASM{texts[size - 1].id:032x}" if len(texts) > size else ""
+    last = texts[size - 1].id if len(texts) > size else floor
     shown = [_resource(app, login, text) for text in texts[:size]]
-    return web.data(resources.listed("messages", shown, place, following))
+    return web.data(resources.listed("messages", shown, place, f"PASM{last:032x}" if last else ""))
 
 
 def _whole(text: str, default: int, name: str) -> int:
@@ -425,41 +430,45 @@ def _phone(text: str, country: str) -> str:
         return text
 
 
-async def _texts(tx: Tx, app: App, client: Client, span: Span) -> list[Text]:
-    """What the client sent and what came in for it, the latest first."""
-    texts = [*await _sent(tx, app, client, span), *await _came(tx, app, client, span)]
-    return sorted(texts, reverse=True)[: span.limit]
+async def _texts(tx: Tx, app: App, login: Login, span: Span) -> tuple[list[Text], int]:
+    """What the client sent and what came in for it, the latest first; and, where there may be more, from which id on
+    all is there.
+    """
+    sent, sent_floor = await _sent(tx, app, login, span)
+    came, came_floor = await _came(tx, app, login, span)
+    floor = max(sent_floor, came_floor)
+    texts = [text for text in (*sent, *came) if text.id >= floor]
+    return sorted(texts, key=lambda text: -text.id)[: span.limit], floor
 
 
-async def _sent(tx: Tx, app: App, client: Client, span: Span) -> list[Text]:
+async def _sent(tx: Tx, app: App, login: Login, span: Span) -> tuple[list[Text], int]:
     if span.sender and span.sender not in app.business.senders:
-        return []
-    within = {
-        "client": client.id,
-        "since": span.since,
-        "before": span.before,
-        "limit": span.limit,
-        "sender": span.sender,
-    }
+        return [], 0
+    within = {"since": span.since, "before": span.before, "walk": WALK}
+    these = {"client": login.client.id, "test": int(login.is_test), "sender": span.sender, "limit": span.limit}
     if not span.to:
-        return await tx.all(Text, "twilio_sent", **within)
+        texts = await tx.all(Text, "twilio_sent", **within, **these)
+        return texts, await _floor(tx, texts, "api_messages_walked", client=login.client.id, **within)
     person = await tx.value("twilio_person", brand=app.brand, address=span.to) or 0
-    return await tx.all(Text, "twilio_sent_to", person=person, address=span.to, **within)
+    person = 0 if login.is_test else person
+    return await tx.all(Text, "twilio_sent_to", person=person, address=span.to, **within, **these), 0
 
 
-def _within(span: Span) -> dict[str, Any]:
-    return {"since": span.since, "before": span.before, "limit": span.limit}
-
-
-async def _came(tx: Tx, app: App, client: Client, span: Span) -> list[Text]:
-    ours = [number for number in _numbers(app, client) if span.to in {"", number}]
+async def _came(tx: Tx, app: App, login: Login, span: Span) -> tuple[list[Text], int]:
+    ours = [number for number in _numbers(app, login.client) if span.to in {"", number}]
     if not ours or span.sender in ours:
-        return []
-    within = {"numbers": ours} | _within(span)
-    if not span.sender:
-        return await tx.all(Text, "twilio_came", brand=app.brand, **within)
-    person = await tx.value("twilio_person", brand=app.brand, address=span.sender) or 0
-    return await tx.all(Text, "twilio_came_from", person=person, sender=span.sender, **within)
+        return [], 0
+    within = {"since": span.since, "before": span.before, "walk": WALK}
+    texts = await tx.all(
+        _came_in, "api_inbound", brand=app.brand, numbers=ours, sender=span.sender, limit=span.limit, **within
+    )  # fmt: skip
+    return texts, await _floor(tx, texts, "api_inbound_walked", **within)
+
+
+async def _floor(tx: Tx, texts: list[Text], query: str, **within: int) -> int:
+    """From which id on everything that fits was found: 0 where no row is left below those that were looked at."""
+    last, count = (await tx.rows(query, **within))[0]
+    return int(last) if count == WALK else 0
 
 
 async def _media(request: web.Request, app: App, login: Login) -> web.Response:

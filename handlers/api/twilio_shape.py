@@ -1,6 +1,6 @@
 """The shape in which a program made for Twilio is told: a form, signed as Twilio signs, that its validators accept.
 
-Fields: twilio.com/docs/messaging/guides/track-outbound-message-status, twilio.com/docs/messaging/guides/webhook-request.
+Fields: twilio.com/docs/messaging/guides, pages track-outbound-message-status and webhook-request.
 """
 
 from __future__ import annotations

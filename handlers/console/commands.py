@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handlers.console.choices import OneOf
+
 if TYPE_CHECKING:
     from handlers.console.client import Parts
     from handlers.console.desk import Desk
@@ -59,13 +61,13 @@ def desk(*, as_json: bool = False) -> Desk:
 
 @cli.command()
 @click.option("--demo", is_flag=True, help="Import the sample, apply the config, and say what to try. Simulator only.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(["web", "plan", "dispatch", "all"]), default=["all"],
+@click.option("--role", "roles", multiple=True, type=OneOf("role", "web", "plan", "dispatch", "all"), default=["all"],
               help="What this process does, where several share a PostgreSQL; may be said more than once.")  # fmt: skip
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64),
               help="How many processes to serve with on this machine. PostgreSQL only.")  # fmt: skip
 @click.option("--public", default="", metavar="HOST:PORT", help="Instead of listen.public.")
 @click.option("--private", default="", metavar="HOST:PORT", help="Instead of listen.private.")
-@click.option("--log-level", envvar=LOG_LEVEL, type=click.Choice(["debug", "info", "warning", "error"]),
+@click.option("--log-level", envvar=LOG_LEVEL, type=OneOf("log level", "debug", "info", "warning", "error"),
               help="From where on things are written down; on a terminal else only trouble is.")  # fmt: skip
 def serve(demo: bool, roles: tuple[str, ...], workers: int, public: str, private: str, log_level: str | None) -> None:
     """Send, receive and show pages until Ctrl-C."""
@@ -221,7 +223,7 @@ def key() -> None:
 @click.argument("client")
 @click.option("--test", "kind", flag_value="test", help="Nothing leaves; the number decides what becomes of a text.")
 @click.option("--smpp", "kind", flag_value="smpp", help="A password to bind with.")
-@click.option("--live", "kind", flag_value="live", default="live", help="A key whose texts leave (so it is unsaid).")
+@click.option("--live", "kind", flag_value="live", default="live", help="A key whose texts leave; the usual one.")
 @click.option("--may", default="", metavar="SCOPES", help="send, read, subscribers; else all that the client may.")
 @click.option("--label", default="", help="What it is for, or who has it.")
 @click.option("--expires-old", default="", metavar="DURATION",
@@ -248,6 +250,54 @@ def key_list(client: str, as_json: bool) -> None:
 def key_end(id: str, after: str, as_json: bool) -> None:
     """End a key by its ID, or by the key itself."""
     desk(as_json=as_json).key_end(id, after=after)
+
+
+@cli.group("webhooks", cls=Words)
+def webhooks() -> None:
+    """Show what programs are told, and tell it again."""
+
+
+@webhooks.command("list")
+@as_json
+def webhook_list(as_json: bool) -> None:
+    """Show of each client what waits, was told or was given up."""
+    desk(as_json=as_json).webhook_list()
+
+
+@webhooks.command("show")
+@click.argument("client")
+@as_json
+def webhook_show(client: str, as_json: bool) -> None:
+    """Show what a CLIENT was told last."""
+    desk(as_json=as_json).webhook_show(client)
+
+
+@webhooks.command("secret")
+@click.argument("client")
+@as_json
+def webhook_secret(client: str, as_json: bool) -> None:
+    """Show what a CLIENT checks our signatures with."""
+    desk(as_json=as_json).webhook_secret(client)
+
+
+@webhooks.command("replay")
+@click.argument("client")
+@click.option("--since", required=True, metavar="TIME", help='"2026-12-01 18:00", or how long ago: "24 h".')
+@click.option("--until", default="", metavar="TIME", help="The same; else now.")
+@click.option("--kind", "kinds", multiple=True, help="message.delivered, say; may be said more than once.")
+@as_json
+def webhook_replay(client: str, since: str, until: str, kinds: tuple[str, ...], as_json: bool) -> None:
+    """Tell a CLIENT again what happened in a time."""
+    desk(as_json=as_json).webhook_replay(client, since, until, kinds)
+
+
+@cli.command()
+@click.argument("client")
+@click.option("--forward", required=True, metavar="URL", help="Such as http://localhost:3000/hook.")
+@as_json
+def listen(client: str, forward: str, as_json: bool) -> None:
+    """Bring what a CLIENT is told to a URL at home as well, as it happens."""
+    desk(as_json=as_json).listen(client, forward)
 
 
 @cli.command("migrate-store")

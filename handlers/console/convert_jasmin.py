@@ -119,7 +119,7 @@ class _Reader:
                 self._close()
                 self._begin(command, place)
             elif not line or line in ("ko", "quit", "exit"):
-                self._end(keep=self._is_shown and not line)
+                self._end(keep=self._is_shown)
             elif line == "ok":
                 self._end(keep=True)
             elif self._module:

@@ -186,6 +186,53 @@ class Desk:
             answer = business.ask("key_end", id=id_, after=after)
             self._tell(answer, lambda: keys.ended_lines(answer))
 
+    def webhook_list(self) -> None:
+        """What programs are told, at a glance."""
+        from handlers.console import webhooks  # noqa: PLC0415  the same
+
+        with self._business() as (business, _):
+            answer = business.ask("webhook_list")
+            self._show(answer, lambda: webhooks.list_lines(answer))
+
+    def webhook_show(self, client: str) -> None:
+        """What one program was told last."""
+        from handlers.console import webhooks  # noqa: PLC0415  the same
+
+        with self._business() as (business, head):
+            answer = business.ask("webhook_show", client=client)
+            self._show(answer, lambda: webhooks.shown_lines(answer, head["zones"][0]))
+
+    def webhook_secret(self, client: str) -> None:
+        """What a program checks our signatures with, and nothing else, so that it can go into a file."""
+        with self._business(aside=True) as (business, _):
+            answer = business.ask("webhook_secret", client=client)
+            self._tell(answer, lambda: answer["secrets"])
+
+    def webhook_replay(self, client: str, since: str, until: str, kinds: Sequence[str]) -> None:
+        """What is told again."""
+        from handlers.console import webhooks  # noqa: PLC0415  the same
+
+        with self._business() as (business, _):
+            answer = business.ask("webhook_replay", client=client, since=since, until=until, kinds=list(kinds))
+            self._tell(answer, lambda: webhooks.replay_lines(answer))
+
+    def listen(self, client: str, url: str) -> None:
+        """Forward what a program is told, until Ctrl-C."""
+        from handlers.console import forwarding  # noqa: PLC0415  the same
+
+        with self._business() as (business, head):
+            calls = forwarding.forwarded(business, client, url)
+            forwarding.show(calls, head["zones"][0], as_json=self._as_json)
+
+    def _show(self, answer: Mapping[str, Any], lines: Callable[[], list[Any]]) -> None:
+        """The same as `_tell`, of lines among which tables stand."""
+        from handlers.console import webhooks  # noqa: PLC0415  the same
+
+        if self._as_json:
+            print(json.dumps(answer, ensure_ascii=False))
+        else:
+            webhooks.show(lines())
+
     def migrate_store(self, source: str, target: str, *, undo: bool, force: bool) -> None:
         """Move the business to another store; exit status 1 when the two do not agree at the end."""
         from handlers.console import moving  # noqa: PLC0415  no other command needs it

@@ -1,10 +1,10 @@
-"""Opens the two listeners: the public one for phones, and the private one for the board, figures and commands."""
+"""Opens the listeners: for phones, for the board and commands, and for programs where there are any."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from gateway import web
@@ -12,6 +12,9 @@ from gateway.errors import CarillonError
 from gateway.values import HostPort
 from gateway.web import Listener, Request, Response, Route
 from handlers import carriers, pages
+from handlers.api import app as api
+from handlers.api import kannel, twilio
+from handlers.api.smpp import smpp_door
 from handlers.app import App
 from handlers.console import control, metrics
 from handlers.console.health import Health, LoopWatch, StoreWatch
@@ -23,23 +26,28 @@ NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where both listeners can be reached from this machine."""
+    """Where the listeners can be reached from this machine; empty for one that is not open here."""
 
     public: str
     private: str
+    api: str = ""
 
 
 @asynccontextmanager
 async def doors(
     app: App, roles: Collection[str] = ("web",), instead: Mapping[str, str] = NOTHING
 ) -> AsyncIterator[Doors]:
-    """Both listeners for as long as the block runs, with the key for commands beside the store.
+    """The listeners for as long as the block runs, with the key for commands beside the store.
 
-    The public one is opened in the role web; `instead` has addresses to be used instead of those of the file.
+    Those for phones and programs are opened in the role web, the latter when there are clients. `instead` has
+    addresses to be used instead of those of the file.
     """
     config = app.business.config
-    public_at, private_at = (_address(instead, name, getattr(config.listen, name)) for name in ("public", "private"))
+    public_at, private_at, api_at = (
+        _address(instead, name, getattr(config.listen, name)) for name in ("public", "private", "api")
+    )
     token, health = control.new_token(), Health(LoopWatch(), StoreWatch(app.store, app.brand))
+    is_web = "web" in roles
     public = web.application(
         pages.public_site(app), pages=pages.routes(app), doors=carriers.doors(app), address=config.brand.site
     )
@@ -48,20 +56,30 @@ async def doors(
         pages=[*figures(app, health), *pages.private_routes(app)],
         calls=control.routes(app),
     )
-    is_web = "web" in roles
     outer = Listener(public, *public_at, setting="listen.public", is_shared=app.fleet is not None)
     inner = Listener(private, *private_at, setting="listen.private")
+    tls = config.listen.api_tls
+    programs = Listener(
+        api.application(app, [*twilio.routes(app), *kannel.routes(app)]), *api_at, setting="listen.api",
+        is_shared=app.fleet is not None, encrypts=tls.context() if tls else None,
+    )  # fmt: skip
+    has_programs = is_web and "api" in config.opened
     watching = [asyncio.create_task(each.run(), name="watch") for each in (health.loop, health.store)]
     try:
         if is_web:
             await outer.start()
+        if has_programs:
+            await programs.start()
         await inner.start()
         with control.issued(control.pass_path(app.folder, app.fleet.node if app.fleet else 0), token, address(inner)):
-            yield Doors(address(outer) if is_web else "", address(inner))
+            async with smpp_door(app) if is_web else nullcontext():
+                yield Doors(address(outer) if is_web else "", address(inner), address(programs) if has_programs else "")
     finally:
         health.is_leaving = True
         for task in watching:
             task.cancel()
+        if has_programs:
+            await programs.stop()
         if is_web:
             await outer.stop()  # meanwhile the private one says that we are leaving
         await inner.stop()

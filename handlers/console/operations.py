@@ -27,7 +27,7 @@ from gateway.routes import CAMPAIGNS, LANES
 from gateway.store import Tx
 from gateway.wording import either, nearest
 from handlers.app import App
-from handlers.console import keys, previews, routing, status
+from handlers.console import keys, previews, routing, status, webhooks
 from handlers.console.facts import audience_of, header, plan_of, run_of
 
 Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -456,6 +456,36 @@ async def key_end(app: App, tell: Tell, *, id: str, after: str = "") -> Answer:
     return {**await keys.end(app.store, applied(app), app.clock, id, after)}
 
 
+# --- what programs are told ------------------------------------------------------------------------------------------
+
+
+async def webhook_list(app: App, tell: Tell) -> Answer:
+    """How every program stands."""
+    return {**await webhooks.overview(app.store, applied(app), app.clock)}
+
+
+async def webhook_show(app: App, tell: Tell, *, client: str) -> Answer:
+    """One program with its latest notices."""
+    return {**await webhooks.shown(app.store, applied(app), app.clock, client)}
+
+
+async def webhook_secret(app: App, tell: Tell, *, client: str) -> Answer:
+    """What a program checks our signatures with."""
+    return {**webhooks.secret(applied(app), client)}
+
+
+async def webhook_replay(
+    app: App, tell: Tell, *, client: str, since: str, until: str = "", kinds: Collection[str] = ()
+) -> Answer:
+    """Tell a program again what was made in a span of time."""
+    return {**await webhooks.replay(app.store, applied(app), app.clock, client, since, until, kinds)}
+
+
+async def webhook_news(app: App, tell: Tell, *, client: str, after: str, known: Collection[str]) -> Answer:
+    """What a program is told from now on, as it is made."""
+    return {**await webhooks.news(app.store, applied(app), app.clock, client, after, known)}
+
+
 # --- phones and the whole --------------------------------------------------------------------------------------------
 
 ANSWER_S = 5.0  # how long `text` waits for an answer
@@ -525,5 +555,10 @@ OPERATIONS: Mapping[str, Callable[..., Awaitable[Answer]]] = {
     "key_new": key_new,
     "key_list": key_list,
     "key_end": key_end,
+    "webhook_list": webhook_list,
+    "webhook_show": webhook_show,
+    "webhook_secret": webhook_secret,
+    "webhook_replay": webhook_replay,
+    "webhook_news": webhook_news,
     "text": text,
 }

@@ -195,8 +195,7 @@ async def _hush(_progress: Mapping[str, Any]) -> None:
 
 def refuse_taken_ports(config: Config) -> None:
     """Raise PortTaken before anything is imported or launched that then could not be looked at."""
-    for name in ("public", "private", "smsc"):
-        host, port = getattr(config.listen, name)
+    for name, (host, port) in config.opened.items():
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listeners do
             try:
@@ -229,6 +228,9 @@ def look(app: App, both: Doors) -> list[Any]:
     lines: list[Any] = [terminal.labelled("LOOK", f"{handset}live {both.private}/   {page or 'pages'} {site}/{page}")]
     if sys.stdout.isatty():
         lines.append(_code(f"{site}/{page}"))
+    if both.api:
+        key = f"run.py key new {next(iter(config.clients))} --test"
+        lines.append(terminal.labelled("API", f"{both.api}/   a key for a program: {key}"))
     if app.simulator and is_only_here(config.brand.site):
         lines.append(
             terminal.labelled("PHONE", f"links in texts open only here; on your own phone too: SITE={site} make run")

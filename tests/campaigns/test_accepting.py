@@ -196,6 +196,8 @@ async def test_a_test_key_reaches_nobody_and_makes_nobody(store: Store, business
     )
     assert [getattr(each, "why", "taken") for each in outcomes] == ["taken", Why.BAD_NUMBER, Why.LEFT]
     assert outcomes[0].channel == practice.CHANNEL
+    (twilio,) = await send(store, business, Wish("+15005550010", "hi", sender=practice.SENDER), is_test=True)
+    assert twilio.sender == practice.SENDER  # as tests that were written for Twilio have it
     assert await store.read(lambda tx: tables.look(tx, "SELECT id FROM person")) == []
 
 

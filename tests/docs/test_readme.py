@@ -19,12 +19,11 @@ from pathlib import Path
 import pytest
 
 from handlers.console.commands import cli
-from tests.handlers.console.conftest import free_ports
+from tests.handlers.console.conftest import PORTS, free_ports
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-PORTS = ("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775")  # as the shipped file has them
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -142,7 +141,7 @@ def environ() -> dict[str, str]:
 
 @pytest.fixture
 def tour(tmp_path: Path) -> Iterator[Tour]:
-    made = Tour(tmp_path, free_ports(3))
+    made = Tour(tmp_path, free_ports(len(PORTS)))
     text = (ROOT / "config.yaml").read_text("utf-8")
     for shipped, port in zip(PORTS, made.ports, strict=True):
         assert shipped in text

@@ -47,7 +47,9 @@ campaigns:
     text: "Hello {{{{ first_name or 'friend' }}}}. Reply STOP to end"
     when_in_doubt: {in_doubt}
 store: "sqlite:faults.db"
-listen: {{public: "127.0.0.1:{public}", private: "127.0.0.1:{private}", smsc: "127.0.0.1:{smsc}"}}
+listen:
+  {{public: "127.0.0.1:{public}", private: "127.0.0.1:{private}", smsc: "127.0.0.1:{smsc}", api: "127.0.0.1:{api}"}}
+{clients}
 """
 BALLOTS = 100
 LONG_NAME = "Maximiliana " * 13  # makes a text of two parts
@@ -83,6 +85,8 @@ class Folder:
     rate: int = 2_000
     public: int = field(default_factory=free_port)
     private: int = field(default_factory=free_port)
+    api: int = field(default_factory=free_port)
+    clients: str = ""  # that section of the file
     process: asyncio.subprocess.Process | None = None
     ballots: list[str] = field(default_factory=list)  # links by which people of the audience may vote
 
@@ -107,7 +111,8 @@ class Folder:
         self.config.write_text(
             CONFIG.format(
                 channel=self.carrier.channel(self.rate), number=self.number, public=self.public,
-                private=self.private, smsc=free_port(), in_doubt="send again" if self.again else "leave",
+                private=self.private, smsc=free_port(), api=self.api, clients=self.clients,
+                in_doubt="send again" if self.again else "leave",
             )
         )  # fmt: skip
         (self.path / "password").write_text("secret")

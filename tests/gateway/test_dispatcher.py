@@ -372,7 +372,7 @@ async def test_a_refused_account_holds_everything_though_the_channel_has_room(
 async def test_answers_that_could_not_be_recorded_are_recorded_later_each_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.dispatcher.RETRY_SETTLE_S", 0.05)
+    monkeypatch.setattr("gateway.settling.AGAIN_S", 0.05)
     settle, tries = outbox.settle, 0
 
     async def fails_twice(*arguments: Any) -> outbox.Settled:
@@ -401,7 +401,7 @@ async def test_answers_that_could_not_be_recorded_are_recorded_later_each_once(
 async def test_a_claim_that_fails_is_made_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.dispatcher.RETRY_SETTLE_S", 0.05)
+    monkeypatch.setattr("gateway.dispatcher.AGAIN_S", 0.05)
     tries = 0
 
     def fails_once(waiting: Waiting, now: int) -> Go:
@@ -464,8 +464,8 @@ async def test_a_window_that_is_full_is_waited_for_and_not_asked_for_again_and_a
 async def test_what_took_more_than_a_second_to_claim_is_released_and_asked_about_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.dispatcher.LEAVES_S", 0.1)
-    slow = [0.2, 0.0]
+    monkeypatch.setattr("gateway.dispatcher.LEAVES_S", 0.5)
+    slow = [0.6, 0.0]
 
     def gate(waiting: Waiting, now: int) -> Go:
         time.sleep(slow.pop(0) if slow else 0)
@@ -581,13 +581,13 @@ def receipt_of(outbound: Outbound) -> Receipt:
 
 
 async def test_doubts_without_end_do_not_fill_the_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.dispatcher.DOUBTS_KEPT", 10)
+    monkeypatch.setattr("gateway.settling.DOUBTS_KEPT", 10)
     async with desk.open(30):
         for outbound in await desk.until_sent(30):
             desk.carrier.doubt(outbound, 0, 1)
         await desk.recorded()
 
-    assert len(desk.dispatcher._doubts) == 10
+    assert len(desk.dispatcher._settling.doubts) == 10
 
 
 # --- urgent and bulk -------------------------------------------------------------------------------------------------
@@ -726,7 +726,7 @@ async def test_a_long_text_of_which_a_part_was_taken_stays_with_its_channel(desk
 async def test_what_moves_survives_a_settlement_that_could_not_be_written_and_moves_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.dispatcher.RETRY_SETTLE_S", 0.02)
+    monkeypatch.setattr("gateway.settling.AGAIN_S", 0.02)
     desk.another(ways=Ways(elsewhere={"20655": ("eu",)}))
     settle, tries = outbox.settle, 0
 
@@ -821,9 +821,9 @@ async def dies_somewhere(store: Store, texts: list[tuple[int, int]], data: st.Da
             case fate:
                 desk.carrier.answer(one, part, parts, RETRIES[fate])
         if data.draw(st.booleans()):  # a commit before the next answer
-            await desk.until(lambda: not desk.dispatcher._settling)
+            await desk.until(lambda: not desk.dispatcher._settling.is_busy)
         desk.clock.advance(seconds=data.draw(st.sampled_from([0, 0, 6])))  # and its row is written anew
-    await desk.until(lambda: not desk.dispatcher._settling)
+    await desk.until(lambda: not desk.dispatcher._settling.is_busy)
     await desk.store.write(outbox.take_over, brand=1, queue=desk.queue, owner="next", now=desk.clock.now_ms())
 
     for one in desk.carrier.sent:

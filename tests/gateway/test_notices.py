@@ -69,7 +69,7 @@ async def test_doors_keep_their_own_order(store: Store) -> None:
 
 
 async def test_each_client_gets_its_room_and_every_first_comes_before_any_second(store: Store) -> None:
-    many = [row(n, subject=f"m:{n}", at=NOW - 1000) for n in range(1, 101)]
+    many = [row(n, subject=f"m:{n}", at=NOW - 1000 + n) for n in range(1, 101)]
     await put(store, [*many, *(row(200 + n, client=BANK, subject=f"m:{n}") for n in range(3))])
     assert [(each.client, each.id) for each in await take(store, {SHOP: 2, BANK: 8}, limit=4)] == [
         (SHOP, 1), (BANK, 200), (SHOP, 2), (BANK, 201),

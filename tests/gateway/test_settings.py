@@ -1,12 +1,14 @@
 """The brand, the channels, the senders and the ports are read as the gateway needs them."""
 
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from gateway.channels.smpp import SmppCarrier
-from gateway.settings import Brand, Listen, RouteSettings, SenderSettings, Simulator
+from gateway.settings import Brand, Certificate, Listen, RouteSettings, SenderSettings, Simulator
 from gateway.values import HostPort, Price, Rate
 
 CHANNEL = {"kind": "smpp", "carrier": "simulator", "price": "0.0079 USD per part"}
@@ -60,6 +62,33 @@ def test_ports_have_defaults_that_keep_the_board_at_home() -> None:
     assert (listen.public.port, listen.private, listen.smsc) == (
         8080, HostPort("127.0.0.1", 8081), HostPort("127.0.0.1", 2775),
     )  # fmt: skip
+
+
+PEM = Path(__file__).parents[1] / "peers" / "localhost.pem"  # a certificate and its key
+
+
+def test_a_certificate_with_its_key_encrypts_a_port() -> None:
+    tls = Certificate.model_validate({"certificate_file": str(PEM), "key_file": str(PEM)})
+    assert tls.context().minimum_version is ssl.TLSVersion.TLSv1_2
+    assert "PRIVATE KEY" not in repr(tls)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "complaint"),
+    [
+        ("nowhere.pem", str(PEM), "cannot read the certificates in nowhere.pem: No such file"),
+        (__file__, str(PEM), "holds no certificates"),
+        (str(PEM), __file__, "this is not the key of the certificate in localhost.pem"),
+        (str(PEM), "nowhere.pem", "cannot read the secret in nowhere.pem"),
+        (7, str(PEM), "expected the name of a file"),
+    ],
+)
+def test_a_certificate_or_key_that_is_none_is_told_before_anything_is_served(
+    certificate: object, key: str, complaint: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Certificate.model_validate({"certificate_file": certificate, "key_file": key})
+    assert complaint in repr(caught.value.errors())
 
 
 def test_a_simulator_is_kind_unless_told_otherwise() -> None:

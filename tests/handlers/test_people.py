@@ -28,6 +28,7 @@ from handlers.app import App
 from handlers.console.serving import import_sample
 from handlers.people import ANSWER, MOST_WAITING, NEWCOMERS, REDEEM, STOP, Crowd, Deed, intentions, redeem, words_for
 from tests.conftest import Apply
+from tests.handlers.console.conftest import PORTS
 
 ROOT = Path(__file__).parents[2]
 MAYA = "+12065550142"
@@ -44,7 +45,7 @@ def free_ports(count: int) -> list[int]:
 def config_file(folder: Path, mood: str) -> Path:
     """The shipped config on free ports, on a quick line."""
     text = (ROOT / "config.yaml").read_text("utf-8").replace("people: lively", f"people: {mood}")
-    for shipped, port in zip(("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775"), free_ports(3), strict=True):
+    for shipped, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
         text = text.replace(shipped, f"127.0.0.1:{port}")
     for rate in ("rate: 50/s", "rate: 100/s"):
         text = text.replace(rate, "rate: 2000/s")

@@ -39,7 +39,7 @@ UPDATE notice SET due = :until WHERE id IN (
 -- What waited for a place that answers again; `out` are on the way.
 UPDATE notice SET due = :now WHERE id IN (
     SELECT id FROM notice
-    WHERE client = :client AND door = :door AND state = 0 AND due > :now AND target = :target
+    WHERE client = :client AND door = :door AND state = 0 AND due > :now AND target = :target AND tries <= :tries
       AND id NOT IN (SELECT value FROM numbers(:out))
     ORDER BY due LIMIT :limit)
 

@@ -19,6 +19,7 @@ from handlers.console.serving import import_sample
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "campaigns" / "sample.csv"
 LIVE = {"US_CARRIER": "127.0.0.1:9", "CN_CARRIER": "127.0.0.1:9"}
+PORTS = ("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775", "127.0.0.1:8082")  # as the shipped file has them
 Edit = Callable[..., str]
 
 
@@ -41,7 +42,7 @@ def free_ports(count: int) -> list[int]:
 def config_file(tmp_path: Path) -> Path:
     """A copy of the shipped config on free ports, with its store beside it."""
     text = (ROOT / "config.yaml").read_text("utf-8")
-    for shipped, port in zip(("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775"), free_ports(3), strict=True):
+    for shipped, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
         text = text.replace(shipped, f"127.0.0.1:{port}")
     path = tmp_path / "config.yaml"
     path.write_text(text, "utf-8")

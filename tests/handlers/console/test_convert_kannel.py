@@ -41,7 +41,8 @@ def test_empty_lines_part_groups_and_comments_do_not() -> None:
 @pytest.mark.parametrize(
     ("written_so", "means"),
     [
-        ("plain words ", "plain words"), ('" kept "', " kept "), (r'"a \"b\" \\ c"', r'a "b" \ c'), (r'"a\tb"', r"a\tb"),
+        ("plain words ", "plain words"), ('" kept "', " kept "), (r'"a \"b\" \\ c"', r'a "b" \ c'),
+        (r'"a\tb"', r"a\tb"),
         ('"', '"'), ("a=b", "a=b"), ('""', ""), ('"unclosed', '"unclosed'),
     ],
 )  # fmt: skip
@@ -50,7 +51,9 @@ def test_quotation_marks_keep_blanks_and_a_backslash_keeps_marks(written_so: str
 
 
 def test_a_backslash_at_the_end_joins_lines() -> None:
-    assert groups_of("group = a\nx = one;\\\n two;\\\nthree\ny = 2\n") == [{"group": "a", "x": "one;two;three", "y": "2"}]
+    assert groups_of("group = a\nx = one;\\\n two;\\\nthree\ny = 2\n") == [
+        {"group": "a", "x": "one;two;three", "y": "2"}
+    ]
 
 
 def test_two_backslashes_at_the_end_are_one() -> None:
@@ -124,7 +127,7 @@ def test_a_sender_and_a_receiver_of_one_account_are_one_channel(tmp_path: Path) 
     assert isinstance(channel, SmppCarrier)
     assert channel.binds == ("transmitter", "transmitter", "receiver")
     assert channel.rate.per_s == 20
-    assert "9: receiver at port 2776" in whats(draft, Kind.DIFFERS)
+    assert "10: receiver at port 2776" in whats(draft, Kind.DIFFERS)
 
 
 def test_a_carrier_that_is_only_heard_becomes_a_transceiver_and_is_told(tmp_path: Path) -> None:
@@ -221,23 +224,27 @@ def service(text: str) -> str:
 
 
 def test_a_text_service_becomes_a_keyword_with_its_aliases(tmp_path: Path) -> None:
-    _, config = of(tmp_path, service('keyword = nop\naliases = "noppy;niente"\ntext = "Nothing: 50% off, ${x}"'))
+    _, config = of(tmp_path, service('keyword = nop\naliases = "noppy;niente"\ntext = "Nothing: 50% off, $5"'))
     keyword = config.keywords["nop"]
     assert keyword.also == ("noppy", "niente")
     assert keyword.say is not None
-    assert keyword.say.say("en") == "Nothing: 50% off, ${x}"
+    assert keyword.say.say("en") == "Nothing: 50% off, $5"
 
 
 @pytest.mark.parametrize(
     ("lines", "what", "why"),
     [
-        ("keyword = stop\ntext = bye", "9: keyword stop: bye", "always means STOP"),
-        ("keyword = a b\ntext = hi", "9: keyword a b: hi", "one word"),
-        ("keyword = echo\ntext = You said %r", "9: keyword echo: You said %r", "%r is filled in by nobody"),
-        ("keyword = x\ntext = {{ y }}", "9: keyword x: {{ y }}", "field"),
-        ("keyword = x\nget-url = http://u:p@h.example/s?t=%r", "11: keyword x: get-url = http://h.example/s?...", "webhook"),
-        ("keyword = x\nexec = rm -rf", "9: keyword x: exec or file", "webhook"),
-        ("keyword-regex = ^a\ntext = hi", "9: keyword-regex = ^a", "write each under also"),
+        ("keyword = stop\ntext = bye", "8: keyword stop: bye", "always means STOP"),
+        ("keyword = a b\ntext = hi", "8: keyword a b: hi", "one word"),
+        ("keyword = echo\ntext = You said %r", "8: keyword echo: You said %r", "%r is filled in by nobody"),
+        ("keyword = x\ntext = {{ y }}", "8: keyword x: {{ y }}", "field"),
+        (
+            "keyword = x\nget-url = http://u:p@h.example/s?t=%r",
+            "10: keyword x: get-url = http://h.example/s?...",
+            "webhook",
+        ),
+        ("keyword = x\nexec = rm -rf", "8: keyword x: exec or file", "webhook"),
+        ("keyword-regex = ^a\ntext = hi", "8: keyword-regex = ^a", "write each under also"),
     ],
 )
 def test_a_service_that_cannot_be_a_keyword_is_told_with_the_reason(
@@ -246,7 +253,7 @@ def test_a_service_that_cannot_be_a_keyword_is_told_with_the_reason(
     draft, config = of(tmp_path, service(lines))
     assert not config.keywords
     (note,) = draft.noted(Kind.LOST)
-    assert f"{note.place.line}: {note.what}" in (what, what.replace("9:", "8:").replace("11:", "10:"))
+    assert f"{note.place.line}: {note.what}" == what
     assert why in note.why
 
 
@@ -273,12 +280,14 @@ KEYS = st.sampled_from([
     "system-type", "sendsms-port", "global-sender", "unified-prefix", "dlr-url", "shortcode", "x", "use-ssl",
 ])  # fmt: skip
 VALUES = st.one_of(
-    st.sampled_from(["smpp", "fake", "0", "1", "20655", "+358,0", "a;b", "stop", "http://10.0.0.1/", "+35840", "north"]),
+    st.sampled_from(
+        ["smpp", "fake", "0", "1", "20655", "+358,0", "a;b", "stop", "http://10.0.0.1/", "+35840", "north"]
+    ),
     st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"), max_size=30),
     st.text(string.digits, max_size=12),
 )
 GROUP = st.tuples(
-    st.one_of(st.sampled_from(["smsc", "smsc", "smsc", "sendsms-user", "sms-service", "core", "smsbox", "smsbox-route"]),
+    st.one_of(st.sampled_from(["smsc", "smsc", "smsc", "sendsms-user", "sms-service", "core", "smsbox"]),
               st.sampled_from(sorted(GROUPS))),
     st.dictionaries(KEYS, VALUES, max_size=9),
 )  # fmt: skip

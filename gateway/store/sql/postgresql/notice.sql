@@ -1,4 +1,5 @@
--- Look-ups by client, said so that each stays one whatever is guessed of the table.
+-- Look-ups by client and subject, said so that each stays one whatever is guessed of the table: in the order of the index
+-- that shall be used.
 
 -- name: notice_due
 -- The first that waits of each subject, so many of each client and door; every client's first before any's second.
@@ -6,7 +7,7 @@ SELECT f.id, f.client, row_number() OVER (PARTITION BY f.client ORDER BY f.due, 
 FROM numbers(:clients) c CROSS JOIN words(:doors) d, LATERAL (
     SELECT n.id, n.client, n.due FROM notice n
     WHERE n.client = c.value AND n.door = d.value AND n.state = 0 AND n.due <= :now
-      AND NOT EXISTS (SELECT 1 FROM notice b WHERE b.client = n.client AND b.subject = n.subject AND b.id < n.id
-                      AND b.door = n.door AND b.state = 0)
-    ORDER BY n.due, n.id LIMIT :most) f
+      AND n.id = (SELECT b.id FROM notice b WHERE b.client = n.client AND b.subject = n.subject AND b.door = n.door
+                    AND b.state = 0 ORDER BY b.id LIMIT 1)
+    ORDER BY n.due LIMIT :most) f
 ORDER BY place, f.due, f.id

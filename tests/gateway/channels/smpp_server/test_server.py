@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import ssl
 from pathlib import Path
@@ -96,9 +97,7 @@ async def test_one_line_more_than_agreed_is_refused_until_another_has_gone(serve
 
 
 @pytest.mark.parametrize(("mode", "may"), [("receiver", "may_read"), ("transceiver", "may_send")])
-async def test_a_mode_that_the_key_does_not_allow_is_refused(
-    server: Server, house: House, mode: str, may: str
-) -> None:
+async def test_a_mode_that_the_key_does_not_allow_is_refused(server: Server, house: House, mode: str, may: str) -> None:
     house.may(**{may: False})
     async with dialled(server.port, mode) as esme:
         assert esme.refused == servers.BIND_FAILED
@@ -151,9 +150,8 @@ async def test_the_hall_before_the_door_does_not_fill_up(server: Server, monkeyp
     monkeypatch.setattr(doorkeeper, "MOST_WAITING_EACH", 3)
     idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    with pytest.raises(ConnectionError):
+    with contextlib.suppress(ConnectionError):
         assert await reader.read(1) == b""
-        raise ConnectionResetError
     for _, each in [*idle, (reader, writer)]:
         each.close()
     await quiet()
@@ -174,6 +172,7 @@ async def test_beyond_the_window_a_text_is_throttled_and_enquire_link_is_answere
         before = esme.reads
         esme.transport.write(smpp.encode(smpp.Pdu(smpp.ENQUIRE_LINK, 0, 50)))
         await esme.until(lambda: esme.reads > before)
+        house.holds_back = False
         house.let_go()
         await esme.until(lambda: len(esme.answers) == 12)
         assert await esme.submitted([HELLO], 20)

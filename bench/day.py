@@ -1,0 +1,149 @@
+"""A day of messages, compressed: 24 campaigns, an hour of the business clock apart, one after another in one store.
+
+Shows whether planning, claims, receipts and reports get slower as the store grows, how many octets a message takes on
+the disk, and how long it takes to drop a day (PostgreSQL). Everything runs for real: planner, gate with caps and hours,
+SMPP to a carrier, receipts, folds.
+
+    python bench/day.py --smsc 127.0.0.1:2790                            # 10 million messages, some 15 minutes
+    python bench/day.py --smsc 127.0.0.1:2790 --messages 240000
+    python bench/day.py --smsc 127.0.0.1:2790 --store postgresql://...   # an empty database
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench.peers import machine
+from bench.stage import Stage, add_people, carrier, installed_loop, say
+from campaigns import reports, runs, stories
+from campaigns.people import find_by_address
+from gateway.store import Tx, postgres_tx
+
+HOURS = 24
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+CONFIG = """
+brand: {{name: Bench, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
+channels:
+  carrier:
+    {{kind: smpp, carrier: "{smsc}", account: bench, password_file: bench.password, rate: 1000000/s,
+     window: 2000, price: 0.0079 USD per part}}
+senders: {{shop: {{number: "20655", channel: carrier, countries: [US]}}}}
+programs:
+  club: {{name: Club, consent: Yes please, at_most: [30 per 30 d, 24 per 24 h], hours: 0:00-24:00}}
+segments: {{everyone: {{age: 10-150}}}}
+campaigns:
+{campaigns}
+store: "{store}"
+"""
+CAMPAIGN = """  hour_{hour:02}:
+    program: club
+    audience: {{segment: everyone}}
+    senders: [shop]
+    send: {{at: apply, within: 20 h}}
+    text: "Lantern Coffee: 2 lattes for 1, {{{{ first_name or 'friend' }}}}. Hour {hour}. Reply STOP to end"
+"""
+
+
+async def main() -> None:
+    """Fill a day; one JSON line at the end."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=10_000_000)
+    parser.add_argument("--smsc", help="HOST:PORT that takes any bind and sends receipts; else our simulator")
+    parser.add_argument("--store", default="sqlite:bench.db", help="An empty PostgreSQL instead: postgresql://…")
+    options = parser.parse_args()
+    people = -(-options.messages // HOURS)
+    report: dict[str, object] = {"date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "machine": machine()}
+    with tempfile.TemporaryDirectory(prefix="carillon-day-") as folder:
+        campaigns = "".join(CAMPAIGN.format(hour=hour) for hour in range(HOURS))
+        async with carrier(options.smsc) as smsc:
+            config = CONFIG.format(smsc=smsc, campaigns=campaigns, store=options.store)
+            async with Stage.open(Path(folder), config) as stage:
+                await add_people(stage, people)
+                before = await octets(stage, Path(folder))
+                say(f"{people:,} people; sending to all of them {HOURS} times")
+                async with stage.serving():
+                    hours = [await one_hour(stage, hour, people) for hour in range(HOURS)]
+                after = await octets(stage, Path(folder))
+                report |= {
+                    "messages": people * HOURS,
+                    "octets_per_message": round((after - before) / (people * HOURS)),
+                    "store_gb": round(after / 1e9, 2),
+                    "hours": hours,
+                }
+                if stage.app.store.is_shared:
+                    report["drop_of_a_day_s"] = await drop(stage)
+    print(json.dumps(report))
+
+
+async def one_hour(stage: Stage, hour: int, people: int) -> dict[str, float]:
+    """One campaign from its launch to the last receipt, then the looks that people take."""
+    app, name = stage.app, f"hour_{hour:02}"
+    app.clock.offset_ms += HOUR_MS
+    cpu, started = time.process_time(), time.perf_counter()
+    planned = 0.0
+    await stage.launch(name)
+    while True:
+        await asyncio.sleep(0.1)
+        seconds = time.perf_counter() - started
+        standing = await stage.standing(name)
+        planned = planned or (seconds if standing.is_planned else 0.0)
+        if standing.delivered >= people:
+            break
+        if seconds > 120 + people / 500:
+            raise SystemExit(f"stuck: {standing}")
+    used = time.process_time() - cpu
+    await asyncio.sleep(1)  # what is folded and copied behind is not the reader's
+    run = await app.store.read(runs.find, app.brand, name)
+    if run is None:
+        raise LookupError(name)
+    look = time.perf_counter()
+    await reports.report(app.store, app.business, run, app.clock.now_ms())
+    reported = time.perf_counter()
+    person = await app.store.read(find_by_address, app.business, "+12062001500")
+    if person is not None:
+        await app.store.read(stories.chapters, app.business, person)
+    told = time.perf_counter()
+    figures = {
+        "hour": hour, "planned_per_s": round(people / planned), "delivered_per_s": round(people / seconds),
+        "cpu_us_per_message": round(used / people * 1e6, 1), "report_ms": round((reported - look) * 1000, 1),
+        "story_ms": round((told - reported) * 1000, 1),
+    }  # fmt: skip
+    say(f"  {figures}")
+    return figures
+
+
+async def octets(stage: Stage, folder: Path) -> int:
+    """What the store takes on the disk."""
+    if not stage.app.store.is_shared:
+        return sum(path.stat().st_size for path in folder.glob("bench.db*"))
+    return await stage.app.store.read(_database_octets)
+
+
+async def _database_octets(tx: Tx) -> int:
+    if not isinstance(tx, postgres_tx.Tx):
+        raise TypeError("only PostgreSQL tells its size")
+    return int(await tx.connection.fetchval("SELECT pg_database_size(current_database())"))
+
+
+async def drop(stage: Stage) -> float:
+    """How long it takes to let go of everything that was sent."""
+    now = stage.app.clock.now_ms() + 3 * DAY_MS
+    started = time.perf_counter()
+    dropped = await stage.app.store.keep_partitions(now, 1)
+    seconds = round(time.perf_counter() - started, 3)
+    say(f"  {dropped} tables of days dropped in {seconds} s")
+    return seconds
+
+
+if __name__ == "__main__":
+    installed_loop(main)
