@@ -204,6 +204,6 @@ def _slow(password: str, salt: bytes = b"") -> str:
 
 
 async def tidy(tx: Tx, now: int, most: int) -> int:
-    """Forget answers that nobody may ask for again, and pieces whose rest never came; how many, at most `most` each."""
+    """Forget answers that nobody may ask for again, and pieces whose rest never came; how many, some `most` of each."""
     answers = await tx.run("idem_tidy", before=now - IDEM_MS, limit=most)
     return max(answers, await tx.run("fragment_tidy", before=now - FRAGMENT_MS, limit=most))

@@ -14,7 +14,8 @@ from gateway.values import Calendar, Frequency
 
 LEFT, CAPPED, HOURS, NO_PROGRAM = "left", "capped", "hours", "no programme"
 DAY = 24 * 60  # minutes
-MARKETING, SERVICE = Purpose.MARKETING.value, Purpose.SERVICE.value  # plain: a member takes as long as the rest of a rule
+# Plain: to reach a member of an enumeration takes as long as the rest of a rule.
+MARKETING, SERVICE = Purpose.MARKETING.value, Purpose.SERVICE.value
 TIME = 8  # octets of one remembered time
 ROLLING = {Calendar.DAY: timedelta(days=1), Calendar.WEEK: timedelta(weeks=1), Calendar.MONTH: timedelta(days=31)}
 

@@ -76,13 +76,14 @@ async def fates(tx: Tx, business: Business) -> None:
         if fate.callback:
             target = orjson.loads(fate.callback)
             door = target["door"]
+            subject = f"m:{fate.message}:callback"  # of its own: the client's webhook may be down
             if door in (TWILIO, KANNEL) and _has_skipped_sent(fate):
                 sent, was = fate._replace(state=int(State.SENT), code=""), KINDS[State.SENT]
                 told = _fate(sent, was, currency)
-                rows.append(_notice(business, client, door, was, f"m:{fate.message}", fate.at, told, fate.callback))
+                rows.append(_notice(business, client, door, was, subject, fate.at, told, fate.callback))
             if door != SMPP or fate.state > State.SENT or target.get("asked", 0) & INTERMEDIATE:
                 body = body or _fate(fate, kind, currency)
-                rows.append(_notice(business, client, door, kind, f"m:{fate.message}", fate.at, body, fate.callback))
+                rows.append(_notice(business, client, door, kind, subject, fate.at, body, fate.callback))
     await _put(tx, rows)
 
 

@@ -16,7 +16,6 @@ from gateway.store import moved, postgres_schema, queries
 from gateway.store.moved import Mark
 from gateway.store.moving_side import (
     DAY_MS,
-    DAYS,
     PAGE,
     STAYING,
     Kind,
@@ -142,11 +141,6 @@ class PostgresSide(Side):
             for name, each in columns.items()
         }
 
-    async def count(self, table: Table) -> int:
-        """How many rows of the business a table has."""
-        found = await self._rows(f"SELECT count(*) FROM {quoted(table.name)} WHERE {table.where}")
-        return int(found[0][0])
-
     async def pages(
         self, table: Table, columns: Sequence[str], *, skip: int = 0, is_ordered: bool = True
     ) -> AsyncGenerator[list[Row], None]:
@@ -186,15 +180,6 @@ class PostgresSide(Side):
             for column, value in zip(columns, row, strict=True)
         )
 
-    async def clear(self, table: Table) -> None:
-        """Remove the rows of the business."""
-        await self._rows(f"DELETE FROM {quoted(table.name)} WHERE {table.where}")
-
-    async def mark(self) -> Mark | None:
-        """What this store is in a move."""
-        rows = await self._rows(moved.MARK)
-        return moved.read(rows[0][0] if rows else None)
-
     async def set_mark(self, mark: Mark | None) -> None:
         """Say what this store is in a move. Who was a member is struck off, and can write nothing should it wake."""
         async with self._connection.transaction():
@@ -204,10 +189,6 @@ class PostgresSide(Side):
                 await self._rows(moved.SET_MARK.format("$1"), mark.text())
             await self._rows("DELETE FROM member")
             await self._rows("UPDATE lease SET node = 0, epoch = 0")
-
-    async def days(self) -> list[int]:
-        """The days of its messages and events, in days since 1970."""
-        return sorted(day for (day,) in await self._rows(DAYS))
 
     async def make_room(self, days: Sequence[int]) -> None:
         """Make the tables of these days. What bears no sensible day needs no table of its own."""

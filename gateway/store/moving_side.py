@@ -16,6 +16,7 @@ import orjson
 
 from gateway.errors import StoreError
 from gateway.ids import COUNTER_BITS, EPOCH_MS, NODE_BITS
+from gateway.store import moved
 from gateway.store.door import SCHEMA
 from gateway.store.moved import Mark
 
@@ -69,6 +70,10 @@ class Side(ABC):
     keeps_days: bool  # messages and events are kept by day
 
     @abstractmethod
+    async def _rows(self, sql: str) -> list[Row]:
+        """What a statement brings."""
+
+    @abstractmethod
     async def schema(self) -> int:
         """The number of its newest migration; 0 when there is nothing yet."""
 
@@ -80,9 +85,10 @@ class Side(ABC):
     async def tables(self) -> dict[str, Table]:
         """What can be moved, by name."""
 
-    @abstractmethod
     async def count(self, table: Table) -> int:
         """How many rows of the business a table has."""
+        found = await self._rows(f"SELECT count(*) FROM {quoted(table.name)} WHERE {table.where}")
+        return int(found[0][0])
 
     @abstractmethod
     def pages(
@@ -94,21 +100,22 @@ class Side(ABC):
     async def write(self, table: Table, columns: Sequence[str], rows: list[Row]) -> None:
         """Add these rows, all of them or, if the process dies, none."""
 
-    @abstractmethod
     async def clear(self, table: Table) -> None:
         """Remove the rows of the business."""
+        await self._rows(f"DELETE FROM {quoted(table.name)} WHERE {table.where}")
 
-    @abstractmethod
     async def mark(self) -> Mark | None:
         """What this store is in a move."""
+        rows = await self._rows(moved.MARK)
+        return moved.read(rows[0][0] if rows else None)
 
     @abstractmethod
     async def set_mark(self, mark: Mark | None) -> None:
         """Say what this store is in a move; None: nothing, so that it may be served."""
 
-    @abstractmethod
     async def days(self) -> list[int]:
         """The days of its messages and events, in days since 1970."""
+        return sorted(day for (day,) in await self._rows(DAYS))
 
     @abstractmethod
     async def make_room(self, days: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from gateway.errors import StoreError
 from gateway.store import moved, sqlite
 from gateway.store.moved import Mark
-from gateway.store.moving_side import DAYS, PAGE, STAYING, Kind, Row, Side, Table, quoted
+from gateway.store.moving_side import PAGE, STAYING, Kind, Row, Side, Table, quoted
 from gateway.store.queries import WIDE
 
 T = TypeVar("T")
@@ -92,11 +92,6 @@ class SqliteSide(Side):
             name, {column: KINDS.get(kind, Kind.TEXT) for column, kind, _ in rows}, tuple(column for _, column in key)
         )
 
-    async def count(self, table: Table) -> int:
-        """How many rows of the business a table has."""
-        found = await self._rows(f"SELECT count(*) FROM {quoted(table.name)} WHERE {table.where}")
-        return int(found[0][0])
-
     async def pages(
         self, table: Table, columns: Sequence[str], *, skip: int = 0, is_ordered: bool = True
     ) -> AsyncGenerator[list[Row], None]:
@@ -136,24 +131,10 @@ class SqliteSide(Side):
                 self._connection.execute("ROLLBACK")
             raise
 
-    async def clear(self, table: Table) -> None:
-        """Remove the rows of the business."""
-        await self._rows(f"DELETE FROM {quoted(table.name)} WHERE {table.where}")
-
-    async def mark(self) -> Mark | None:
-        """What this store is in a move."""
-        rows = await self._rows(moved.MARK)
-        return moved.read(rows[0][0] if rows else None)
-
     async def set_mark(self, mark: Mark | None) -> None:
         """Say what this store is in a move."""
         words = (moved.UNMARK, ()) if mark is None else (moved.SET_MARK.format("?"), (mark.text(),))
         await self._do(lambda: self._connection.execute(*words))
-
-    async def days(self) -> list[int]:
-        """The days of its messages and events, in days since 1970."""
-        rows = await self._rows(DAYS)
-        return sorted(day for (day,) in rows)
 
     async def make_room(self, days: Sequence[int]) -> None:
         """No days are kept apart here."""

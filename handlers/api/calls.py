@@ -80,6 +80,7 @@ class Operation:
     is_body_optional: bool = False
     is_repeatable: bool = False  # takes an Idempotency-Key
     problems: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()  # the operations that take the id of what it brings
     paths: Mapping[str, str] = field(default_factory=dict)  # what the pieces of the path are
 
 

@@ -75,8 +75,8 @@ OPERATIONS = [
     Operation(
         "GET", "/v1/events", "listEvents", "What the client is told", listing, "read",
         {200: ("Events, as the webhook gets them.", models.Events)}, query=models.EventsPage,
-        detail="What is written down is what config.yaml names under `events`, or everything once there is a webhook. To "
-        "poll, ask with `order=oldest`, keep `next_cursor`, and ask with it again.",
+        detail="What is written down is what config.yaml names under `events`, or everything once there is a webhook. "
+        "To poll, ask with `order=oldest`, keep `next_cursor`, and ask with it again.",
     ),
     Operation(
         "GET", "/v1/events/{id}", "getEvent", "One event", show, "read",

@@ -15,7 +15,7 @@ from aiohttp import hdrs
 
 from campaigns.accepting import Outcome, Refused, Submission, Taken, Why, Wish
 from campaigns.business import Business
-from campaigns.client_settings import Client
+from campaigns.client_settings import Client, is_inside
 from gateway import numbers, web
 from gateway.channels.smpp_server import Submit
 from gateway.errors import StoreError
@@ -103,6 +103,8 @@ class Sendsms:
         if login is None or SEND not in login.scopes:
             raise Wrong(NO_AUTHORISATION, 403)
         ask = kannel_fields.read(fields, is_post=is_post)
+        if ask.url and not login.client.settings.private and is_inside(ask.url):
+            raise Wrong("DLR-URL field leads into our own network, rejected")
         limits = await desk.limited(app, login, len(ask.to))
         if limits.wait_s:
             return _later(limits.wait_s, limits.headers)

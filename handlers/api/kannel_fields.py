@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.codecs import parts
 from gateway.messages import Joint
+from handlers.api.twilio_shape import is_address
 
 FIELDS: Final = 100
 RECIPIENTS: Final = 1_000  # in one call
@@ -27,7 +28,6 @@ _CHARSETS: Final = ("utf-8", "utf-16", "ascii", "iso8859", "cp125", "koi8", "gb"
 _UCS2: Final = frozenset({"ucs-2", "ucs2", "ucs-2be", "iso-10646-ucs-2"})
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
 _HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}){6,7}")
-_URL: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 _TEXT, _BINARY, _UCS2_CODING = 0, 1, 2
 _SHORT_HEADER, _LONG_HEADER = b"\5\0\3", b"\6\10\4"  # of a piece of a long text (3GPP 23.040, 9.2.3.24.1 and .8)
 
@@ -112,7 +112,7 @@ def read(fields: Fields, *, is_post: bool = False) -> Ask:
     if len(account) > LONGEST_ACCOUNT:
         raise Wrong("Account field misformed or too long, rejected")
     url = _words(fields, "dlr-url") or _words(fields, "dlrurl")
-    if url and (len(url) > LONGEST_URL or not _URL.fullmatch(url)):
+    if url and not is_address(url, LONGEST_URL):
         raise Wrong("DLR-URL field misformed, rejected")
     mask_name = "dlr-mask" if "dlr-mask" in fields else "dlrmask"
     mask = _number(fields, mask_name, MOST_MASK, "DLR-Mask")

@@ -332,6 +332,7 @@ OPERATIONS = [
         "With an Idempotency-Key the call may be made again as often as you like, for 48 hours: it has one effect, and "
         "the same answer, with `Idempotent-Replayed: true`.",
         body=(models.MessageWanted,), is_repeatable=True, problems=_SENDING,
+        links=("getMessage", "getTimeline", "cancelMessage"),
     ),
     Operation(
         "POST", BATCH_PATH, "createMessages", "Send up to 10,000 texts", create_many, "send",

@@ -41,6 +41,14 @@ Moment = Annotated[
     datetime, BeforeValidator(_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T18:30:00Z"]}),
 ]  # fmt: skip
+
+
+def _whole(value: object) -> object:
+    """600.0 is a whole number, too (JSON Schema, 4.2.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)]
 # NUL is in no text that a phone shows, and in none that a database keeps.
 Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Number = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
@@ -89,7 +97,7 @@ class _Wanted(Said):
     )
     urgent: bool = Field(False, description="Goes before everything else: for codes and alarms.")
     send_at: Moment | None = Field(None, description="When it may leave; else at once.")
-    valid_for: int | None = Field(
+    valid_for: Whole | None = Field(
         None, description="Seconds after `send_at` after which it must not arrive any more; else a day.", ge=1,
         le=LONGEST_LIFE_S, examples=[600],
     )  # fmt: skip

@@ -90,6 +90,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "description": words,
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
         }
+        if operation.links:
+            told[str(status)]["links"] = {
+                name: {"operationId": name, "parameters": {"id": "$response.body#/id"}} for name in operation.links
+            }
         if model is not None:
             told[str(status)]["content"] = {"application/json": {"schema": _reference(model)}}
     for status, names in sorted(_problems(operation).items()):
@@ -153,6 +157,7 @@ def _key_parameter(operation: Operation) -> list[dict[str, Any]]:
 
 
 def schemas(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The schema of every body that is said or told, by name."""
     wanted: dict[type[BaseModel], None] = {models.Problem: None}
     for operation in operations:
         for _, model in operation.gives.values():

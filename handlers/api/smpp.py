@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +21,10 @@ from gateway.errors import CarillonError, StoreError
 from gateway.intake import Busy
 from gateway.messages import State
 from gateway.store import Tx
+from gateway.values import HostPort
 from handlers.api import cancelling
 from handlers.api.desk import Login
-from handlers.api.smpp_notices import Teller
+from handlers.api.smpp_notices import Teller, tidy
 from handlers.api.smpp_pieces import Pieces
 
 if TYPE_CHECKING:
@@ -70,17 +71,29 @@ async def smpp_door(app: App) -> AsyncIterator[Server | None]:
     Raises PortTaken or CarillonError.
     """
     config = app.business.config
-    address = config.opened.get(PORT)
-    if address is None:
+    if not config.clients:
         yield None
         return
     desk = Desk(app)
-    tls = config.listen.smpp_tls.context() if config.listen.smpp_tls else None
-    server = Server(desk.upward(), app.clock.now_ms, tls=tls, is_shared=app.fleet is not None)
+    sweeping = asyncio.create_task(desk.sweep(), name="smpp")  # other doors bring pieces too
+    try:
+        async with _listening(app, desk, config.opened[PORT]) if PORT in config.opened else nullcontext() as server:
+            yield server
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _listening(app: App, desk: Desk, address: HostPort) -> AsyncIterator[Server]:
+    tls = app.business.config.listen.smpp_tls
+    server = Server(
+        desk.upward(), app.clock.now_ms, tls=tls.context() if tls else None, is_shared=app.fleet is not None
+    )  # fmt: skip
     desk.attend(server)
     app.store.listen(desk.heard)
     await server.start(*address)
-    running = [asyncio.create_task(work, name="smpp") for work in (desk.teller.run(), desk.follow(), desk.sweep())]
+    running = [asyncio.create_task(work, name="smpp") for work in (desk.teller.run(), desk.follow())]
     try:
         yield server
     finally:
@@ -188,7 +201,7 @@ class Desk:
             try:
                 await self._pieces.sweep()
                 if turn % TIDY_EVERY == 0:
-                    await self.teller.tidy()
+                    await tidy(self._app)
             except StoreError:
                 log.exception("pieces of texts could not be looked at, trying again")
             turn += 1

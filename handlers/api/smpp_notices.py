@@ -113,11 +113,12 @@ class Teller:
             return notices.given_up(notice, trouble)
         return notices.failed(notice, now + min(FIRST_MS << min(notice.tries, 20), LONGEST_MS), trouble)
 
-    async def tidy(self) -> None:
-        """Give up what nobody has fetched for three days."""
-        before = self._app.clock.now_ms() - OLDEST_MS
-        for client in self._app.business.clients.values():
-            await self._app.store.write_bulk(give_up_old, client.id, before)
+
+async def tidy(app: App) -> None:
+    """Give up what nobody has fetched for three days. Raises StoreError."""
+    before = app.clock.now_ms() - OLDEST_MS
+    for client in app.business.clients.values():
+        await app.store.write_bulk(give_up_old, client.id, before)
 
 
 @beside

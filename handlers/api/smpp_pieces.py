@@ -17,7 +17,7 @@ from gateway.channels.smpp_server.reading import DOOR
 from gateway.clock import from_ms
 from gateway.codecs import parts
 from gateway.errors import CarillonError
-from gateway.store import Tx
+from gateway.store import Tx, beside
 
 if TYPE_CHECKING:
     from handlers.app import App
@@ -26,6 +26,7 @@ log = logging.getLogger("carillon.api")
 
 MISSING_MS: Final = 5 * 60_000  # how long the missing piece of a text is waited for
 LEFT_MS: Final = 10_000  # a whole text that is still there after so long was left by a process that died
+TURN: Final = "fragment"
 NOT_IN_TIME: Final = "a piece of the text never came"
 
 Answered = Callable[[Sequence[tuple[int, int, str]]], None]
@@ -113,7 +114,9 @@ class Pieces:
             self._is_keeping = True
             self._app.store.submit(self._keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
 
+    @beside
     async def _keep(self, tx: Tx, batch: Sequence[Brought]) -> list[Kept]:
+        await tx.turn(TURN)  # of two pieces that come to two processes, the second must see the first
         return [await self._keep_one(tx, brought) for brought in batch]
 
     async def _keep_one(self, tx: Tx, brought: Brought) -> Kept:
@@ -183,8 +186,10 @@ class Pieces:
         why = outcome.detail if isinstance(outcome, Refused) else ""
         self._app.store.submit(self._finish, whole, told, why, done=_log)
 
+    @beside
     async def _finish(self, tx: Tx, whole: Whole, told: set[int], why: str) -> None:
         """Let go of the pieces. Those that we took, before we knew that the text is refused, get a receipt."""
+        await tx.turn(TURN)
         gone = await self._delete(tx, whole.key, whole.pieces)
         await self._tell(tx, whole.key, [piece for piece in gone if piece.id not in told], "refused", why)
 
@@ -199,8 +204,10 @@ class Pieces:
             if client is not None:
                 self._accept(Whole(client, key, pieces))
 
+    @beside
     async def _sweep(self, tx: Tx, now: int) -> list[tuple[Key, list[Piece]]]:
         """The whole texts; the others end here."""
+        await tx.turn(TURN)
         whole = []
         times = {"before": now - MISSING_MS, "whole_before": now - LEFT_MS}
         for key in await tx.all(Key, "fragment_left", brand=self._app.brand, **times):

@@ -19,7 +19,7 @@ import orjson
 from aiohttp import hdrs
 
 from campaigns.accepting import KeyReused, Refused, Submission, Taken, Why, Wish
-from campaigns.client_settings import Client
+from campaigns.client_settings import Client, is_inside
 from gateway import numbers, web
 from gateway.clock import to_ms
 from gateway.codecs.straighten import straighten
@@ -35,6 +35,7 @@ from handlers.api.cancelling import CANCELLED, UNKNOWN, cancel
 from handlers.api.desk import Login, limited
 from handlers.api.twilio_errors import Trouble
 from handlers.api.twilio_resources import API, Place, Text
+from handlers.api.twilio_shape import is_address
 from handlers.app import App
 
 log = logging.getLogger("carillon.api")
@@ -43,6 +44,7 @@ FIELDS: Final = 100
 FORM_LIMIT: Final = 64 * 1024
 PAGE_SIZE, MOST_ON_PAGE = 50, 1000
 LONGEST_LIFE_S: Final = 36_000
+LONGEST_URL: Final = 4_000
 FURTHEST: Final = timedelta(days=35)
 SEND, READ = "send", "read"
 EVER_MS: Final = 1 << 52
@@ -54,7 +56,7 @@ _SERVICE: Final = re.compile("MG[0-9a-fA-F]{32}")
 _SENDER: Final = re.compile(r"\+?[0-9]{3,15}|(?=.*[A-Za-z])[A-Za-z0-9 &_+.-]{1,11}")
 _TOKEN: Final = re.compile("PASM([0-9a-f]{32})")
 _DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
-_CALLBACK: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
+_IDEMPOTENCY: Final = re.compile("[!-~]{1,255}")
 _UNREAD: Final = {408: "the body took too long to arrive", 413: "the body is too large"}
 # What would change what the person gets: better refused than left out unseen.
 _NOT_HERE: Final = ("MediaUrl", "ContentSid", "ContentVariables", "PersistentAction", "ApplicationSid")
@@ -167,7 +169,9 @@ async def _create(request: web.Request, app: App, login: Login) -> web.Response:
     limits = await limited(app, login, 1)
     if limits.wait_s:
         raise Trouble(errors.TOO_MANY, headers={**_wait(limits.wait_s), **limits.headers})
-    key = request.headers.get("I-Twilio-Idempotency-Token", "")[:255]
+    key = request.headers.get("I-Twilio-Idempotency-Token", "")
+    if key and not _IDEMPOTENCY.fullmatch(key):
+        raise Trouble(errors.BAD_FIELD, "I-Twilio-Idempotency-Token has at most 255 printable characters of ASCII")
     digest = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest() if key else ""
     submission = Submission(login.client, [wish], f"twilio:{key}" if key else "", digest, login.is_test)
     if app.intake is None:
@@ -203,7 +207,7 @@ def _wish(fields: Mapping[str, str], app: App, client: Client, now: int) -> Wish
         sender=_sender(fields, service, app, client),
         send_at=send_at,
         valid_until=_valid_until(fields, send_at or now),
-        callback=_callback(fields, service, send_at),
+        callback=_callback(fields, service, send_at, client),
     )
 
 
@@ -250,11 +254,13 @@ def _valid_until(fields: Mapping[str, str], due: int) -> int:
     return due + seconds * 1000
 
 
-def _callback(fields: Mapping[str, str], service: str, send_at: int) -> str:
+def _callback(fields: Mapping[str, str], service: str, send_at: int, client: Client) -> str:
     """What is kept with a text: where its fate is told, and what its resource shows that we do not know otherwise."""
     url = fields.get("StatusCallback", "")
-    if url and (len(url) > 4000 or not _CALLBACK.fullmatch(url)):
+    if url and not is_address(url, LONGEST_URL):
         raise Trouble(errors.BAD_CALLBACK, url[:80])
+    if url and not client.settings.private and is_inside(url):
+        raise Trouble(errors.BAD_CALLBACK, f"it leads into our own network, where {client.name} is told nothing")
     kept = {"url": url, "service": service if _SERVICE.fullmatch(service) else "", "send_at": send_at}
     if not any(kept.values()):
         return ""
@@ -406,9 +412,9 @@ def _span(asked: Mapping[str, str], token: str, limit: int, country: str) -> Spa
         found = _TOKEN.fullmatch(token)
         if found is None:
             raise Trouble(errors.BAD_FIELD, "the PageToken is none of ours: follow next_page_uri")
-        last = min(last, int(found[1], 16), _GREATEST)
+        last = min(last, int(found[1], 16))
     to, sender = (_phone(asked.get(name, ""), country) for name in ("To", "From"))
-    return Span(first_at(since), last, to, sender, limit)
+    return Span(min(first_at(since), _GREATEST), min(last, _GREATEST), to, sender, limit)
 
 
 _GREATEST: Final = (1 << 63) - 1
@@ -424,6 +430,7 @@ def _midnight(text: str) -> int:
 
 def _phone(text: str, country: str) -> str:
     """A number as it is kept; what is no telephone number (a short code, a name) as it is written."""
+    text = text.strip().replace("\0", "")
     try:
         return numbers.parse(text, country).e164 if text and not numbers.is_short_code(text) else text
     except numbers.BadNumber:

@@ -5,6 +5,7 @@ Fields: twilio.com/docs/messaging/guides, pages track-outbound-message-status an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlencode, urlsplit
@@ -30,6 +31,7 @@ from handlers.api.webhooks import AGENT, client_of
 _OBEYED: Final[Mapping[str, str]] = {
     Intent.STOP: "STOP", "stopped": "STOP", Intent.WRONG_NUMBER: "STOP", Intent.HELP: "HELP", Intent.START: "START",
 }  # fmt: skip
+_ADDRESS: Final = re.compile(r"https?://[^\0-\x1f]+", re.IGNORECASE)
 _SILENT: Final = frozenset({State.IN_DOUBT, State.UNKNOWN})  # of which Twilio tells nothing
 
 
@@ -92,6 +94,17 @@ def _call(notice: Notice, client: Client, token: str, url: str, fields: Mapping[
         **login,
     }
     return Outgoing("POST", place, headers, urlencode(fields).encode(), client.settings.private)
+
+
+def is_address(url: str, longest: int) -> bool:
+    """Whether a program may name this as where it is told: a web address of at most so many characters."""
+    if len(url) > longest or not _ADDRESS.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def called(url: str) -> tuple[str, dict[str, str]]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gateway.shared import Place, read_place
+from gateway.shared import Place, read_place, trouble
 from gateway.store.door import SCHEMA
 from handlers.console.findings import (
     ANSWER_S,
     CONNECT_S,
     Line,
+    Verdict,
     in_thread,
     in_time,
     judged,
@@ -182,14 +183,28 @@ async def shared_lines(text: str) -> list[Line]:
         return [ok("shared", "none: each process for itself")]
     place = read_place(text)
     each = (in_time("shared", _redis(place, host, port)) for host, port in place.names)
-    return [line for lines in await asyncio.gather(*each) for line in lines]
+    lines = [line for lines in await asyncio.gather(*each) for line in lines]
+    if not any(line.verdict is Verdict.WRONG for line in lines):
+        lines += await in_time("shared", _tried(text))
+    return lines
+
+
+async def _tried(text: str) -> list[Line]:
+    """What is wrong with that which we shall ask of it."""
+    found, _, cure = (await trouble(text)).partition("; ")
+    return [wrong("shared", found, cure or "see docs/shared.md")] if found else []
 
 
 async def _redis(place: Place, host: str, port: int) -> list[Line]:
     from redis.asyncio import Redis  # noqa: PLC0415  only where there is one
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.exceptions import AuthenticationError, RedisError, ResponseError  # noqa: PLC0415
+    from redis.exceptions import (  # noqa: PLC0415
+        AuthenticationError,
+        NoPermissionError,
+        RedisError,
+        ResponseError,
+    )
 
     how: dict[str, Any] = {"ssl": True, "ssl_ca_certs": place.authority or None} if place.is_encrypted else {}
     client = Redis(host=host, port=port, db=place.database, username=place.user or None, protocol=2,
@@ -208,6 +223,8 @@ async def _redis(place: Place, host: str, port: int) -> list[Line]:
             policy = str(facts.get("maxmemory_policy", ""))
     except AuthenticationError:
         return [wrong("shared", f"{where}: user or password is wrong", "mend shared:")]
+    except NoPermissionError:  # few rights suffice for what we ask of it, and this is not among them
+        return [ok("shared", f"{where}: answers, and tells this user no more")]
     except (RedisError, OSError, TimeoutError) as error:
         cure = "is it running, is the address right? Until then each process counts its limits for itself"
         return [wrong("shared", f"{where} does not answer ({type(error).__name__})", cure)]

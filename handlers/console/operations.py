@@ -281,6 +281,7 @@ async def _change(app: App, campaign: str, verb: str, aim: str, why: str) -> Ans
     else:
         changed = await app.store.write(runs.stop, app.brand, run, why)
     _stir(app)
+    await app.shared.invalidate("board", str(app.business.version))  # it stands there at once, however long a look took
     after = await run_named(app, campaign)
     if not changed and after.state not in (aim, "stopping" if verb == "stop" else aim):
         raise CarillonError(f"{campaign} is {after.state}, so it cannot {verb}")

@@ -6,10 +6,12 @@ import asyncio
 
 from campaigns import contests, runs
 from campaigns.business import Business
+from campaigns.client_settings import Client
 from campaigns.runs import Run
 from gateway.channels.base import LineState
 from gateway.dispatcher import Dispatcher
 from gateway.fleet import Fleet, slots_in
+from gateway.messages import State
 from gateway.store import Tx
 from handlers.app import App
 from handlers.console.facts import Facts, audience_of, run_of
@@ -18,7 +20,7 @@ from handlers.console.facts import Facts, audience_of, run_of
 async def status(app: App) -> Facts:
     """Everything that runs, as plain data; before the first apply nothing does."""
     if not app.has_business:
-        return {"version": None, "campaigns": [], "contests": [], "coupons": [], "channels": []}
+        return {"version": None, "campaigns": [], "contests": [], "coupons": [], "clients": [], "channels": []}
     business, now = app.business, app.clock.now_ms()
     return {"version": business.version, **await app.store.read(_kept, business, now), "channels": lines(app)}
 
@@ -29,6 +31,7 @@ async def _kept(tx: Tx, business: Business, now: int) -> Facts:
         "campaigns": campaigns,
         "contests": [await _contest(tx, business, key, now) for key in business.config.contests],
         "coupons": [await _coupon(tx, business, key) for key in business.config.coupons],
+        "clients": [await _client(tx, client) for client in business.clients.values()],
         "people": await tx.value("people_count", brand=business.brand),
     }
 
@@ -56,6 +59,14 @@ async def _coupon(tx: Tx, business: Business, key: str) -> Facts:
     size, given = rows[0] if rows else (business.config.coupons[key].codes, 0)
     redeemed = await tx.value("redeemed_of_coupon", brand=business.brand, coupon=key)
     return {"coupon": key, "codes": size, "given": given, "redeemed": redeemed}
+
+
+async def _client(tx: Tx, client: Client) -> Facts:
+    """A program: what has become of its texts, those of test keys among them."""
+    by_state = {state.word: 0 for state in State}
+    for state, _, n in await tx.rows("tally_of_run", run=client.id):
+        by_state[State(state).word] += n
+    return {"client": client.name, "texts": sum(by_state.values()), "states": by_state}
 
 
 def lines(app: App) -> list[Facts]:

@@ -235,6 +235,11 @@ def status(facts: Facts, zone: str, now: int) -> list[Text | str]:
     for each in facts["coupons"]:
         given = f"{each['given']:,} of {each['codes']:,} given, {each['redeemed']:,} redeemed"
         lines.append(labelled(each["coupon"], given))
+    for each in facts["clients"]:
+        ends = ", ".join(f"{n:,} {word}" for word, n in each["states"].items() if n)
+        lines.append(
+            labelled(each["client"], f"{several(each['texts'], 'text')} of a program" + (f": {ends}" if ends else ""))
+        )
     for each in facts["channels"]:
         words = f"{each['carrier']}, {channel_words(each)}; {each['in_flight']:,} in flight"
         lines.append(labelled(each["channel"], words))

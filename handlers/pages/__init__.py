@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from campaigns.settings import Page
 from gateway import web
 from handlers.app import App
-from handlers.pages import coupon, give, handset, home, leave, results, till, vote
+from handlers.pages import coupon, give, handset, home, leave, results, till, vote, webhooks
 from handlers.pages.board import Board
 from handlers.pages.guest import Front, Guest, open_front
 from handlers.pages.site import private_site, public_site
@@ -41,13 +41,15 @@ def routes(app: App) -> Sequence[web.Route]:
 
 
 def private_routes(app: App) -> Sequence[web.Route]:
-    """The live board; with the simulator also the handset page, which refuses without."""
+    """The live board, and what programs are told; with the simulator also the handset page, which refuses without."""
     front, board = open_front(app), Board(app)
     return [
         web.get("/", _at(front, board.show)),
         web.get("/board.json", _at(front, board.data)),
         web.get("/handset", _at(front, handset.show)),
         web.post("/handset", _at(front, handset.send)),
+        web.get("/webhooks", _at(front, webhooks.show)),
+        web.post("/webhooks", _at(front, webhooks.replay)),
     ]
 
 

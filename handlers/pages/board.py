@@ -53,6 +53,7 @@ class Board:
             campaigns=[_campaign(guest, each, currency) for each in facts["campaigns"]],
             contests=[_contest(guest, each) for each in facts["contests"]],
             coupons=[_coupon(guest, each) for each in facts["coupons"]],
+            clients=[_client(each) for each in facts["clients"]],
             channels=[_channel(each) for each in facts["channels"]],
             feed=[(from_ms(each["at"]), _news(guest, each)) for each in facts["news"]],
             look=[(from_ms(each["at"]), f"{each['phone']}: {each['text']}") for each in facts["unread"]],
@@ -126,6 +127,17 @@ def _campaign(guest: Guest, facts: Facts, currency: str) -> dict[str, Any]:
 
 def _reason(guest: Guest, why: str) -> str:
     return guest.say(f"page_reason_{why.replace(' ', '_')}") if why in KNOWN_REASONS else why
+
+
+def _client(facts: Facts) -> Facts:
+    """A program: how many of its texts arrived, will not arrive, and are on their way."""
+    states, texts = facts["states"], facts["texts"]
+    failed = sum(states[word] for word in ("failed", "expired", "refused", "stopped", "unknown"))
+    arrived = states["delivered"]
+    return {
+        "name": facts["client"], "texts": texts, "delivered": arrived, "failed": failed,
+        "open": texts - arrived - failed,
+    }  # fmt: skip
 
 
 def _contest(guest: Guest, facts: Facts) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from handlers.console.facts import zones
 from handlers.pages.guest import Guest
 
 BOARD, HANDSET = ("/", "page_board_title"), ("/handset", "page_handset_title")
+WEBHOOKS = ("/webhooks", "page_webhooks_title")
 
 
 def frame(guest: Guest) -> dict[str, Any]:
@@ -22,7 +23,11 @@ def frame(guest: Guest) -> dict[str, Any]:
         "mode": "simulator" if config.is_simulated else "live",
         "carriers": ", ".join(dict.fromkeys(carriers.values())),
         "clocks": [_clock(guest, zone) for zone in zones(config)],
-        "tabs": [BOARD, HANDSET] if guest.front.app.simulator else [BOARD],
+        "tabs": [
+            BOARD,
+            *([HANDSET] if guest.front.app.simulator else ()),
+            *([WEBHOOKS] if guest.business.clients else ()),
+        ],
     }
 
 

@@ -15,8 +15,9 @@ EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  the two spellings of ev
 _PHONE = {"number": "", "title": "", "to": "", "log": (), "tries": ()}
 # Just enough for the styles and scripts of the private pages to be drawn once, so that their hashes are known.
 _EMPTY: dict[str, dict[str, Any]] = {
-    "board.html": dict.fromkeys(("campaigns", "contests", "coupons", "channels", "feed", "look"), ()),
+    "board.html": dict.fromkeys(("campaigns", "contests", "coupons", "clients", "channels", "feed", "look"), ()),
     "handset.html": {"phones": (_PHONE, _PHONE), "numbers": (), "token": "", "refresh_s": 0},
+    "webhooks.html": {"clients": (), "spans": (), "kinds": (), "again": None, "token": ""},
 }
 
 

@@ -202,9 +202,9 @@ async def test_old_answers_and_pieces_are_forgotten_a_bounded_number_at_a_time(
 
     async def fill(tx: Tx) -> None:
         for n in range(5):
-            at = now - clients.IDEM_MS + (1 if n > 2 else -1)
+            at = now - clients.IDEM_MS - 3 + n
             await look(tx, f"INSERT INTO idem VALUES (1, 'k{n}', 1, '', '', {at})")
-            at = now - clients.FRAGMENT_MS + (1 if n > 2 else -1)
+            at = now - clients.FRAGMENT_MS - 3 + n
             await look(tx, f"INSERT INTO fragment VALUES (1, 'a', 'b', 1, 5, {n}, 1, {n}, '', {at}, '')")
 
     await store.write(fill)

@@ -35,11 +35,14 @@ channels: {{us: {{kind: smpp, carrier: simulator, rate: 500/s, price: 0.0079 USD
 senders: {{seattle: {{number: 20655, channel: us, countries: [US]}}}}
 clients:
   shop: {{private: yes, smpp: {{}}, twilio: {{account: {account}, token: {token}}}}}
-  listener: {{private: yes, webhook: {{url: "http://127.0.0.1:9/", secret: whsec_{secret}}}}}
+  of_python: {{private: yes, webhook: {{url: "http://127.0.0.1:{5}/", secret: whsec_{secret}}}}}
+  of_js: {{private: yes, webhook: {{url: "http://127.0.0.1:{6}/", secret: whsec_{secret}}}}}
+  of_php: {{private: yes, webhook: {{url: "http://127.0.0.1:{7}/", secret: whsec_{secret}}}}}
 simulator: {{delay: 1 s}}
 store: "sqlite:data/carillon.db"
 listen: {{public: 127.0.0.1:{0}, private: 127.0.0.1:{1}, smsc: 127.0.0.1:{2}, api: 127.0.0.1:{3}, smpp: 127.0.0.1:{4}}}
 """
+HEARERS = ("python", "js", "php")
 PATIENCE_S = 30.0
 
 
@@ -93,7 +96,7 @@ def name_of(snippet: Snippet) -> str:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Carillon that serves; the environment of a program that talks to it."""
     folder = tmp_path_factory.mktemp("house")
-    ports = free_ports(5)
+    ports = free_ports(8)
     text = CONFIG.format(*ports, account=ACCOUNT, token=TOKEN, secret=SECRET)
     (folder / "config.yaml").write_text(text, "utf-8")
 
@@ -106,12 +109,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         command = [sys.executable, "run.py", "--config", str(folder / "config.yaml"), "serve"]
         serving = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
-        for port in ports[3:]:
+        for port in ports[3:5]:
             connected(port)
         yield {
             "CARILLON": f"http://127.0.0.1:{ports[3]}",
             "KEY": json.loads(say("key", "new", "shop", "--json"))["key"],
-            "LISTENER": json.loads(say("key", "new", "listener", "--json"))["key"],
+            **{f"KEY_{name}": json.loads(say("key", "new", f"of_{name}", "--json"))["key"] for name in HEARERS},
+            **{f"PORT_{name}": str(port) for name, port in zip(HEARERS, ports[5:], strict=True)},
             "SMPP_PORT": str(ports[4]),
             "SMPP_PASSWORD": json.loads(say("key", "new", "shop", "--smpp", "--json"))["key"],
             "ACCOUNT": ACCOUNT,
@@ -154,7 +158,7 @@ def test_it_prints_what_stands_below_it(snippet: Snippet, house: dict[str, str],
 def test_a_webhook_believes_us_and_nobody_else(snippet: Snippet, house: dict[str, str], tmp_path: Path) -> None:
     if reason := missing(snippet):
         pytest.skip(reason)
-    (port,) = free_ports(1)
+    port = int(house[f"PORT_{snippet.language}"])
     (tmp_path / f"snippet.{snippet.language}").write_text(snippet.code, "utf-8")
     command = RUNS[snippet.language][0]
     if snippet.language == "php":
@@ -169,11 +173,9 @@ def test_a_webhook_believes_us_and_nobody_else(snippet: Snippet, house: dict[str
         connected(port)
         assert receiver.stdout is not None
         assert posted(f"http://127.0.0.1:{port}/", FORGED, b'{"type": "forged", "data": {"to": "+1"}}') == 401
-        wanted = {
-            "to": "+12065550142", "text": "Are you there?", "callback": {"url": f"http://127.0.0.1:{port}/"},
-        }  # fmt: skip
-        key = {"Authorization": f"Bearer {house['LISTENER']}", "Content-Type": "application/json"}
-        assert posted(house["CARILLON"] + "/v1/messages", key, json.dumps(wanted).encode()) == 201
+        key = {"Authorization": f"Bearer {house[f'KEY_{snippet.language}']}", "Content-Type": "application/json"}
+        text = b'{"to": "+12065550142", "text": "Are you there?"}'
+        assert posted(house["CARILLON"] + "/v1/messages", key, text) == 201
         heard = "".join(receiver.stdout.readline() for _ in snippet.printed.strip().split("\n"))
         assert heard == snippet.printed
     finally:

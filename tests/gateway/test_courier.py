@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import random
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,12 +18,13 @@ import pytest
 from aiohttp import web
 
 from gateway import courier, notices
-from gateway.clock import StoppedClock
+from gateway.clock import StoppedClock, wall_ms
 from gateway.courier import Courier, Outgoing, Shape, outcome_of
 from gateway.errors import CarillonError, StoreError
 from gateway.fetching import Teller, Told
 from gateway.notices import GIVEN_UP, TOLD, WAITS, Listed, Notice
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, open_store
+from tests.conftest import ROOT
 from tests.gateway.receiver import Call, Receiver
 
 BRAND, SHOP, BANK = 1, 101, 102
@@ -554,6 +557,49 @@ async def test_one_that_cannot_be_put_into_words_waits_and_others_go(
     await post.write((SHOP, "m:1"), (SHOP, "m:2"))
     await shop.has(1)
     assert (await post.tried(1)).trouble == trouble
+
+
+async def test_a_process_that_is_killed_loses_nothing_and_keeps_the_order(
+    store_place: Path | str, tmp_path: Path
+) -> None:
+    """Killed three times while calls are on the way, each time a minute later; twice is allowed, never is not."""
+    subjects = {number: f"m:{number % 10}" for number in range(1, 301)}
+    made_at = wall_ms()
+    store = open_store(store_place)
+
+    async def insert(tx: Tx) -> None:
+        await tx.many(
+            "notice_insert",
+            [(number, BRAND, SHOP, "webhook", "message.sent", subject, made_at, "{}", "", made_at, 0, 0, "")
+             for number, subject in subjects.items()],
+        )  # fmt: skip
+
+    await store.write(insert)
+    store.close()
+    receiver = Receiver()
+    await receiver.open()
+
+    async def slowly(_call: Call) -> web.Response:
+        await asyncio.sleep(0.005)
+        return web.Response()
+
+    receiver.answer = slowly
+    for life in range(4):
+        command = [sys.executable, "-m", "tests.gateway.courier_process", str(store_place), receiver.url,
+                   str(life * 61_000)]  # fmt: skip
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+        want = 300 if life == 3 else len(set(receiver.good)) + 60
+        async with asyncio.timeout(30):
+            while len(set(receiver.good)) < want:  # noqa: ASYNC110  it has no bell
+                await asyncio.sleep(0.002)
+        process.kill()
+        await process.wait()
+    await receiver.close()
+    assert set(map(int, receiver.good)) == set(subjects)
+    assert len(receiver.calls) <= 300 + 3 * 2 * courier.EACH_AT_ONCE
+    for subject in set(subjects.values()):
+        own = [int(number) for number in receiver.good if subjects[int(number)] == subject]
+        assert own == sorted(own)
 
 
 # --- answers

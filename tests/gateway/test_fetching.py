@@ -16,7 +16,17 @@ from aiohttp import web
 from yarl import URL
 
 from gateway import fetching
-from gateway.fetching import Fetched, Fetcher, FetchFailed, FetchRefused, Limits, Login, is_public
+from gateway.fetching import (
+    Fetched,
+    Fetcher,
+    FetchFailed,
+    FetchRefused,
+    Limits,
+    Login,
+    Teller,
+    Told,
+    is_public,
+)
 
 LIMITS = Limits(octets=1000, seconds=2, kinds=("image/", "text/vcard"))
 Serve = Callable[[web.Request], web.StreamResponse]
@@ -376,3 +386,122 @@ async def test_no_proxy_of_the_environment_is_used(
         here(port, 443)
         await Fetcher(resolve=names(a_example="127.0.0.1"), plain=True).get(f"http://a.example:{port}/", LIMITS)
         assert spy.connected == [("127.0.0.1", port)]
+
+
+# --- telling
+
+
+TELL = Limits(octets=1000, seconds=2, kinds=())
+
+
+@contextlib.asynccontextmanager
+async def telling(**settings: object) -> AsyncIterator[Teller]:
+    teller = Teller(**settings)  # type: ignore[arg-type]  # as Teller takes them
+    yield teller
+    await teller.close()
+
+
+async def tell(teller: Teller, url: str, *, private: bool = False, body: bytes = b"{}", **headers: str) -> Told:
+    return await teller.call("POST", url, headers, body, private=private, limits=TELL)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/", "http://[::ffff:127.0.0.1]:{port}/", "http://localhost:{port}/",
+        "http://LOCALHOST:{port}/", "http://mixed.example:{port}/", "http://mapped.example:{port}/",
+        "http://169.254.169.254/latest/", "http://metadata.example/", "http://0.0.0.0:{port}/", "http://[::]:{port}/",
+        "http://2130706433:{port}/", "http://0x7f.1:{port}/", "http://127.1:{port}/", "http://user:w@127.0.0.1:{port}/",
+        "ftp://127.0.0.1:{port}/", "http:///x", "nonsense", "", "http://127。0。0。1:{port}/", "http://[::1",
+    ],
+)  # fmt: skip
+async def test_nothing_of_our_house_is_told_anything_unless_it_may_be(url: str, spy: Spy) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        known = {
+            "mixed.example": ["203.1.113.1", "10.0.0.1"], "mapped.example": ["::ffff:192.168.0.1"],
+            "metadata.example": ["169.254.169.254"], "localhost": ["127.0.0.1"],
+        }  # fmt: skip
+        return known.get(host) or await fetching.look_up(host, port)
+
+    async with server(picture) as port, telling(resolve=resolve) as teller:
+        with pytest.raises((FetchRefused, FetchFailed)):
+            await tell(teller, url.format(port=port))
+    assert spy.connected == []
+
+
+async def test_what_may_go_to_our_house_goes_there_and_opens_no_way_for_others(spy: Spy) -> None:
+    resolve = names(inside_example="127.0.0.1")
+    async with server(picture) as port, telling(resolve=resolve) as teller:
+        url = f"http://inside.example:{port}/"
+        assert (await tell(teller, url, private=True)).status == 200
+        with pytest.raises(FetchRefused, match="not on the public internet"):
+            await tell(teller, url)  # although a line to that very name is open
+        assert len(spy.connected) == 1
+
+
+async def test_a_name_that_changes_its_mind_is_judged_at_each_new_line(
+    here: Callable[[int, int], None], spy: Spy
+) -> None:
+    async with server(lambda request: web.Response(headers={"Connection": "close"})) as port:
+        here(1, 1)
+        async with telling(resolve=names(rebind_example=["127.0.0.1", "127.0.0.2"])) as teller:
+            assert (await tell(teller, f"http://rebind.example:{port}/")).status == 200
+            with pytest.raises(FetchRefused):
+                await tell(teller, f"http://rebind.example:{port}/")
+        assert spy.connected == [("127.0.0.1", port)]
+
+
+async def test_one_line_serves_many_calls(spy: Spy) -> None:
+    async with server(picture) as port, telling() as teller:
+        for _ in range(5):
+            await tell(teller, f"http://127.0.0.1:{port}/", private=True)
+    assert len(spy.connected) == 1
+
+
+async def test_no_redirect_is_followed_and_the_answer_says_so(spy: Spy) -> None:
+    def away(request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": "http://127.0.0.1:1/"})
+
+    async with server(away) as port, telling() as teller:
+        assert (await tell(teller, f"http://127.0.0.1:{port}/", private=True)).status == 307
+    assert len(spy.connected) == 1
+
+
+async def test_only_the_beginning_of_a_long_answer_is_read() -> None:
+    async with server(lambda request: web.Response(body=b"x" * 5_000_000)) as port, telling() as teller:
+        told = await tell(teller, f"http://127.0.0.1:{port}/", private=True)
+        assert (len(told.octets), told.is_whole) == (1000, False)
+    async with server(lambda request: web.Response(body=b"x" * 1000)) as port, telling() as teller:
+        told = await tell(teller, f"http://127.0.0.1:{port}/", private=True)
+        assert (len(told.octets), told.is_whole) == (1000, True)
+
+
+async def test_what_goes_wrong_with_a_line_is_told_in_plain_words() -> None:
+    async def unknown(host: str, port: int) -> list[str]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    async def empty(host: str, port: int) -> list[str]:
+        return []
+
+    async with telling() as teller:
+        with pytest.raises(FetchFailed, match="cannot connect: connection refused"):
+            await tell(teller, "http://127.0.0.1:9/", private=True)
+        with pytest.raises(FetchRefused, match="header"):
+            await tell(teller, "http://127.0.0.1:9/", private=True, **{"X-Bad": "a\r\nX-Other: b"})
+    for resolve in (unknown, empty):
+        async with telling(resolve=resolve) as teller:
+            with pytest.raises(FetchFailed, match="the name is not known"):
+                await tell(teller, "https://nowhere.example/")
+
+
+async def test_a_certificate_that_is_not_good_is_told_in_plain_words() -> None:
+    pem = Path(__file__).parents[1] / "peers" / "localhost.pem"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    async with server(picture, context) as port:
+        url = f"https://localhost:{port}/"
+        async with telling(authorities=ssl.create_default_context(cafile=str(pem))) as teller:
+            assert (await tell(teller, url, private=True)).status == 200
+        async with telling() as teller:
+            with pytest.raises(FetchFailed, match="its certificate is not good: .*self.signed"):
+                await tell(teller, url, private=True)

@@ -109,7 +109,7 @@ def value(chance: random.Random, n: int, column: tuple[Any, ...], is_key: bool) 
         word = chance.choice(WORDS)
         if name == "attributes":
             return json.dumps({"size": word, "ß": n, "a": [1.50, None, True]}, ensure_ascii=False)
-        return f"{n} {word}" if is_key or name in ("address", "campaign", "text") else word
+        return f"{n} {word}" if is_key or name in ("address", "campaign", "text", "name") else word
     if name in ("id", "message", "at"):
         moment = NOON + n % 25 * 3_600_000 + n  # of two days
         return moment if name == "at" else first_at(moment) + n

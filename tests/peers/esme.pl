@@ -13,7 +13,7 @@ my ($smpp, $answer) = Net::SMPP->new_transceiver(
     or die "no connection: $!";
 print "bound $answer->{status}\n";
 exit 0 if $answer->{status};
-my @pieces = length($text) > 160 ? unpack('(a153)*', $text) : ($text);
+my @pieces = length($text) > 160 ? unpack('(a153)*', $text) : $text ? ($text) : ();
 my $place = 0;
 for my $piece (@pieces) {
     $place += 1;

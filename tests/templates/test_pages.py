@@ -170,7 +170,8 @@ def staff(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def private_contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     frame = {"mode": "simulator", "carriers": "simulator", "clocks": [("Seattle", "Tue 18:30"), ("上海", "Wed 10:30")],
-             "tabs": [("/", "page_board_title"), ("/handset", "page_handset_title")], "here": "/"}  # fmt: skip
+             "tabs": [("/", "page_board_title"), ("/handset", "page_handset_title"),
+                      ("/webhooks", "page_webhooks_title")], "here": "/"}  # fmt: skip
     public = {name: context for name, _, context in contexts(words)}
     reasons = [("left", 14), ("no consent", 31), ("capped", 0), ("hold-out", 57)]
     outcomes = [("delivered", 431), ("sent", 20), ("queued", 52), ("in_doubt", 2), ("failed", 5)]
@@ -182,6 +183,7 @@ def private_contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str
         "campaigns": [campaign],
         "contests": [public["results"]],
         "coupons": [{"offer": words["offer"], "codes": 5000, "given": 231, "redeemed": 58}],
+        "clients": [{"name": "shop", "texts": 18_204, "delivered": 18_000, "failed": 4, "open": 200}],
         "channels": [
             channel,
             channel | {"name": "cn_sms", "up": False, "rate": "0/s", "limit": "100/s"},
@@ -191,7 +193,9 @@ def private_contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str
         "feed": [(EVENING, f"+1206···42 {words['keywords'][0]} 3")] * 6,
     }
     yield "board", "board.html", board
-    empty: dict[str, Any] = {"campaigns": [], "contests": [], "coupons": [], "channels": [], "feed": [], "look": []}
+    empty: dict[str, Any] = dict.fromkeys(
+        ("campaigns", "contests", "coupons", "clients", "channels", "feed", "look"), ()
+    )
     yield "board-live", "board.html", board | empty | {"mode": "live", "carriers": words["brand"]}
     texts = [
         {"id": 1, "mine": True, "text": words["keywords"][1], "time": "6:31 pm", "parts": 1, "delay": ""},
@@ -206,6 +210,14 @@ def private_contexts(words: dict[str, Any]) -> Iterator[tuple[str, str, dict[str
     handset = frame | {"here": "/handset", "phones": [phone, other], "numbers": ["+12065550142", "+8613800138000"],
                        "token": TOKEN, "refresh_s": 2}  # fmt: skip
     yield "handset", "handset.html", handset
+    shop = {"name": words["program"], "where": "https://shop.example/carillon", "others": [], "waiting": 10_412,
+            "told": 231_077, "given_up": 12, "kept": 0, "trouble": words["why"], "trouble_at": EVENING}  # fmt: skip
+    till = shop | {"name": "till", "where": "", "others": ["kannel", "twilio"], "trouble": "", "given_up": 0, "kept": 9}
+    told = frame | {"here": "/webhooks", "clients": [shop, till, till | {"others": []}], "token": TOKEN,
+                    "spans": [("1", "1 h"), ("24", "24 h")], "kinds": ["message.sent", "message.delivered"],
+                    "again": {"client": words["program"], "n": 4120}}  # fmt: skip
+    yield "webhooks", "webhooks.html", told
+    yield "webhooks-none", "webhooks.html", told | {"clients": [], "again": None}
 
 
 def render(template: str, words: dict[str, Any], language: str, context: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ class Desk:
 
     def render_board(self, language: str) -> str:
         contest = {"question": "Which cup?", "open": True, "votes": self.votes, "rows": []}
-        nothing: dict[str, Any] = dict.fromkeys(("campaigns", "coupons", "channels", "feed", "look"), ())
+        nothing: dict[str, Any] = dict.fromkeys(("campaigns", "coupons", "clients", "channels", "feed", "look"), ())
         context = {"here": "/", "contests": [contest]} | nothing
         return PAGES.render("board.html", language, **FRAME | context)
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 NAME: Final = "Carillon"  # the system_id that we give
 BIND_S: Final = 10.0  # who is not bound by then is hung up on, however slowly it talks
 ANSWER_S: Final = 30.0  # how long what we bring waits for its answer
-QUIET_S: Final = 60.0  # after so long without a word we ask whether somebody is there
+QUIET_S: Final = 30.0  # after so long without a word we ask whether somebody is there
 GOODBYE_S: Final = 2.0
 
 

@@ -5,6 +5,7 @@ Section numbers are those of the SMPP v3.4 specification, issue 1.2.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -31,6 +32,8 @@ DOOR: Final = "smpp"
 ASKED: Final = 0x13  # registered_delivery (5.2.17): of the end, of a failure, of steps on the way
 
 _TEXTS: Final = frozenset((0, 1, 3, 6, 7, 8, 14, *range(0x10, 0x14), *range(0x18, 0x1C), *range(0xF0, 0xF4)))  # 5.2.19
+_ASCII: Final = 1
+_NO_ASCII: Final = re.compile(rb"[\x00-\x09\x0b\x0c\x0e-\x1f]")
 _KIND: Final = 0x3C  # esm_class (5.2.12): what a message is; ours are nothing special
 _MODE: Final = 0x03
 _TRANSACTION: Final = 2  # the answer would say whether it was delivered
@@ -90,11 +93,11 @@ def read(sequence: int, message: ShortMessage, now_ms: int) -> Submit | int:
         octets, has_header = with_header(message)
         if has_header and _is_for_a_program(octets):
             return BAD_CLASS
-        text, joint = parts.read(octets, message.data_coding, has_header)
+        text, joint = parts.read(octets, _alphabet(message.data_coding, octets, has_header), has_header)
     elif message.data_coding == parts.GSM:
         text = gsm7.decode(message.octets)
     else:
-        text, _ = parts.read(message.octets, message.data_coding, False)
+        text, _ = parts.read(message.octets, _alphabet(message.data_coding, message.octets, False), False)
     sender_ton, recipient_ton = message.sender_ton, message.recipient_ton
     return Submit(
         sequence,
@@ -143,6 +146,12 @@ def _moment(words: str, now_ms: int) -> int:
 def _lives_until(options: Mapping[int, bytes], from_ms: int) -> int:
     octets = options.get(_TIME_TO_LIVE, b"")
     return from_ms + int.from_bytes(octets, "big") * 1000 if octets else 0
+
+
+def _alphabet(data_coding: int, octets: bytes, has_header: bool) -> int:
+    """Some programs say ASCII and write the default alphabet of phones: octets that ASCII has no letters for tell."""
+    text = octets[octets[0] + 1 :] if has_header and octets else octets
+    return parts.GSM if data_coding == _ASCII and _NO_ASCII.search(text) else data_coding
 
 
 def _is_for_a_program(octets: bytes) -> bool:

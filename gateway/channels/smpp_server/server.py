@@ -32,6 +32,7 @@ CANNOT_REPLACE: Final = 0x13
 CANNOT_QUERY: Final = 0x67
 
 PATIENCE_S: Final = 5.0  # who would have to wait longer is refused without a look at the password
+REFUSED_S: Final = 0.3  # how long a refusal takes at least
 QUESTIONS_AT_ONCE: Final = 100
 AHEAD: Final = 2  # so many windows may wait in memory beside what is on the way
 DRAIN_S: Final = 3.0
@@ -223,8 +224,8 @@ class Server:
         return None
 
     async def _judge(self, line: Line, bind: Bind) -> None:
-        place = place_of(line.host)
-        wait_s = self.keeper.wait_s(place, self.loop.time())
+        place, began = place_of(line.host), self.loop.time()
+        wait_s = self.keeper.wait_s(place, began)
         await asyncio.sleep(min(wait_s, PATIENCE_S))
         account = None
         if wait_s <= PATIENCE_S:
@@ -238,7 +239,9 @@ class Server:
             else:
                 self.keeper.was_right(place)
         if account is None or not _is_from(line.host, account):
-            log.warning("smpp: nobody was let in from %s", line.host)  # the same to all: nothing can be learnt from it
+            log.warning("smpp: nobody was let in from %s", line.host)
+            # The same to all, and not sooner where no password had to be compared: so nothing can be learnt from it.
+            await asyncio.sleep(max(0.0, began + wait_s + REFUSED_S - self.loop.time()))
             line.decide(BAD_PASSWORD, None)
             return
         line.decide(self._status_of(account, bind.mode), account)

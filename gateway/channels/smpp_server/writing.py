@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateway.codecs import gsm7, parts, smpp
+from gateway.codecs import parts, smpp
 
 IS_RECEIPT: Final = 0x04  # esm_class (5.2.12)
 IS_ON_THE_WAY: Final = 0x20
@@ -21,7 +22,9 @@ _ON_THE_WAY: Final = 0x10
 _USER_REFERENCE: Final = 0x0204  # 5.3.2.17
 _GSM: Final = b"\x03"  # the kind of network whose error code follows (5.3.2.31)
 _SHORTEST_NUMBER: Final = 7  # digits; a shorter one is a short code
-_SHOWN: Final = 20  # letters of the text that a receipt repeats (appendix B)
+_MINUTES: Final = len("2026-11-22T08:00")
+# The letters of the text that a receipt repeats (appendix B), as far as they are the same in every alphabet.
+_PLAIN: Final = re.compile("[A-Za-z0-9 !\"#%&'()*+,./:;<=>?\n-]{1,20}")
 _CODE: Final = re.compile("[0-9]{1,5}(?![0-9])")
 
 
@@ -67,25 +70,42 @@ def receipt_bodies(data: Mapping[str, Any], asked: Mapping[str, Any], at: str) -
     state = data["state"]
     if not _is_asked(asked["asked"], state):
         return []
-    end, code = ENDS[state], code_of(data["code"], state)
-    addresses = smpp.address(*asked["recipient"]), smpp.address(*asked["sender"])
-    words = b"sub:001 dlvrd:%03d submit date:%b done date:%b stat:%b err:%03d text:%b" % (
-        state == "delivered", _stamp(data["created_at"]), _stamp(at), end.word, code, _shown(data["text"]),
-    )  # fmt: skip
-    more = {smpp.MESSAGE_STATE: bytes((end.number,))}
-    if code:
-        more[smpp.NETWORK_ERROR_CODE] = _GSM + code.to_bytes(2, "big")
-    if reference := asked.get("reference"):
-        more[_USER_REFERENCE] = (int(reference) & 0xFFFF).to_bytes(2, "big")
-    rest = smpp.options(more)
-    esm_class = IS_ON_THE_WAY if state in _ON_ITS_WAY else IS_RECEIPT
+    esm_class, words, rest = _ending(state, code_of(data["code"], state), asked.get("reference", ""))
+    recipient, sender = asked["recipient"], _address(*asked["sender"])
+    phone, begun, done = smpp.address(*recipient), _stamp(data["created_at"][:_MINUTES]), _stamp(at[:_MINUTES])
+    letters = _PLAIN.match(data["text"])
+    said = words % (begun, done, letters[0].encode() if letters else b"")
     return [
         smpp.message_body(
-            *addresses, b"id:%b %b" % (ident, words), esm_class=esm_class,
-            more=smpp.options({smpp.RECEIPTED_MESSAGE_ID: ident + b"\0"}) + rest,
+            phone, sender, b"id:%b %b" % (ident, said), esm_class=esm_class,
+            more=b"\0\x1e\0%c%b\0%b" % (len(ident) + 1, ident, rest),
         )
         for ident in _idents(data, asked)
     ]  # fmt: skip
+
+
+class Ending(NamedTuple):
+    """What all receipts of an end have in common: their class, their words without times and text, their options."""
+
+    esm_class: int
+    words: bytes
+    options: bytes
+
+
+@lru_cache(maxsize=4096)
+def _ending(state: str, code: int, reference: str) -> Ending:
+    end = ENDS[state]
+    more = {smpp.MESSAGE_STATE: bytes((end.number,))}
+    if code:
+        more[smpp.NETWORK_ERROR_CODE] = _GSM + code.to_bytes(2, "big")
+    if reference:
+        more[_USER_REFERENCE] = (int(reference) & 0xFFFF).to_bytes(2, "big")
+    words = b"sub:001 dlvrd:%03d submit date:%%b done date:%%b stat:%b err:%03d text:%%b"
+    return Ending(
+        IS_ON_THE_WAY if state in _ON_ITS_WAY else IS_RECEIPT,
+        words % (state == "delivered", end.word, code),
+        smpp.options(more),
+    )
 
 
 def text_bodies(data: Mapping[str, Any]) -> list[bytes]:
@@ -129,12 +149,13 @@ def code_of(code: str, state: str) -> int:
     return min(int(found[0]), 999) if found else 0
 
 
-def _shown(text: str) -> bytes:
-    """The first letters of the text, where they are the same in every alphabet."""
-    first = text[:_SHOWN]
-    return first.encode() if first.isascii() and gsm7.is_gsm(first) and gsm7.encode(first) == first.encode() else b""
+@lru_cache(maxsize=1024)
+def _address(ton: int, npi: int, words: str) -> bytes:
+    """That of a sender: they are few."""
+    return smpp.address(ton, npi, words)
 
 
-def _stamp(moment: str) -> bytes:
-    """`2026-11-22T08:00:00.123Z` as YYMMDDhhmm (appendix B)."""
-    return f"{moment[2:4]}{moment[5:7]}{moment[8:10]}{moment[11:13]}{moment[14:16]}".encode()
+@lru_cache(maxsize=1024)
+def _stamp(minute: str) -> bytes:
+    """`2026-11-22T08:00` as YYMMDDhhmm (appendix B)."""
+    return re.sub("[^0-9]", "", minute)[2:].encode()

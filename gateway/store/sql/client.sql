@@ -33,9 +33,10 @@ UPDATE client_key SET ended_at = :at
 WHERE brand_id = :brand AND id = :id AND (ended_at IS NULL OR ended_at > :at)
 
 -- name: idem_tidy
-DELETE FROM idem WHERE (client, key) IN (SELECT client, key FROM idem WHERE at < :before ORDER BY at LIMIT :limit)
+-- Some :limit of the oldest, and who came in the same millisecond. (A list of keys would be looked up client by client.)
+DELETE FROM idem
+WHERE at <= coalesce((SELECT at FROM idem WHERE at < :before ORDER BY at LIMIT 1 OFFSET :limit - 1), :before - 1)
 
 -- name: fragment_tidy
-DELETE FROM fragment WHERE (client, sender, recipient, reference, total, number) IN (
-  SELECT client, sender, recipient, reference, total, number FROM fragment WHERE at < :before ORDER BY at LIMIT :limit
-)
+DELETE FROM fragment
+WHERE at <= coalesce((SELECT at FROM fragment WHERE at < :before ORDER BY at LIMIT 1 OFFSET :limit - 1), :before - 1)

@@ -19,7 +19,7 @@ LONG = "A long text of a program, which goes out in several pieces and comes bac
 def bindable(config_file: Path) -> Path:
     """The same config, by which the shop may bind and may use one sender."""
     text = config_file.read_text("utf-8")
-    shop = "shop: {receives: [seattle], senders: [seattle], smpp: {binds: 2, window: 200}}"
+    shop = "shop: {receives: [seattle], senders: [seattle], rate: 1000/s, smpp: {binds: 2, window: 200}}"
     text = re.sub("^  shop: .*$", f"  {shop}", text, flags=re.MULTILINE)
     ports = ", ".join(f"{name}: 127.0.0.1:{port}" for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True))
     text = re.sub("^listen:.*$", f"listen: {{{ports}}}", text, flags=re.MULTILINE)

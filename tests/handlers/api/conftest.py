@@ -1,11 +1,11 @@
-"""What tests of the doors for programs share: the shipped business with three clients, served, and somebody who calls."""
+"""What tests of the doors for programs share: the shipped business with three clients, and somebody who calls."""
 
 from __future__ import annotations
 
 import io
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ clients:
   other: {receives: [shanghai]}
   slow: {may: [send], rate: 5/s, program: lantern_club}
 """
+SHIPPED = ("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775", "127.0.0.1:8082")
 ANA, BEN, LI = "+12065550142", "+12065550143", "+8613800138000"
 
 
@@ -103,7 +104,7 @@ class Caller:
 def config_file(tmp_path: Path, store_place: Path | str) -> Path:
     """The shipped config with clients, on free ports."""
     text = (ROOT / "config.yaml").read_text("utf-8")
-    for shipped, port in zip(("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775"), free_ports(3), strict=True):
+    for shipped, port in zip(SHIPPED, free_ports(len(SHIPPED)), strict=True):
         text = text.replace(shipped, f"127.0.0.1:{port}")
     text = text.replace(", people: lively", "").replace("clock: 18:30, ", "")
     place = store_place if isinstance(store_place, str) else f"sqlite:{store_place}"
@@ -115,10 +116,10 @@ def config_file(tmp_path: Path, store_place: Path | str) -> Path:
 
 
 @asynccontextmanager
-async def served(config_file: Path) -> AsyncIterator[App]:
-    """The app of a config file with everything running."""
+async def served(config_file: Path, *roles: str) -> AsyncIterator[App]:
+    """The app of a config file with everything running; one of several processes when it is given roles."""
     config = load(config_file, Config, {}).value
-    async with run.opened(config, config_file, {}) as app:
+    async with run.opened(config, config_file, {}, roles) as app:
         app.take(await run.business_of(app, config, 1))
         async with run.serving(app, {}):
             yield app
@@ -159,6 +160,6 @@ async def shop(app: App) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture
-def example() -> Iterator[dict[str, Any]]:
+def example() -> dict[str, Any]:
     """A message that is right."""
-    yield {"to": ANA, "text": "Your order 7 is ready."}
+    return {"to": ANA, "text": "Your order 7 is ready."}

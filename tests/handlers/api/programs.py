@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -15,9 +15,7 @@ import run
 from campaigns import clients
 from campaigns.settings import Config
 from gateway.config import load
-from gateway.courier import Courier
 from gateway.store import Tx
-from handlers.api import kannel_shape, twilio_shape, twiml, webhooks
 from handlers.app import App
 from handlers.console import operations
 from handlers.console.doors import doors
@@ -42,7 +40,7 @@ senders:
   seattle: {number: 20655, channel: us_sms, countries: [US]}
   desk: {number: +12065550100, channel: us_sms, countries: [US]}
 simulator: {seed: 7}
-store: sqlite:data/carillon.db
+store: %s
 listen: {public: 127.0.0.1:%d, private: 127.0.0.1:%d, smsc: 127.0.0.1:%d, api: 127.0.0.1:%d}
 """
 SHOP = """
@@ -55,8 +53,11 @@ clients:
     senders: [seattle]
     may: [read]
     twilio: {account: %s, token: other-token-of-another-program}
+  slow:
+    rate: 1/s
+    twilio: {account: %s, token: token-of-a-slow-program-of-ours}
 """
-OTHER = "AC" + "0" * 31 + "8"
+OTHER, SLOW = "AC" + "0" * 31 + "8", "AC" + "0" * 31 + "9"
 
 
 @dataclass
@@ -132,30 +133,16 @@ async def letterbox() -> AsyncIterator[Letterbox]:
 
 
 @asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
+async def staged(folder: Path, store: str = "sqlite:data/carillon.db") -> AsyncIterator[Stage]:
     """Everything, for as long as the block runs."""
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(letterbox())
         path = folder / "config.yaml"
-        text = FILE % tuple(free_ports(4)) + SHOP % (ACCOUNT, TOKEN, f"{box.url}/inbound", OTHER)
+        text = FILE % (store, *free_ports(4)) + SHOP % (ACCOUNT, TOKEN, f"{box.url}/inbound", OTHER, SLOW)
         path.write_text(text, "utf-8")
         config = load(path, Config, {}).value
         app = await stack.enter_async_context(run.opened(config, path, {}))
         await operations.apply(app, hush, config=str(path))
         await stack.enter_async_context(run.serving(app, {}))
-        await stack.enter_async_context(_brought(app))
         opened = await stack.enter_async_context(doors(app))
         yield Stage(app, opened.api, box)
-
-
-@asynccontextmanager
-async def _brought(app: App) -> AsyncIterator[None]:
-    shapes = {"webhook": webhooks.shape, "twilio": twilio_shape.shape, "kannel": kannel_shape.shape}
-    courier = Courier(app.store, app.clock, lambda: app.business, shapes, {"twilio": twiml.answered(app)})
-    running = asyncio.create_task(courier.run())
-    try:
-        yield
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running

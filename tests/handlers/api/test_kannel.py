@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -155,6 +156,34 @@ async def test_posts_of_every_kind_are_understood(stage: Stage, password: str) -
     assert (await call(stage, "POST", body=b"x", headers=html))[:2] == (415, "Unsupported content-type, rejected")
     binary = {**headers, "Content-Type": "application/octet-stream"}
     assert (await call(stage, "POST", body=b"x", headers=binary))[:2] == (400, "Coding field misformed, rejected")
+
+
+async def test_who_is_too_fast_is_told_to_come_again(stage: Stage) -> None:
+    key = await stage.key("slow")
+    answers = [await send(stage, key, username="slow", text=f"fast {n}") for n in range(4)]
+    assert answers[0][:2] == (202, "0: Accepted for delivery")
+    status, words, headers = answers[-1]
+    assert (status, words) == (503, "Temporal failure, try again later.")
+    assert int(headers["Retry-After"]) >= 1
+
+
+async def test_a_report_into_our_own_network_is_refused_unless_the_file_allows_it(stage: Stage) -> None:
+    key = await stage.key("slow")
+    status, words, _ = await send(stage, key, username="slow", **{"dlr-mask": "1", "dlr-url": "http://10.0.0.1/x"})
+    assert (status, words) == (400, "DLR-URL field leads into our own network, rejected")
+
+
+async def test_no_fuzzed_call_fails_on_our_side(stage: Stage, password: str) -> None:
+    chance = random.Random(6)
+    names = ["to", "from", "text", "udh", "coding", "charset", "validity", "deferred", "dlr-mask", "dlr-url", "account"]
+    values = ["", "%00", "%ff", "2", "8", "+".join(["1"] * 50), "%D9%A3", "%ED%A0%80", "x" * 3000, "utf-16", "idna",
+              "050003010201", "http://[", "http://x:99999/", "%25", "http://x/%d%A%s%s%s", "12065550142", "35000",
+              "%2B1"]  # fmt: skip
+    for _ in range(150):
+        fields = {name: chance.choice(values) for name in chance.sample(names, chance.randint(1, 8))}
+        query = "&".join(f"{name}={value}" for name, value in fields.items())
+        status, words, _ = await call(stage, "GET", f"username=shop&password={password}&{query}")
+        assert status < 500, (fields, words)
 
 
 async def test_other_addresses_are_unknown_as_kannel_says(stage: Stage) -> None:

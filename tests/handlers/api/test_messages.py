@@ -17,10 +17,11 @@ from tests.handlers.api.conftest import ANA, BEN, LI, Caller, key_of, listening,
 
 
 async def until_state(caller: Caller, message: str, state: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for _ in range(200):
         found = (await caller.get(f"/v1/messages/{message}")).body
         if found["state"] == state:
-            return dict(found)
+            return found
         await asyncio.sleep(0.05)
     raise AssertionError(found)
 
@@ -135,8 +136,8 @@ async def test_a_key_that_could_not_be_kept_is_refused(shop: Caller, example: di
 
 async def test_a_batch_tells_each_by_its_place(shop: Caller) -> None:
     wanted = [
-        {"to": ANA, "text": "one"}, {"to": "12", "text": "two"}, {"to": BEN, "txt": "three"}, {"to": LI, "text": "four"},
-        {"to": BEN, "text": "five", "callback": {"url": "http://["}},
+        {"to": ANA, "text": "one"}, {"to": "12", "text": "two"}, {"to": BEN, "txt": "three"},
+        {"to": LI, "text": "four"}, {"to": BEN, "text": "five", "callback": {"url": "http://["}},
     ]  # fmt: skip
 
     answer = await shop.post("/v1/messages/batch", {"messages": wanted})

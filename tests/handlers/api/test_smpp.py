@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from campaigns import clients
+from campaigns.accepting import Why
 from campaigns.clients import Kind
 from gateway.codecs import parts, smpp
 from gateway.messages import State
@@ -281,6 +282,10 @@ async def test_a_key_that_may_only_send_is_refused_as_receiver(app: App) -> None
     secret = await key_of(app, "shop", Kind.SMPP, "send")
     async with open_door(app) as server, dialled(server.port, "receiver", password=secret) as esme:
         assert esme.refused == 0x0D
+
+
+def test_every_refusal_has_a_status() -> None:
+    assert door.STATUSES.keys() == {*Why}
 
 
 async def test_nothing_listens_where_no_client_may_bind(config_file: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from gateway.store import Tx
 from handlers.app import App
 from tests.handlers.api.conftest import ANA, BEN, Caller
 
@@ -86,6 +88,8 @@ async def test_people_are_found_by_programme_tag_and_stop(shop: Caller) -> None:
 async def test_texts_that_came_in_and_what_happened_are_told_to_whom_they_are_for(shop: Caller, app: App) -> None:
     assert app.simulator is not None
     await app.simulator.text(ANA, "20655", "hello there")
+    told: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     for _ in range(200):
         told = (await shop.get("/v1/inbound")).body["data"]
         events = (await shop.get("/v1/events?type=message.received")).body["data"]
@@ -103,5 +107,5 @@ async def test_texts_that_came_in_and_what_happened_are_told_to_whom_they_are_fo
     assert (await shop.get(f"/v1/events?order=oldest&cursor={polled['next_cursor']}")).body["data"] == []
 
 
-async def _ledger(tx, person):  # type: ignore[no-untyped-def]
+async def _ledger(tx: Tx, person: int) -> list[tuple[Any, ...]]:
     return await tx.rows("ledger_of_person", person=person)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -18,9 +19,8 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from campaigns.clients import Kind
-from handlers.api import twilio_errors as errors
 from handlers.api.twilio_resources import Text, message, price, read_sid, sid
-from tests.handlers.api.programs import ACCOUNT, DESK, LEO, MAYA, OTHER, SHORT, TOKEN, Stage, staged
+from tests.handlers.api.programs import ACCOUNT, DESK, LEO, MAYA, OTHER, SHORT, SLOW, TOKEN, Stage, staged
 from tests.peers.fake_twilio import RESPONSE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -261,6 +261,7 @@ async def test_what_is_wrong_is_told_by_twilios_number(
 async def test_who_has_left_is_refused_with_21610(stage: Stage) -> None:
     assert stage.app.simulator is not None
     await stage.app.simulator.text("+12065550188", DESK, "STOP")
+    status, answer = 0, {}
     for _ in range(100):
         status, answer = await create(stage, To="+12065550188")
         if status == 400:
@@ -448,9 +449,44 @@ async def test_a_text_that_comes_in_is_brought_and_its_twiml_is_obeyed(stage: St
     assert RequestValidator(TOKEN).validate(came.url, came.form, came.headers["X-Twilio-Signature"])
 
 
-async def test_too_many_and_a_store_that_is_away_are_told_with_when_to_come_again(stage: Stage) -> None:
-    answer = errors.answer(errors.Trouble(errors.TOO_MANY, headers={"Retry-After": "3"}))
-    assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
+async def test_who_is_too_fast_is_told_when_to_come_again(stage: Stage) -> None:
+    path, token = f"/2010-04-01/Accounts/{SLOW}/Messages.json", "token-of-a-slow-program-of-ours"
+    answers = [await ask(stage, "POST", path, GOOD, user=SLOW, password=token) for _ in range(4)]
+    assert answers[0][0] == 201
+    status, answer, headers = answers[-1]
+    assert (status, answer["code"]) == (429, 20429)
+    assert int(headers["Retry-After"]) >= 1
+    assert "RateLimit" in headers
+
+
+async def test_a_callback_into_our_own_network_is_refused_unless_the_file_allows_it(stage: Stage) -> None:
+    path, token = f"/2010-04-01/Accounts/{SLOW}/Messages.json", "token-of-a-slow-program-of-ours"
+    for url in (
+        "http://[",
+        "http://127.0.0.1/x",
+        "http://[::1]/x",
+        "http://localhost/x",
+        "http://169.254.169.254/latest",
+    ):
+        form = GOOD | {"StatusCallback": url}
+        status, answer, _ = await ask(stage, "POST", path, form, user=SLOW, password=token)
+        assert (status, answer["code"]) == (400, 21609)
+
+
+async def test_no_fuzzed_form_or_query_fails_on_our_side(stage: Stage) -> None:
+    chance = random.Random(5)
+    names = [*GOOD, "StatusCallback", "SendAt", "ScheduleType", "ValidityPeriod", "MessagingServiceSid", "DateSent<",
+             "DateSent", "PageSize", "PageToken", "Page", "Status", "\0", "é"]  # fmt: skip
+    values = ["", "\0", "fixed", "-1", "9" * 400, "٣", "\ufffd", "%", "'", '"', "<x>", "http://", "http://[",
+              "http://x:99999/", "2026-11-22", MAYA, DESK, SERVICE, "x" * 5000, "MG" + "é" * 32, "PASM" + "f" * 32,
+              "0001-01-01", "9999-12-31", "canceled"]  # fmt: skip
+    for _ in range(150):
+        fields = {name: chance.choice(values) for name in chance.sample(names, chance.randint(1, 6))}
+        method = chance.choice(["GET", "POST"])
+        path = MESSAGES if method == "POST" else f"{MESSAGES}?{urlencode(fields)}"
+        header = {"I-Twilio-Idempotency-Token": chance.choice(["", "x" * 300, "k"])}
+        status, answer, _ = await ask(stage, method, path, fields if method == "POST" else "", headers=header)
+        assert status < 500, (method, fields, answer)
 
 
 # How things are written

@@ -23,6 +23,7 @@ from aiohttp import web
 import run
 from gateway.channels.simulator import Rules, Simulator
 from gateway.clock import wall_ms
+from gateway.shared import RIGHTS
 from gateway.store.door import SCHEMA
 from handlers.app import App
 from handlers.console import doctor, operations
@@ -278,6 +279,18 @@ def test_a_valkey_that_will_refuse_to_write_is_told(tmp_path: Path, look: Look, 
     assert "allkeys-lru" in only(lines, WARN).cure
 
 
+def test_few_rights_are_enough_and_one_that_is_missing_is_named(tmp_path: Path, look: Look, edit: Edit) -> None:
+    with running(tmp_path) as server:
+        for name, rights in (("shop", RIGHTS.split()), ("poor", ["~carillon:*", "+get"])):
+            server.say("ACL", "SETUSER", name, "on", ">tulip", *rights)
+        place = server.url.replace("//", "//{}:tulip@")
+        assert "answers" in only(shared(look, edit, place.format("shop")), OK).found
+        edit("shop:tulip", "poor:tulip")
+        line = only(look("shared"), WRONG)
+    assert RIGHTS in line.cure
+    assert "tulip" not in str(line)
+
+
 def test_a_wrong_password_and_a_single_server_taken_for_a_cluster(tmp_path: Path, look: Look, edit: Edit) -> None:
     with running(tmp_path, "--requirepass", "tulip") as server:
         line = only(shared(look, edit, f"redis://:rose@127.0.0.1:{server.port}"), WRONG)
@@ -476,7 +489,7 @@ async def test_beside_serve_the_process_is_asked_and_no_carrier_is_dialled(
             assert time.monotonic() < end, lines
             await asyncio.sleep(0.2)
         assert only([line for line in lines if line.subject == "us_sms"], OK).found.endswith("1 of 1 lines bound, open")
-        assert [line.found.endswith("taken by serve") for line in lines if line.subject == "ports"] == [True] * 3
+        assert [line.found.endswith("taken by serve") for line in lines if line.subject == "ports"] == [True] * 4
         assert any(line.found.startswith("serves at http://127.0.0.1:") for line in lines)
         assert app.simulator is not None
         await app.simulator.stop()

@@ -176,3 +176,34 @@ def fetch(url: str, data: bytes | None = None, key: str = "") -> tuple[int, str]
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def test_a_program_that_is_added_is_served_at_once_and_a_port_that_is_added_wants_a_new_start(
+    demo: Demo, edit: Edit
+) -> None:
+    demo.start()
+    edit("  shop: {senders", "  till: {may: [send]}\n  shop: {senders")
+    assert demo.ask("apply")["is_served"]
+    key = demo.ask("key", "new", "till", "--test")
+    assert sent(demo, key["key"]) == 201
+    demo.ask("key", "end", key["id"])
+    until(lambda: sent(demo, key["key"]) == 401, seconds=5)
+
+    edit("  till: {may: [send]}", "  till: {may: [send], smpp: {}}")
+    refused = demo.say("apply")
+    assert "clients changed, which a running serve cannot take over" in refused.stderr
+
+
+def sent(demo: Demo, key: str) -> int:
+    """What the API answers to a text that is brought with this key."""
+    (place,) = re.findall(r"^  API +(\S+)", demo.banner(), re.MULTILINE)
+    request = urllib.request.Request(
+        f"{place}v1/messages",
+        json.dumps({"to": "+15005550010", "text": "hello"}).encode(),
+        {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

@@ -8,8 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
+from campaigns import runs
 from gateway import shared
 from gateway.shared import opened
+from handlers.console import operations
+from tests.handlers.console.conftest import hush
 from tests.handlers.pages.conftest import Shop, Theatre
 from tests.valkey import Valkey, one_valkey  # noqa: F401  a fixture
 
@@ -50,6 +53,29 @@ async def test_what_another_process_has_looked_up_is_shown(shop: Shop, valkey: V
             valkey.stop()
             await asyncio.sleep(0.05)
             assert "Votes: 12." not in (await phone.open("/cup/results")).text
+
+
+async def test_what_was_done_by_hand_stands_on_every_board_at_once(theatre: Theatre, valkey: Valkey) -> None:
+    app = theatre.app
+    await app.store.write(runs.launch, app.business, app.business.config.campaigns["spring"], app.clock.now_ms())
+    async with (
+        opened(valkey.url, SECRET) as app.shared,
+        opened(valkey.url, SECRET) as other,
+        theatre.browser() as owner,
+    ):
+        made = orjson.loads((await owner.open("/board.json")).text)
+
+        async def long_ago() -> dict[str, Any]:
+            return {**made, "people": 4711}
+
+        version = str(app.business.version)
+        await app.shared.invalidate("board", version)
+        await other.look("board", version, long_ago, 60)
+        assert orjson.loads((await owner.open("/board.json")).text)["people"] == 4711
+
+        await operations.pause(app, hush, campaign="spring")
+
+        assert orjson.loads((await owner.open("/board.json")).text)["people"] == made["people"]
 
 
 async def test_two_boards_look_once_and_each_shows_its_own_lines(theatre: Theatre, valkey: Valkey) -> None:

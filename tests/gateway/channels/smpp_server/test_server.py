@@ -107,6 +107,7 @@ async def test_a_second_try_after_a_wrong_password_waits(
     server: Server, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doorkeeper, "FIRST_S", 0.2)
+    monkeypatch.setattr(servers, "REFUSED_S", 0.0)
     loop = asyncio.get_running_loop()
     async with dialled(server.port, password="wrong"):
         pass

@@ -1,0 +1,451 @@
+"""How fast programs are served: batches, one text a request at each HTTP door, SMPP in to SMPP out, a lone request.
+
+A Carillon of its own serves for each case, durable, with receipts; the carrier is the C stand-in of bench/sink.py.
+A text counts as accepted when its answer is read, and as delivered when the carrier's receipt for it was thanked for,
+which is after the commit. Key, number and, at the REST door, an idempotency key are checked for every request.
+
+    python bench/api.py                                # everything on SQLite: some two minutes
+    python bench/api.py --store postgresql --workers 2 # on an embedded PostgreSQL, with two processes
+    python bench/api.py --messages 2000 --only batch --only smpp   # a look
+
+Figures go to standard output as JSON lines, the table to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import re
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.fleet import children, cpu_s
+from bench.sink import Sink, compiled, sink
+from bench.stage import installed_loop, phone_of, say
+from gateway.codecs import smpp
+from tests.handlers.console.conftest import free_ports
+from tests.servers import PostgresServer
+
+ROOT = Path(__file__).parent.parent
+ACCOUNT, TOKEN = "AC" + "0" * 32, "0123456789abcdef0123456789abcdef"
+TEXT = "Lantern Coffee: your order is ready at Pike Place. Show this text at the counter, please."
+CONFIG = """
+brand: {{name: Bench, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}}
+channels:
+  carrier:
+    {{kind: smpp, carrier: "{smsc}", account: bench, password_file: bench.password, rate: 1000000/s, window: 2000,
+     binds: {workers}, price: 0.0079 USD per part}}
+senders: {{shop: {{number: "20655", channel: carrier, countries: [US]}}}}
+clients:
+  bench: {{smpp: {{binds: 100, window: 2000}}, twilio: {{account: {account}, token: {token}}}}}
+store: "{store}"
+listen: {{public: 127.0.0.1:{0}, private: 127.0.0.1:{1}, api: 127.0.0.1:{2}, smpp: 127.0.0.1:{3}}}
+"""
+Figures = dict[str, float]
+PATIENCE_S = 60.0
+
+
+# --- who is measured
+
+
+@dataclass(frozen=True)
+class House:
+    """A Carillon that serves, and the carrier behind it."""
+
+    api: int
+    smpp: int
+    key: str
+    password: str
+    pids: Callable[[], list[int]]
+    far: Sink
+
+
+@contextmanager
+def serving(program: Path, messages: int, store: str, workers: int) -> Iterator[House]:
+    """One, for a case of so many messages: the carrier leaves when it has been thanked for the last receipt."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-bench-")))
+        far = stack.enter_context(sink(program, "-d", 1, "-n", messages))
+        ports = free_ports(4)
+        text = CONFIG.format(*ports, smsc=far.address, workers=workers, account=ACCOUNT, token=TOKEN, store=store)
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+        (folder / "bench.password").write_text("secret")
+        (folder / "bench.password").chmod(0o600)
+        command = [sys.executable, str(ROOT / "run.py"), "--config", str(folder / "config.yaml")]
+        subprocess.run([*command, "apply", "--yes"], check=True, stdout=subprocess.DEVNULL)
+        key, password = (
+            json.loads(subprocess.run([*command, "key", "new", "bench", *kind, "--json"], check=True,
+                                      capture_output=True).stdout)["key"]
+            for kind in ([], ["--smpp"])
+        )  # fmt: skip
+        more = ["--workers", str(workers)] if workers > 1 else []
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([*command, "serve", *more], stdout=log, stderr=log)
+        stack.callback(stopped, process)
+        for port in ports[2:]:
+            opened(port, process, folder / "log")
+        time.sleep(2)  # until the carrier is bound to
+        yield House(ports[2], ports[3], key, password, lambda: children(process.pid), far)
+
+
+def stopped(process: subprocess.Popen[bytes]) -> None:
+    """End it; the carrier is gone already, so it would drain for nothing."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def opened(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until somebody listens. Ends the measurement with the log where nobody ever will."""
+    from socket import create_connection  # noqa: PLC0415
+
+    end = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"nobody listens on {port}:\n{log.read_text('utf-8', 'replace')}")
+
+
+# --- callers by HTTP: as little work as can be, for they share the machine with whom they measure
+
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass
+class Load:
+    """Requests that several connections take turns at; each waits for its answer before it sends the next."""
+
+    requests: Sequence[bytes]
+    taken: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    wrong: bytes = b""
+
+
+class Caller(asyncio.Protocol):
+    """A connection that is kept alive."""
+
+    def __init__(self, load: Load) -> None:
+        self._load, self._buffer, self._asked = load, b"", 0.0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._ask()
+
+    def _ask(self) -> None:
+        load = self._load
+        if load.taken == len(load.requests):
+            return
+        request = load.requests[load.taken]
+        load.taken += 1
+        self._asked = time.perf_counter()
+        if self._transport:
+            self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(b"\r\n\r\n")
+        length = LENGTH.search(self._buffer, 0, head + 2) if head >= 0 else None
+        if length is None or len(self._buffer) < head + 4 + int(length[1]):
+            return
+        load = self._load
+        load.latencies_s.append(time.perf_counter() - self._asked)
+        if self._buffer[9:11] != b"20":
+            load.wrong = self._buffer
+        self._buffer = b""
+        if len(load.latencies_s) == len(load.requests) or load.wrong:
+            load.done.set()
+        else:
+            self._ask()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._load.done.is_set():
+            self._load.wrong = b"the connection was lost"
+            self._load.done.set()
+
+
+async def call(port: int, requests: Sequence[bytes], connections: int) -> Load:
+    """Make all requests. Ends the measurement where one is refused."""
+    loop, load = asyncio.get_running_loop(), Load(requests)
+    transports = [
+        (await loop.create_connection(lambda: Caller(load), "127.0.0.1", port))[0]
+        for _ in range(min(connections, len(requests)))
+    ]
+    await asyncio.wait_for(load.done.wait(), PATIENCE_S + len(requests) / 50)
+    for transport in transports:
+        transport.abort()
+    if load.wrong:
+        raise SystemExit(f"refused: {load.wrong.decode('utf-8', 'replace')[:600]}")
+    return load
+
+
+def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
+    """A whole request."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def rest(house: House, messages: int) -> list[bytes]:
+    """One text a request at the REST door, each with an idempotency key."""
+    known = (f"Authorization: Bearer {house.key}", "Content-Type: application/json")
+    return [
+        request("POST", "/v1/messages", json.dumps({"to": phone_of(n), "text": TEXT}).encode(), *known,
+                f"Idempotency-Key: order-{n}")
+        for n in range(messages)
+    ]  # fmt: skip
+
+
+def batches(house: House, messages: int, size: int) -> list[bytes]:
+    """Many texts a request."""
+    known = (f"Authorization: Bearer {house.key}", "Content-Type: application/json")
+    spans = [range(first, min(first + size, messages)) for first in range(0, messages, size)]
+    return [
+        request("POST", "/v1/messages/batch",
+                json.dumps({"messages": [{"to": phone_of(n), "text": TEXT} for n in span]}).encode(), *known,
+                f"Idempotency-Key: batch-{span.start}")
+        for span in spans
+    ]  # fmt: skip
+
+
+def twilio(house: House, messages: int) -> list[bytes]:
+    """One text a request as Twilio's helper libraries make it."""
+    login = base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
+    known = (f"Authorization: Basic {login}", "Content-Type: application/x-www-form-urlencoded")
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+    return [
+        request("POST", path, f"To={quote(phone_of(n))}&From=20655&Body={quote(TEXT)}".encode(), *known)
+        for n in range(messages)
+    ]  # fmt: skip
+
+
+def kannel(house: House, messages: int) -> list[bytes]:
+    """One text a request as Kannel's callers make it."""
+    who = f"username=bench&password={house.key}&from=20655&text={quote(TEXT)}"
+    return [request("GET", f"/cgi-bin/sendsms?{who}&to={quote(phone_of(n))}") for n in range(messages)]
+
+
+# --- a program by SMPP
+
+SUBMIT, SUBMITTED, DELIVER, DELIVERED, BIND, BOUND = 4, 0x80000004, 5, 0x80000005, 9, 0x80000009
+HEAD = struct.Struct(">IIII")
+
+
+class Program(asyncio.Protocol):
+    """A bind that sends texts with receipts asked for, and thanks for the receipts."""
+
+    def __init__(self, pdus: Sequence[bytes], password: str, window: int) -> None:
+        self._pdus, self._window = pdus, window
+        body = smpp.text("bench") + smpp.text(password) + smpp.text("") + bytes([0x34, 0, 0]) + smpp.text("")
+        self._bind = HEAD.pack(HEAD.size + len(body), BIND, 0, 1) + body
+        self._buffer = b""
+        self.sent = self.answered = self.receipts = 0
+        self.accepted, self.done = asyncio.Event(), asyncio.Event()
+        self.wrong = ""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(self._bind)
+
+    def data_received(self, data: bytes) -> None:
+        buffer, at, thanks = self._buffer + data, 0, []
+        while len(buffer) - at >= HEAD.size:
+            length, command, status, sequence = HEAD.unpack_from(buffer, at)
+            if len(buffer) - at < length:
+                break
+            at += length
+            if command == DELIVER:
+                self.receipts += 1
+                thanks.append(HEAD.pack(17, DELIVERED, 0, sequence) + b"\0")
+            elif command == SUBMITTED:
+                self.answered += 1
+            if status:
+                self._fail(f"command {command:#x} was answered with status {status:#x}")
+        self._buffer = buffer[at:]
+        self._write(thanks)
+
+    def _write(self, thanks: list[bytes]) -> None:
+        room = self._window - (self.sent - self.answered)
+        page = self._pdus[self.sent : self.sent + room]
+        self.sent += len(page)
+        if self._transport and (thanks or page):
+            self._transport.write(b"".join([*thanks, *page]))
+        if self.answered == len(self._pdus):
+            self.accepted.set()
+        if self.receipts >= len(self._pdus):
+            self.done.set()
+
+    def _fail(self, why: str) -> None:
+        self.wrong = why
+        self.accepted.set()
+        self.done.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.is_set():
+            self._fail("the line was lost")
+
+
+def submits(messages: int) -> list[bytes]:
+    """Texts that ask for a receipt."""
+    source = smpp.text("") + smpp.address(3, 0, "20655")
+    octets = TEXT.encode("ascii")
+    rest_of = bytes([0, 0, 0]) + smpp.text("") * 2 + bytes([1, 0, 0, 0, len(octets)]) + octets
+    pdus = []
+    for n in range(messages):
+        body = source + smpp.address(1, 1, phone_of(n).removeprefix("+")) + rest_of
+        pdus.append(HEAD.pack(HEAD.size + len(body), SUBMIT, 0, n + 2) + body)
+    return pdus
+
+
+# --- cases
+
+
+async def by_http(house: House, requests: Sequence[bytes], messages: int, connections: int) -> Figures:
+    """Make requests, and wait until the carrier has been thanked for all receipts."""
+    cpu, started = cpu_s(house.pids()), time.perf_counter()
+    load = await call(house.api, requests, connections)
+    accepted = time.perf_counter() - started
+    await asyncio.to_thread(house.far.left, PATIENCE_S + messages / 500)
+    delivered = time.perf_counter() - started
+    return {
+        "accepted_per_s": round(messages / accepted),
+        "delivered_per_s": round(messages / delivered),
+        "cpu_us_per_message": round((cpu_s(house.pids()) - cpu) / messages * 1e6, 1),
+        **quantiles(load.latencies_s),
+    }
+
+
+async def by_smpp(house: House, messages: int, binds: int) -> Figures:
+    """Submit by several binds, and wait until each has its receipts."""
+    loop, pdus = asyncio.get_running_loop(), submits(messages)
+    cpu, started = cpu_s(house.pids()), time.perf_counter()
+    programs = [Program(pdus[n::binds], house.password, 1_000) for n in range(binds)]
+    for program in programs:
+        await loop.create_connection(lambda each=program: each, "127.0.0.1", house.smpp)  # type: ignore[misc]
+    patience = PATIENCE_S + messages / 500
+    for program in programs:
+        await asyncio.wait_for(program.accepted.wait(), patience)
+    accepted = time.perf_counter() - started
+    delivered = 0.0
+    if not any(program.wrong for program in programs):
+        await asyncio.to_thread(house.far.left, patience)
+        delivered = time.perf_counter() - started
+    for program in programs:
+        await asyncio.wait_for(program.done.wait(), patience)
+        if program.wrong:
+            raise SystemExit(f"refused: {program.wrong}")
+    told = time.perf_counter() - started
+    return {
+        "accepted_per_s": round(messages / accepted),
+        "delivered_per_s": round(messages / delivered),
+        "receipts_per_s": round(messages / told),
+        "cpu_us_per_message": round((cpu_s(house.pids()) - cpu) / messages * 1e6, 1),
+    }
+
+
+def quantiles(latencies_s: Sequence[float]) -> Figures:
+    """Half and 99 of 100 are answered within so many milliseconds."""
+    ordered = sorted(latencies_s)
+    return {
+        "p50_ms": round(ordered[len(ordered) // 2] * 1e3, 2),
+        "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1e3, 2),
+    }
+
+
+CASES = ("batch", "single", "twilio", "kannel", "smpp", "lone")
+
+
+async def measured(case: str, house: House, options: argparse.Namespace) -> Figures:
+    """One case."""
+    count = messages_of(case, options.messages)
+    match case:
+        case "batch":
+            return await by_http(house, batches(house, count, options.batch), count, options.callers)
+        case "lone":
+            return await by_http(house, rest(house, count), count, 1)
+        case "smpp":
+            return await by_smpp(house, count, options.binds)
+    made = {"single": rest, "twilio": twilio, "kannel": kannel}[case](house, count)
+    return await by_http(house, made, count, options.connections)
+
+
+def messages_of(case: str, messages: int) -> int:
+    """How many texts a case takes: fewer where each costs a request."""
+    return {"batch": messages, "smpp": messages, "lone": max(1, messages // 100)}.get(case, max(1, messages // 4))
+
+
+async def main() -> None:
+    """Run the cases in turns and show the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--only", action="append", choices=CASES, help="these cases; may be said more than once")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--store", default="sqlite", help="sqlite; postgresql: an embedded one that syncs; or a URL")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve; PostgreSQL only")
+    parser.add_argument("--connections", type=int, default=64, help="kept alive, one request at a time on each")
+    parser.add_argument("--batch", type=int, default=1_000, help="texts in one call")
+    parser.add_argument("--callers", type=int, default=8, help="connections that bring batches")
+    parser.add_argument("--binds", type=int, default=2, help="SMPP lines of the program")
+    options = parser.parse_args()
+    found: dict[str, list[Figures]] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-sink-")))
+        program = compiled(folder)
+        server = PostgresServer(is_safe=True) if options.store == "postgresql" else None
+        if server:
+            stack.callback(server.close)
+        for _ in range(options.rounds):
+            for case in options.only or CASES:
+                count = messages_of(case, options.messages)
+                say(f"{case}: {count:,} texts")
+                store = server.url(server.empty_database()) if server else options.store
+                store = "sqlite:bench.db" if store == "sqlite" else store
+                with serving(program, count, store, options.workers) as house:
+                    found.setdefault(case, []).append(await measured(case, house, options))
+    told = {case: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+            for case, rounds in found.items()}  # fmt: skip
+    for case, figures in told.items():
+        about = {"case": case, "messages": messages_of(case, options.messages), "rounds": options.rounds}
+        print(json.dumps({**about, "store": options.store, "workers": options.workers, **figures}))
+    show(told)
+
+
+def show(told: dict[str, Figures]) -> None:
+    """The table."""
+    table = Table(box=None, pad_edge=False)
+    columns = ["accepted_per_s", "delivered_per_s", "receipts_per_s", "cpu_us_per_message", "p50_ms", "p99_ms"]
+    table.add_column("case")
+    for each in columns:
+        table.add_column(each.replace("_", " "), justify="right")
+    for case, figures in told.items():
+        table.add_row(case, *(f"{figures[each]:,g}" if each in figures else "" for each in columns))
+    Console(stderr=True).print(table)
+
+
+if __name__ == "__main__":
+    installed_loop(main)

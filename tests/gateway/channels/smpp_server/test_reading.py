@@ -1,0 +1,180 @@
+"""What a program's submit_sm asks for, read from octets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.channels.smpp_server import Submit, reading
+from gateway.codecs import gsm7, national, parts, smpp
+from gateway.codecs.smpp import Pdu, ShortMessage
+from gateway.messages import Joint
+
+NOW = 1_795_334_400_000  # 2026-11-22T08:00:00Z
+
+
+def message(octets: bytes = b"Hello", /, options: dict[int, bytes] | None = None, **fields: Any) -> ShortMessage:
+    given_fields: dict[str, Any] = {
+        "source_addr_ton": 3, "source_addr": "20655", "dest_addr_ton": 1, "dest_addr_npi": 1,
+        "destination_addr": "12065550142", "short_message": octets, **fields,
+    }  # fmt: skip
+    frame = smpp.encode(Pdu(smpp.SUBMIT_SM, 0, 5, given_fields, options or {}))
+    return smpp.read_message(frame, smpp.HEADER.size, len(frame))
+
+
+def submit(octets: bytes = b"Hello", /, options: dict[int, bytes] | None = None, **fields: Any) -> Submit:
+    found = reading.read(5, message(octets, options, **fields), NOW)
+    assert isinstance(found, Submit), hex(found)
+    return found
+
+
+def status(octets: bytes = b"Hello", /, options: dict[int, bytes] | None = None, **fields: Any) -> int:
+    found = reading.read(5, message(octets, options, **fields), NOW)
+    assert isinstance(found, int)
+    return found
+
+
+@given(st.text(max_size=30), st.integers(0, 255), st.integers(0, 255), st.binary(max_size=60))
+def test_a_message_reads_the_same_in_place_as_by_its_table(words: str, priority: int, flag: int, octets: bytes) -> None:
+    fields: dict[str, Any] = {
+        "schedule_delivery_time": words.encode("latin-1", "ignore").decode("latin-1").replace("\0", ""),
+        "priority_flag": priority, "replace_if_present_flag": flag, "sm_default_msg_id": 255 - flag,
+        "short_message": octets,
+    }  # fmt: skip
+    frame = smpp.encode(Pdu(smpp.SUBMIT_SM, 0, 5, fields))
+    assert smpp.read_message(frame, 16, len(frame)) == smpp.message_of(smpp.decode(frame))
+
+
+def test_an_ordinary_text_is_read_whole() -> None:
+    assert submit() == Submit(5, "+12065550142", "Hello", "20655", 0, 0, False, "", "", None)
+
+
+@pytest.mark.parametrize(
+    ("coding", "octets", "text"),
+    [
+        (0, gsm7.encode("Caffè [€5] @ home"), "Caffè [€5] @ home"),
+        (1, b"Caf{e} ~ [5]", "Caf{e} ~ [5]"),
+        (1, gsm7.encode("Caffè [€5] für dich"), "Caffè [€5] für dich"),  # as npm `smpp` writes what it calls ASCII
+        (3, "Caffè für dich".encode("latin-1"), "Caffè für dich"),
+        (8, "灯笼咖啡 ☕".encode("utf-16-be"), "灯笼咖啡 ☕"),
+        (6, "Кофе".encode("iso8859-5"), "Кофе"),
+        (0x10, b"At once", "At once"),
+        (0x18, "至急".encode("utf-16-be"), "至急"),
+        (0xF0, b"At once", "At once"),
+    ],
+)
+def test_each_alphabet_reads(coding: int, octets: bytes, text: str) -> None:
+    assert submit(octets, data_coding=coding).text == text
+
+
+def test_a_national_alphabet_reads() -> None:
+    text = "Şubemizde indirim başladı, çok güzel fırsatlar için bekleriz. Ğelin görün"
+    coding, pieces, has_header = parts.cut(text, 1, [national.Alphabet.TURKISH])
+    assert has_header
+    assert submit(pieces[0], data_coding=coding, esm_class=smpp.HAS_HEADER).text == text
+
+
+@pytest.mark.parametrize("coding", [2, 4, 5, 9, 10, 13, 0x14, 0xF4, 0xF5])
+def test_what_is_no_text_is_refused(coding: int) -> None:
+    assert status(data_coding=coding) == reading.BAD_ALPHABET
+
+
+def test_a_text_for_a_program_on_the_phone_is_refused() -> None:
+    wap = bytes.fromhex("0605040b8423f0") + b"\x29\x06\x06"
+    assert status(wap, esm_class=smpp.HAS_HEADER) == reading.BAD_CLASS
+    assert status(options={0x020B: b"\x0b\x84"}) == reading.OPTION_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("esm_class", [0x02, 0x04, 0x08, 0x20, 0x3C])
+def test_another_class_than_a_text_is_refused(esm_class: int) -> None:
+    assert status(esm_class=esm_class) == reading.BAD_CLASS
+
+
+@pytest.mark.parametrize("esm_class", [0x00, 0x01, 0x03])
+def test_how_a_carrier_would_keep_it_is_no_concern_of_ours(esm_class: int) -> None:
+    assert submit(esm_class=esm_class).text == "Hello"
+
+
+def test_what_we_do_not_offer_is_refused() -> None:
+    assert status(replace_if_present_flag=1) == reading.BAD_REPLACE
+    assert status(sm_default_msg_id=3) == reading.BAD_PREPARED
+    assert status(b"") == reading.BAD_TEXT_LENGTH
+
+
+def test_a_payload_is_the_text() -> None:
+    assert submit(b"", {smpp.MESSAGE_PAYLOAD: b"x" * 700}).text == "x" * 700
+
+
+def test_a_piece_says_which_it_is_by_its_header_or_its_fields() -> None:
+    assert submit(b"\5\0\3\x4d\3\2Hello", esm_class=smpp.HAS_HEADER).joint == Joint(0x4D, 3, 2)
+    assert submit(b"\6\x08\4\1\2\3\2Hello", esm_class=smpp.HAS_HEADER).joint == Joint(0x102, 3, 2)
+    sar = {smpp.SAR_REFERENCE: b"\1\2", smpp.SAR_TOTAL: b"\3", smpp.SAR_NUMBER: b"\2"}
+    assert submit(b"Hello", sar).joint == Joint(0x102, 3, 2)
+    assert submit(b"Hello", sar).text == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("ton", "digits", "read"),
+    [
+        (1, "12065550142", "+12065550142"),
+        (1, "+12065550142", "+12065550142"),
+        (0, "0012065550142", "+12065550142"),
+        (0, "2065550142", "2065550142"),
+        (2, "2065550142", "2065550142"),
+        (5, "Lantern", "Lantern"),
+        (1, "Lantern", "Lantern"),
+        (0, "", ""),
+        (0, "00", "00"),
+    ],
+)
+def test_an_address_has_a_plus_where_it_is_said_to_be_international(ton: int, digits: str, read: str) -> None:
+    assert reading.as_people_write(ton, digits) == read
+
+
+def test_times_are_read() -> None:
+    found = submit(schedule_delivery_time="261122090000000+", validity_period="000000020000000R")
+    assert found.send_at == NOW + 3_600_000
+    assert found.valid_until == NOW + 7_200_000
+    assert submit(options={0x0017: b"\0\0\0\x3c"}).valid_until == NOW + 60_000
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    assert status(schedule_delivery_time="tomorrow") == reading.BAD_SCHEDULE
+    assert status(validity_period="991332250000000+") == reading.BAD_EXPIRY
+
+
+def test_a_priority_makes_it_urgent() -> None:
+    assert submit(priority_flag=1).is_urgent
+    assert not submit(priority_flag=0).is_urgent
+
+
+def test_a_receipt_is_asked_for_in_the_words_by_which_it_is_written() -> None:
+    found = submit(b"Hello", {0x0204: b"\1\0"}, registered_delivery=0x11, source_addr_ton=5, source_addr='"L"')
+    assert found.reference == "256"
+    assert orjson.loads(found.callback) == {
+        "door": "smpp", "asked": 0x11, "sender": [5, 0, '"L"'], "recipient": [1, 1, "12065550142"],
+        "reference": "256",
+    }  # fmt: skip
+    assert submit(registered_delivery=0).callback == ""
+    assert submit(registered_delivery=0x04).callback == ""  # an answer of the phone's user is none of ours
+
+
+@given(
+    st.binary(max_size=254), st.integers(0, 255), st.integers(0, 255), st.text(max_size=17), st.text(max_size=17),
+    st.dictionaries(st.sampled_from([*smpp.OPTIONS]), st.binary(max_size=9), max_size=4), st.binary(max_size=20),
+)  # fmt: skip
+def test_whatever_stands_in_a_message_it_is_a_text_or_a_status(
+    octets: bytes, esm_class: int, coding: int, schedule: str, validity: str, options: dict[int, bytes], who: bytes
+) -> None:
+    sent = ShortMessage(
+        1, 1, who.decode("latin-1"), 0, 0, who.decode("latin-1"), esm_class, 1, coding, octets, validity, options,
+        schedule,
+    )  # fmt: skip
+    found = reading.read(1, sent, NOW)
+    if isinstance(found, Submit):
+        assert orjson.loads(found.callback)["door"] == "smpp"
+        found.text.encode()  # nothing that a database would refuse
