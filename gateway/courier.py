@@ -117,17 +117,23 @@ class Place:
         if self.probe == notice.id or (not self.shut_until and self.fails >= FAILS):
             self.shuts = 1 if is_of_notice else min(self.shuts + 1, len(SHUT_MS))
             self.shut_until, self.probe, self.spared = now + int(SHUT_MS[self.shuts - 1] * jitter), 0, 0
+        if self.shut_until:
+            self._call_back(notice)
 
     def put_aside(self, notice: Notice, now: int) -> tuple[int, int]:
         """Until when a notice that it does not admit waits, and until when all others that go there wait."""
         soon = self.shut_until if now < self.shut_until else now + CALL_MS
         others = now + ASIDE_MS[self.shuts - 1]
-        if len(self.aside) < ASIDES:
-            self.aside[notice.door, notice.target] = notice
+        self._call_back(notice)
         if self.spared >= SPARED or (self.is_of_notices and notice.tries):
             return others, others
         self.spared += 1
         return soon, others
+
+    def _call_back(self, notice: Notice) -> None:
+        """When it answers again, what goes where this one goes is to be told at once."""
+        if len(self.aside) < ASIDES:
+            self.aside[notice.door, notice.target] = notice
 
 
 Errand = Callable[[Tx], Awaitable[int]]  # changes a piece of what waits; how many these were
@@ -190,6 +196,7 @@ class Courier:
                 await self._wake.wait()
 
     async def _end(self, teller: Teller) -> None:
+        """Give back what was taken, so that the next one need not wait for it, and be as new."""
         flying = [*self._calls.values()]
         for _, call in flying:
             call.cancel()
@@ -200,8 +207,10 @@ class Courier:
             if self._turn is not None:
                 taken += (await self._turn)[1]
             left = [notices.put_back(notice, now) for notice in taken]
-            await self._store.write(notices.settle, [*self._results, *left])
+            await self._store.write_bulk(notices.settle, [*self._results, *left])
         await teller.close()
+        self._calls, self._out, self._results, self._errands, self._turn = {}, set(), [], {}, None
+        self._places.clear()
 
     # --- taking, and writing down what became of what was taken
 
@@ -211,17 +220,18 @@ class Courier:
             return
         results, self._results = self._results, []
         errands, self._errands = self._errands, {}
+        now, doors = self._clock.now_ms(), [*self._shapes]
+        self._turn = asyncio.ensure_future(
+            self._store.write_bulk(_turn_over, results, errands, doors, rooms, now, self._room())
+        )
         try:
-            self._turn = asyncio.ensure_future(
-                self._store.write_bulk(
-                    _turn_over, results, errands, [*self._shapes], rooms, self._clock.now_ms(), self._room()
-                )
-            )
             left, taken = await asyncio.shield(self._turn)
-            self._turn = None
-        except BaseException:
+        except BaseException as error:  # also when we are to end: it goes on, and what it takes is given back then
             self._results[:0], self._errands = results, errands | self._errands
+            if isinstance(error, Exception):
+                self._turn = None
             raise
+        self._turn = None
         self._out.difference_update(each.notice.id for each in results)
         self._errands = left | self._errands
         fresh = [notice for notice in taken if notice.id not in self._out]

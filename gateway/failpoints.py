@@ -5,8 +5,8 @@ the seventh. The places, in the order in which a message meets them: `plan` (bef
 `claim` (before the claim's commit), `claimed` (after it, before any byte), `written` (the bytes have left), `answered`
 (before the answer is written down), `settle` (before that commit), `settled` (after it); of a text or a receipt that
 comes in: `keep` (before its commit), `kept` (after it, before the carrier is thanked), `thanked`, `think` (before the
-commit of the answer), `thought`; of what a program brings: `accept` (before its commit), `accepted` (after it, before the
-program is answered); and `fold`.
+commit of the answer), `thought`; of what a program brings: `accept` (before its commit), `accepted` (after it, before
+the program is answered); and `fold`.
 """
 
 from __future__ import annotations

@@ -197,12 +197,12 @@ def _listed(row: Sequence[object]) -> Listed:
     return Listed(Notice(*row[:9]), *row[9:])  # type: ignore[arg-type]  # as the query has them
 
 
-async def counts(tx: Tx, clients: Sequence[int], since: int) -> list[Count]:
+async def counts(tx: Tx, clients: Sequence[int], since: int, doors: Sequence[str] = DOORS) -> list[Count]:
     """How many notices there are of each client, door and state.
 
     What waits is counted however old it is, the others when they were made since `since`, in milliseconds.
     """
-    return await tx.all(Count, "notice_counts", clients=[*clients], since=first_at(since))
+    return await tx.all(Count, "notice_counts", clients=[*clients], since=first_at(since), doors=[*doors])
 
 
 async def troubles(tx: Tx, ids: Sequence[int]) -> dict[int, str]:

@@ -44,8 +44,9 @@ OPERATIONS: Sequence[Operation] = [
 
 def application(app: App, foreign: Iterable[Foreign] = ()) -> http.Application:
     """Everything that programs can ask by HTTP: the REST API, its pages, and the doors in others' manners."""
-    made = http.Application(middlewares=[_edge()], client_max_size=bodies.LARGE)
-    made.add_routes([http.RouteDef(each.method, each.path, _operation(app, each), {}) for each in OPERATIONS])
+    headers = [*_HEADERS, _ALWAYS_TLS] if app.business.config.listen.api_tls else _HEADERS
+    made = http.Application(middlewares=[_edge(headers)], client_max_size=bodies.LARGE)
+    made.add_routes([http.RouteDef(each.method, _path(each), _operation(app, each), {}) for each in OPERATIONS])
     document = orjson.dumps(openapi.document(OPERATIONS))
 
     async def show_document(_request: web.Request) -> web.Response:
@@ -54,6 +55,11 @@ def application(app: App, foreign: Iterable[Foreign] = ()) -> http.Application:
     made.add_routes([http.get("/v1/openapi.json", show_document), *front.routes(OPERATIONS)])
     made.add_routes([http.RouteDef(method, path, _foreign(app, handler), {}) for method, path, handler in foreign])
     return made
+
+
+def _path(operation: Operation) -> str:
+    """An id is a number: any other word in its place is another address, or none."""
+    return operation.path.replace("{id}", "{id:[0-9]{1,19}}")
 
 
 def _foreign(app: App, handler: Callable[[web.Request, App], Awaitable[http.StreamResponse]]) -> Handler:
@@ -79,7 +85,16 @@ def _operation(app: App, operation: Operation) -> Handler:
             asked = None
         return await answer(Call(app, request, login, asked))
 
-    return answered
+    async def looked(request: web.Request) -> http.StreamResponse:
+        login = await _login(app, request)
+        limits = await app.keys.looking(login)
+        if limits.wait_s:
+            raise Problem("rate", "too many calls that only look; a webhook tells sooner", headers=limits.headers)
+        response = await answered(request)
+        response.headers.update(limits.headers)
+        return response
+
+    return looked if operation.method == "GET" else answered
 
 
 async def _login(app: App, request: web.Request) -> Login:
@@ -100,7 +115,7 @@ async def _login(app: App, request: web.Request) -> Login:
 # --- the guard around every call -------------------------------------------------------------------------------------
 
 
-def _edge() -> Middleware:
+def _edge(always: Sequence[tuple[str, str]]) -> Middleware:
     busy = octets = 0
 
     @http.middleware
@@ -133,7 +148,7 @@ def _edge() -> Middleware:
             busy -= 1
             octets -= size
         headers = response.headers
-        for field, value in _HEADERS:
+        for field, value in always:
             headers.setdefault(field, value)
         headers["X-Request-Id"] = name
         return response
@@ -141,6 +156,7 @@ def _edge() -> Middleware:
     return edge
 
 
+_ALWAYS_TLS = ("Strict-Transport-Security", "max-age=31536000")
 _HEADERS = (
     ("Server", "Carillon"),
     ("X-Content-Type-Options", "nosniff"),

@@ -25,6 +25,7 @@ log = logging.getLogger("carillon.api")
 FRESH_S = 0.5  # a key that was ended is refused after this long, in every process
 STRANGE_S = 0.1  # how often a key that we do not know may make us look for new ones
 SLOW_AT_ONCE = 2  # passwords being compared: each costs a core for tens of milliseconds
+READS = 200  # calls a second of one key that only look, and as many at once: who polls faster learns nothing sooner
 GUESSES, GUESS_PAUSE_S = 10, 6  # wrong passwords of one account: ten at once, then one in six seconds
 
 SMPP = "smpp"
@@ -63,6 +64,7 @@ class Keys:
         self._proven: dict[str, bytes] = {}  # a digest of the password that was right, by key
         self._slowly = asyncio.Semaphore(SLOW_AT_ONCE)
         self._guesses: Limit | None = None
+        self._reads: Limit | None = None
         self._paces: dict[str, tuple[float, Limit]] = {}
 
     async def login(self, shown: str) -> Login | None:
@@ -138,9 +140,16 @@ class Keys:
             wait_s, rate_headers("messages", burst, max(1, round(burst / rate.per_s)), pace.left(login.key_id), wait_s)
         )
 
+    async def looking(self, login: Login) -> Limits:
+        """Count a call that only looks."""
+        if self._reads is None:
+            self._reads = self._app.shared.limit("client reads", READS, READS)
+        wait_s = await self._reads.wait(login.key_id)
+        return Limits(wait_s, rate_headers("reads", READS, 1, self._reads.left(login.key_id), wait_s))
+
     def _is_live(self, key_id: str) -> bool:
         key = self._by_id.get(key_id)
-        return key is not None and key.is_live(self._app.clock.now_ms())
+        return key is not None and (key.ended_at is None or key.is_live(self._app.clock.now_ms()))
 
     @staticmethod
     def _of(client: Client, login: Login | None) -> Login | None:

@@ -11,7 +11,6 @@ async def show(call: Call) -> web.Response:
     """Who is asking."""
     client, config = call.login.client, call.business.config
     own = client.settings.senders or tuple(config.senders)
-    limits = await call.app.keys.limited(call.login, 0)
     return told(
         {
             "client": client.name, "key": call.login.key_id, "test": call.login.is_test,
@@ -23,8 +22,7 @@ async def show(call: Call) -> web.Response:
                 for key in own
             ],
             "programs": [*config.programs],
-        },
-        headers={name: value for name, value in limits.headers.items() if name != "Retry-After"},
+        }
     )  # fmt: skip
 
 

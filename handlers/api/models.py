@@ -48,7 +48,10 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)]
+Seconds = Annotated[
+    int, Field(ge=1, le=LONGEST_LIFE_S), BeforeValidator(_whole),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LONGEST_LIFE_S, "examples": [600]}),
+]  # fmt: skip
 # NUL is in no text that a phone shows, and in none that a database keeps.
 Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Number = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
@@ -97,9 +100,8 @@ class _Wanted(Said):
     )
     urgent: bool = Field(False, description="Goes before everything else: for codes and alarms.")
     send_at: Moment | None = Field(None, description="When it may leave; else at once.")
-    valid_for: Whole | None = Field(
-        None, description="Seconds after `send_at` after which it must not arrive any more; else a day.", ge=1,
-        le=LONGEST_LIFE_S, examples=[600],
+    valid_for: Seconds | None = Field(
+        None, description="Seconds after `send_at` after which it must not arrive any more; else a day.",
     )  # fmt: skip
     valid_until: Moment | None = Field(None, description="The same as a moment. Give one of the two.")
     reference: Annotated[str, StringConstraints(max_length=LONGEST_REFERENCE, pattern=r"^[^\x00]*$")] = Field(
@@ -166,7 +168,7 @@ class SubscriberChange(Said):
         None, description="A day such as 2004-03-25.", examples=["2004-03-25"]
     )
     tags: list[Word] | None = Field(None, description="All their tags: this list takes the place of the old one.")
-    attributes: dict[Short, Short | None] | None = Field(
+    attributes: dict[str, Short | None] | None = Field(
         None, description="Attributes that config.yaml declares, by name; null takes one away.",
         examples=[{"tier": "gold"}],
     )  # fmt: skip

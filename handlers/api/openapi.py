@@ -85,7 +85,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for status, (words, model) in operation.gives.items():
         headers = ["X-Request-Id"]
         headers += ["Idempotent-Replayed"] if operation.is_repeatable else []
-        headers += ["RateLimit", "RateLimit-Policy"] if "rate" in operation.problems else []
+        if "rate" in operation.problems or operation.method == "GET":
+            headers += ["RateLimit", "RateLimit-Policy"]
         told[str(status)] = {
             "description": words,
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
@@ -112,6 +113,7 @@ def _problems(operation: Operation) -> dict[int, list[str]]:
     names += WITH_BODY if operation.body or operation.method == "POST" else ()
     names += ["bad-request"] if operation.query is not None else []
     names += ["scope"] if operation.scope else []
+    names += ["rate"] if operation.method == "GET" else []
     by_status: dict[int, list[str]] = {}
     for name in dict.fromkeys(names):
         by_status.setdefault(problems.KINDS[name].status, []).append(name)
@@ -119,14 +121,20 @@ def _problems(operation: Operation) -> dict[int, list[str]]:
 
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
-    examples = {"id": "913422817730560000", "phone": "+12065550142", "program": "lantern_club"}
     return [
         {
             "name": name, "in": "path", "required": True, "description": operation.paths.get(name, ""),
-            "schema": {"type": "string", "minLength": 1, "maxLength": 200}, "example": examples[name],
+            "schema": _PIECES[name], "example": _PIECES[name]["examples"][0],
         }
         for name in re.findall(r"{(\w+)}", operation.path)
     ]  # fmt: skip
+
+
+_PIECES: dict[str, dict[str, Any]] = {
+    "id": {"type": "string", "pattern": "^[0-9]{1,19}$", "examples": ["913422817730560000"]},
+    "phone": {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["+12065550142"]},
+    "program": {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["lantern_club"]},
+}
 
 
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:

@@ -202,7 +202,7 @@ class Desk:
                 await self._pieces.sweep()
                 if turn % TIDY_EVERY == 0:
                     await tidy(self._app)
-            except StoreError:
+            except Exception:  # the database is away, say
                 log.exception("pieces of texts could not be looked at, trying again")
             turn += 1
             await asyncio.sleep(SWEEP_S)

@@ -11,7 +11,6 @@ from gateway import notices
 from gateway.channels.smpp_server import Delivery, Server, writing
 from gateway.channels.smpp_server.deliveries import NOT_TAKEN
 from gateway.channels.smpp_server.reading import DOOR
-from gateway.errors import StoreError
 from gateway.notices import Notice, Result
 from gateway.store import Tx, beside
 
@@ -55,7 +54,7 @@ class Teller:
             try:
                 is_more = await self._turn()
                 pause_s = 0 if is_more else LOOK_S
-            except StoreError:
+            except Exception:  # the database is away, say: what was claimed comes again when its lease is over
                 log.exception("what programs are to be told could not be read, trying again")
             if pause_s:
                 try:

@@ -236,7 +236,7 @@ class Pieces:
                 body, door = _body(key, piece, asks, state, why, now), orjson.loads(asks["callback"])["door"]
                 rows.append(
                     (
-                        self._app.ids.next(), brand, key.client, door, kind, f"m:{piece.id}", now, body,
+                        self._app.ids.next(), brand, key.client, door, kind, f"m:{piece.id}:callback", now, body,
                         asks["callback"], now, 0, notices.WAITS, "",
                     )
                 )  # fmt: skip

@@ -298,7 +298,7 @@ def _check_attributes(call: Call, given: dict[str, Any]) -> list[Flaw]:
     return flaws
 
 
-_PHONE = {"phone": "The phone; write the plus as %2B, or leave it out behind a country code."}
+_PHONE = {"phone": "The phone, as +12065550142."}
 _BOTH = {**_PHONE, "program": "The programme's name in config.yaml."}
 OPERATIONS = [
     Operation(

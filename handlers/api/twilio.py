@@ -31,7 +31,7 @@ from gateway.store import Tx
 from handlers.api import twilio_errors as errors
 from handlers.api import twilio_resources as resources
 from handlers.api.calls import WALK
-from handlers.api.cancelling import CANCELLED, UNKNOWN, cancel
+from handlers.api.cancelling import CANCELLED, cancel
 from handlers.api.desk import Login, limited
 from handlers.api.twilio_errors import Trouble
 from handlers.api.twilio_resources import API, Place, Text
@@ -298,9 +298,7 @@ async def _update(request: web.Request, app: App, login: Login) -> web.Response:
 async def _cancel(app: App, login: Login, text: Text, request: web.Request) -> web.Response:
     if text.state is None:
         raise Trouble(errors.TOO_LATE_TO_CANCEL, "it came in")
-    done = UNKNOWN
-    if text.state == State.QUEUED:
-        done = await app.store.write(cancel, app.business, login.client, text.id, app.clock.now_ms())
+    done = await app.store.write(cancel, app.business, login.client, text.id, app.clock.now_ms())
     if done != CANCELLED and text.state != State.STOPPED:
         raise Trouble(errors.TOO_LATE_TO_CANCEL, "it has left, or is leaving")
     return _shown(app, login, text._replace(state=State.STOPPED))

@@ -296,7 +296,7 @@ def webhook_replay(client: str, since: str, until: str, kinds: tuple[str, ...], 
 @click.option("--forward", required=True, metavar="URL", help="Such as http://localhost:3000/hook.")
 @as_json
 def listen(client: str, forward: str, as_json: bool) -> None:
-    """Bring what a CLIENT is told to a URL at home as well, as it happens."""
+    """Bring what a CLIENT is told to a URL at home."""
     desk(as_json=as_json).listen(client, forward)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from campaigns import contests, runs
+from campaigns import contests, practice, runs
 from campaigns.business import Business
 from campaigns.client_settings import Client
 from campaigns.runs import Run
@@ -76,6 +76,7 @@ def lines(app: App) -> list[Facts]:
     return [
         _channel(app.business, name, each) | {"held_by": _held_by(app.fleet, name)}
         for name, each in app.gateway.dispatchers.items()
+        if name != practice.CHANNEL  # nobody's line
     ]
 
 

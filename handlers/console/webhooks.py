@@ -44,7 +44,7 @@ async def overview(store: Store, business: Business, clock: Clock) -> Facts:
     clients = {each.id: each for each in business.clients.values()}
 
     async def read(tx: Tx) -> tuple[list[notices.Count], dict[int, str]]:
-        counts = [each for each in await notices.counts(tx, [*clients], since) if each.door in DOORS]
+        counts = await notices.counts(tx, [*clients], since)
         return counts, await notices.troubles(tx, [each.last for each in counts if each.last])
 
     counts, troubles = await store.read(read)

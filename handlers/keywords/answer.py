@@ -32,7 +32,7 @@ SILENT: dict[str, str] = {
 
 
 async def answer(tx: Tx, business: Business, kept: Kept) -> str:
-    """Put at most one reply to a kept text, and tell programs of it; returns what happened, in one line for `explain`."""
+    """Put at most one reply to a kept text, and tell programs of it; what happened, in one line for `explain`."""
     outcome = await _answer(tx, business, kept)
     await telling.received(tx, business, kept, outcome)
     return outcome

@@ -10,7 +10,7 @@ import pytest
 from campaigns import consent, coupons, importing, launching, people, planning, runs, versions
 from campaigns.audience import Casting, Member
 from campaigns.business import Business, open_business
-from campaigns.estimates import NEW, Estimate, code_for
+from campaigns.estimates import NEW, Estimate, Survey, code_for
 from campaigns.planning import Plan, Saved
 from campaigns.settings import Config
 from gateway.clock import StoppedClock
@@ -106,6 +106,22 @@ async def test_the_audience_of_a_plan_adds_up(office: Office) -> None:
     (spring,) = made.new
     assert spring.matched == sum(spring.refused.values()) + spring.sending
     assert spring.sending > 300
+
+
+async def test_a_page_whose_reading_is_begun_anew_is_counted_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = await office.plan()
+    step = Survey.step
+
+    async def broken_once(survey: Survey, tx: Tx) -> list[int]:
+        await step(survey, tx)  # and the line is lost
+        tx.endings.clear()
+        return await step(survey, tx)
+
+    monkeypatch.setattr(Survey, "step", broken_once)
+
+    assert (await office.plan()).new == sound.new
 
 
 async def test_a_plan_is_what_the_run_comes_to_to_the_last_part_and_cent(office: Office) -> None:

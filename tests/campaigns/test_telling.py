@@ -94,10 +94,10 @@ async def test_a_late_receipt_corrects_what_was_told(store: Store, business: Bus
 async def test_who_has_no_webhook_is_told_nothing_unless_it_named_what_to_keep(
     store: Store, business: Business
 ) -> None:
-    for client in ("deaf", "asks"):
-        message = await send(store, business, client)
-        await happen(store, business, message, client, State.SENT)
-        await happen(store, business, message, client, State.DELIVERED)
+    deaf, message = await send(store, business, "deaf"), await send(store, business, "asks")
+    for state in (State.SENT, State.DELIVERED):
+        await happen(store, business, deaf, "deaf", state)
+        await happen(store, business, message, "asks", state)
     assert await notices(store, business) == [("asks", "webhook", "message.delivered", f"m:{message}", telling.KEPT)]
 
 

@@ -29,6 +29,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 NAMED = re.compile(r"([a-z_]+)\.([A-Za-z_]+)")
+PAGE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+/(?!c/|v1/)\w*")
 SUFFIXES = {"py", "yaml", "yml", "sql", "md", "csv", "db", "json", "token", "lock", "html"}
 
 # What differs from day to day and from run to run.
@@ -215,7 +216,7 @@ def test_the_tour_prints_what_the_readme_shows(tour: Tour) -> None:
                     assert abs(want - have) <= max(5, want / 10), (wanted_line, found_line)
             typed += 1
     assert typed >= 10
-    for address in re.findall(r"http://(?:127\.0\.0\.1|localhost):\d+/(?!c/|v1/)\w*", section("The first five minutes")):
+    for address in PAGE.findall(section("The first five minutes")):
         assert tour.fetch(address) == 200
     before = tour.say("report", "spring", "--json").stdout
     assert tour.leave() == 0

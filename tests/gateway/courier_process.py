@@ -1,4 +1,4 @@
-"""A courier in a process of its own, which a test may kill: STORE, URL, and how many milliseconds its clock is ahead."""
+"""A courier in a process of its own, which a test may kill: STORE, URL, and by how much its clock is ahead, in ms."""
 
 from __future__ import annotations
 

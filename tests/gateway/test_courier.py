@@ -517,6 +517,51 @@ async def test_what_is_on_the_way_at_the_end_is_told_at_the_next_start_without_d
     await shop.has(1, seconds=1)
 
 
+async def test_one_that_ended_can_be_started_again(post: Post, shop: Receiver) -> None:
+    arrived = asyncio.Event()
+
+    async def answer(_call: Call) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(30)
+        return web.Response()
+
+    shop.answer = answer
+    same = post.start()
+    await post.write((SHOP, "m:1"), (SHOP, "m:2"))
+    await arrived.wait()
+    await post.stop()
+    shop.answer = always(200)
+    post.running.append((same, asyncio.create_task(same.run())))
+    await shop.has(2, seconds=1)
+
+
+async def test_wherever_it_is_ended_nothing_waits_for_its_minute(post: Post, shop: Receiver) -> None:
+    ids = await post.write(*((SHOP, f"m:{n}") for n in range(200)))
+    steps = 0
+    while len(set(shop.good)) < len(ids):
+        post.start()
+        for _ in range(steps % 13):
+            await asyncio.sleep(0.001)
+        steps += 1
+        await post.stop()
+    assert set(map(int, shop.good)) == set(ids)
+    post.start()  # the last may have ended between an answer and its being written down
+    await post.until(TOLD, len(ids))
+
+
+async def test_what_failed_alone_goes_at_once_when_another_shows_that_the_place_is_up(
+    post: Post, shop: Receiver
+) -> None:
+    await shop.close()
+    post.start()
+    await post.write((SHOP, "m:1"))
+    await post.pass_time(HOUR_S)
+    await shop.open()
+    assert (await post.listed())[0].due > post.clock.now_ms() + 60_000
+    await post.write((SHOP, "m:2"))
+    await shop.has(2, seconds=2)
+
+
 async def test_a_store_that_fails_for_a_while_loses_nothing(
     post: Post, shop: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ class Line(asyncio.Protocol):
         self._session = smpp_session.Server(NAME, self._admit, enquire_s=QUIET_S, answer_s=ANSWER_S)
         self._transport: asyncio.Transport
         self._born = server.loop.time()
-        self._is_full = self._is_flushing = self._is_entering = False
+        self._is_full = self._is_flushing = self._is_entering = self._is_parting = False
 
     @property
     def room(self) -> int:
@@ -88,12 +88,14 @@ class Line(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The program does not read: neither do we, so that answers cannot pile up."""
         self._is_full = True
-        self._transport.pause_reading()
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """There is room in the socket again."""
         self._is_full = False
-        self._transport.resume_reading()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
         self._server.pump(self)
 
     # --- what the server asks for
@@ -141,9 +143,13 @@ class Line(asyncio.Protocol):
         self._flush()
 
     def part(self) -> None:
-        """Say goodbye."""
+        """Say goodbye, take nothing more, and hang up in a moment whatever the program does."""
+        if self._is_parting or self._session.closed:
+            return
+        self._is_parting = True
         self._session.unbind(self._loop.time())
         self._flush()
+        self._loop.call_later(GOODBYE_S, self._transport.abort)
 
     def cut(self, why: str) -> None:
         """End it at once."""
@@ -206,7 +212,11 @@ class Line(asyncio.Protocol):
         account = self.account
         if account is None:
             return
-        room = self._server.allowed(account, len(messages), self._session.unanswered - len(messages))
+        room = (
+            0
+            if self._is_parting
+            else self._server.allowed(account, len(messages), self._session.unanswered - len(messages))
+        )
         now_ms = self._server.now_ms()
         submits, refused = [], []
         for sequence, message in messages[:room]:

@@ -32,6 +32,7 @@ DOOR: Final = "smpp"
 ASKED: Final = 0x13  # registered_delivery (5.2.17): of the end, of a failure, of steps on the way
 
 _TEXTS: Final = frozenset((0, 1, 3, 6, 7, 8, 14, *range(0x10, 0x14), *range(0x18, 0x1C), *range(0xF0, 0xF4)))  # 5.2.19
+_URGENT: Final = 2  # priority_flag (5.2.14): urgent, or an emergency
 _ASCII: Final = 1
 _NO_ASCII: Final = re.compile(rb"[\x00-\x09\x0b\x0c\x0e-\x1f]")
 _KIND: Final = 0x3C  # esm_class (5.2.12): what a message is; ours are nothing special
@@ -106,7 +107,7 @@ def read(sequence: int, message: ShortMessage, now_ms: int) -> Submit | int:
         as_people_write(sender_ton, message.sender),
         send_at,
         valid_until,
-        message.priority > 0,
+        message.priority >= _URGENT,
         reference,
         callback_of(message, reference) if message.registered_delivery & ASKED else "",
         joint,

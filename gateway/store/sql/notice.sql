@@ -79,9 +79,11 @@ ORDER BY id DESC LIMIT :limit
 SELECT client, door, state, count(*), max(CASE WHEN trouble <> '' THEN id ELSE 0 END) FROM (
     SELECT n.client, n.door, n.state, n.trouble, n.id
     FROM numbers(:clients) c CROSS JOIN notice n ON n.client = c.value AND n.id >= :since AND n.state <> 0
+    WHERE n.door IN (SELECT value FROM words(:doors))
     UNION ALL
     SELECT n.client, n.door, n.state, n.trouble, n.id
-    FROM numbers(:clients) c CROSS JOIN notice n ON n.client = c.value AND n.state = 0) counted
+    FROM numbers(:clients) c CROSS JOIN words(:doors) d
+    CROSS JOIN notice n ON n.client = c.value AND n.door = d.value AND n.state = 0) counted
 GROUP BY client, door, state ORDER BY client, door, state
 
 -- name: notice_troubles

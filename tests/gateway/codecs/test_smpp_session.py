@@ -670,3 +670,67 @@ def test_usual_receipts_are_told_apart_where_that_is_wanted() -> None:
     assert isinstance(messages, Arrived)
     client.acknowledge([2, 1])
     assert server.receive(client.take_out(), 0) == [Answered([(2, 0, ""), (1, 0, "")])]
+
+
+# --- a server that takes its time ------------------------------------------------------------------------------------
+
+
+def undecided() -> tuple[Client, Server]:
+    """A client that has asked to be bound, and a server that has not made up its mind."""
+    client, server = Client(Bind("transceiver", "lantern", "secret")), Server("SMSC", lambda bind: None)
+    client.start(0)
+    assert server.receive(client.take_out(), 0) == []
+    assert server.take_out() == b""
+    return client, server
+
+
+def test_a_bind_may_be_decided_on_later() -> None:
+    client, server = undecided()
+    assert server.decide(0) == [Bound("transceiver", "lantern")]
+    assert client.receive(server.take_out(), 0) == [Bound("transceiver", "SMSC")]
+    assert server.decide(0) == []
+    assert server.take_out() == b""
+
+
+def test_a_bind_may_be_refused_later() -> None:
+    client, server = undecided()
+    assert server.decide(0x0E) == []
+    assert client.receive(server.take_out(), 0)[0] == Refused(0x0E)
+
+
+def test_before_a_bind_is_decided_on_nothing_else_is_taken() -> None:
+    _, server = undecided()
+    bind = smpp.encode(Pdu(smpp.BIND_TRANSCEIVER, 0, 8, {"system_id": "lantern", "password": "secret"}))
+    submit = HEADER.pack(16 + len(HELLO), smpp.SUBMIT_SM, 0, 9) + HELLO
+    assert server.receive(bind + submit, 0) == []
+    assert [pdu[:3] for pdu in frames(server.take_out())] == [
+        (smpp.BIND_TRANSCEIVER | ANSWER, smpp.ALREADY_BOUND, 8),
+        (smpp.SUBMIT_SM | ANSWER, smpp.NOT_BOUND, 9),
+    ]
+
+
+def test_a_decision_about_a_line_that_is_gone_is_nothing() -> None:
+    _, server = undecided()
+    server.lost()
+    assert server.decide(0) == []
+    assert server.take_out() == b""
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_server_says_goodbye_after_it_has_answered_all(together: bool) -> None:
+    client, server = pair()
+    octets = send(client, "ab")
+    client.unbind(0)
+    if together:
+        messages = arrived(server.receive(octets + client.take_out(), 0))
+    else:
+        messages = arrived(server.receive(octets, 0))
+        assert server.receive(client.take_out(), 0) == []
+    assert server.unanswered == 2
+    server.answer([(messages[0][0], 0, "1")])
+    assert not server.closed
+    server.answer([(messages[1][0], 0, "2")])
+    assert server.closed
+    assert [pdu.command for pdu in frames(server.take_out())] == [
+        smpp.SUBMIT_SM | ANSWER, smpp.SUBMIT_SM | ANSWER, smpp.UNBIND | ANSWER,
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from handlers.api import smpp as door
 from handlers.app import App
 from tests.handlers.api.conftest import free_ports
 
-PORTS = ("public", "private", "smsc", "api", "smpp")
+PORTS = ("public", "private", "smsc", "api")
 LONG = "A long text of a program, which goes out in several pieces and comes back as one. " * 4
 
 
@@ -22,7 +22,7 @@ def bindable(config_file: Path) -> Path:
     shop = "shop: {receives: [seattle], senders: [seattle], rate: 1000/s, smpp: {binds: 2, window: 200}}"
     text = re.sub("^  shop: .*$", f"  {shop}", text, flags=re.MULTILINE)
     ports = ", ".join(f"{name}: 127.0.0.1:{port}" for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True))
-    text = re.sub("^listen:.*$", f"listen: {{{ports}}}", text, flags=re.MULTILINE)
+    text = re.sub("^listen:.*$", f"listen: {{{ports}, smpp: 127.0.0.1:0}}", text, flags=re.MULTILINE)
     config_file.write_text(text, "utf-8")
     return config_file
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import os
 import random
 from typing import Any
 
+import aiohttp
 import pytest
 
 from campaigns import clients
 from campaigns.clients import Kind
+from gateway import web
+from gateway.errors import StoreError
 from handlers.api import app as api
 from handlers.api import problems
+from handlers.api.calls import next_cursor
 from handlers.app import App
 from tests.handlers.api.conftest import ANA, Caller, key_of
 
@@ -149,6 +154,9 @@ async def test_addresses_and_methods_that_are_not_there_are_told_apart(shop: Cal
     wrong = await shop("DELETE", "/v1/messages")
     assert wrong.problem == "method"
     assert set(wrong.headers["Allow"].split(",")) >= {"GET", "POST"}
+    assert (await shop.get("/v1/messages/batch")).headers["Allow"] == "POST"
+    assert (await shop.get("/v1/messages/abc")).problem == "not-found"
+    assert (await shop.get(f"/v1/messages/{1 << 63}")).problem == "not-found"
     options = await shop("OPTIONS", "/v1/messages")
     assert options.status == 204
     assert "POST" in options.headers["Allow"]
@@ -209,3 +217,61 @@ async def test_a_body_of_any_octets_never_gives_500(shop: Caller) -> None:
         )
         answer = await shop(operation.method, path, bytes(body))
         assert answer.status < 500, (operation.path, bytes(body), answer.raw)
+
+
+async def test_a_bomb_in_a_small_wrapping_is_too_large(shop: Caller) -> None:
+    bomb = gzip.compress(b" " * (11 * 1024 * 1024))
+    small = gzip.compress(json.dumps({"to": ANA, "text": "hi"}).encode())
+
+    assert (await shop.post("/v1/messages/batch", bomb, Content_Encoding="gzip")).problem == "too-large"
+    assert (await shop.post("/v1/messages", small, Content_Encoding="gzip")).status == 201
+
+
+async def test_bodies_that_would_fill_the_memory_together_are_asked_to_come_again(
+    shop: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "ROOM", 100_000)
+
+    answer = await shop.post("/v1/messages/batch", b"[" + b" " * 200_000 + b"]")
+
+    assert answer.problem == "busy"
+    assert answer.headers["Retry-After"] == "1"
+    assert (await shop.post("/v1/messages", {"to": ANA, "text": "hi"})).status == 201
+
+
+async def test_who_looks_too_often_is_told_when_to_come_again(shop: Caller) -> None:
+    answers = await asyncio.gather(*(shop.get("/v1/me") for _ in range(400)))
+
+    assert answers[0].headers["RateLimit-Policy"] == '"reads";q=200;w=1'
+    refused = [each for each in answers if each.status != 200]
+    assert refused
+    assert {each.problem for each in refused} == {"rate"}
+
+
+@pytest.mark.parametrize(("error", "problem"), [(StoreError("disk full"), "not-kept"), (RuntimeError(ANA), "failed")])
+async def test_our_own_failures_are_problems_that_tell_nothing(
+    app: App, error: Exception, problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_request: web.Request, _app: App) -> web.Response:
+        raise error
+
+    listener = web.Listener(
+        api.application(app, [("GET", "/fail/{phone}", fail)]), "127.0.0.1", 0, setting="listen.api"
+    )
+    await listener.start()
+    async with aiohttp.ClientSession() as session:
+        answer = await Caller(session, f"http://127.0.0.1:{listener.port}", "").get(f"/fail/{ANA}")
+    await listener.stop()
+
+    assert answer.problem == problem
+    assert ("Retry-After" in answer.headers) is (answer.status == 503)
+    assert str(error) not in answer.raw.decode()
+    assert [vars(record)["route"] for record in caplog.records if record.name == "carillon.api"] == ["/fail/{phone}"]
+
+
+def test_a_page_goes_on_where_it_stopped_looking() -> None:
+    assert next_cursor([9, 8], 2, (1, 3), walk=5) == "8"  # full: the last one of it
+    assert next_cursor([9], 2, (4, 5), walk=5) == "4"  # few that fit: the last one looked at
+    assert next_cursor([], 2, (4, 5), walk=5) == "4"
+    assert next_cursor([9], 2, (4, 3), walk=5) is None  # nothing more to look at
+    assert next_cursor([], 2, (0, 0), walk=5) is None

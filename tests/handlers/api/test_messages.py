@@ -41,6 +41,20 @@ async def test_a_text_is_accepted_and_arrives(shop: Caller) -> None:
     assert [each["what"] for each in timeline["entries"]] == ["accepted", "sent", "delivered"]
 
 
+async def test_a_long_text_has_a_timeline_part_by_part(shop: Caller) -> None:
+    message = (await shop.post("/v1/messages", {"to": ANA, "text": "long " * 40})).body
+    await until_state(shop, message["id"], "delivered")
+
+    entries = (await shop.get(f"/v1/messages/{message['id']}/timeline")).body["entries"]
+
+    assert message["parts"] == 2
+    assert sorted((each["what"], each["part"]) for each in entries[1:]) == [
+        ("delivered", 1), ("delivered", 2), ("sent", 1), ("sent", 2),
+    ]  # fmt: skip
+    assert {"part 1 of 2 was taken by the carrier", "part 2 of 2 was delivered"} <= {each["words"] for each in entries}
+    assert [each["at"] for each in entries] == sorted(each["at"] for each in entries)
+
+
 @pytest.mark.parametrize(
     ("change", "problem", "pointer"),
     [
@@ -131,6 +145,16 @@ async def test_a_key_that_could_not_be_kept_is_refused(shop: Caller, example: di
     assert answer.problem == "bad-idempotency-key"
 
 
+@pytest.mark.engine("sqlite")
+async def test_what_a_test_key_did_is_no_answer_to_a_live_one(shop: Caller, app: App, example: dict[str, Any]) -> None:
+    test = shop.by(await key_of(app, "shop", Kind.TEST))
+
+    first = await test.post("/v1/messages", example, Idempotency_Key="k")
+    second = await shop.post("/v1/messages", example, Idempotency_Key="k")
+
+    assert (first.body["test"], second.body["test"]) == (True, False)
+
+
 # --- batches ---------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +234,7 @@ async def test_messages_are_found_by_phone_state_reference_and_time(shop: Caller
         return [each["id"] for each in (await shop.get(f"/v1/messages?{query}")).body["data"]]
 
     assert await found("to=%2B12065550142") == [first["id"]]
+    assert await found("to=+12065550142") == [first["id"]]
     assert await found("to=2065550143&state=delivered") == [second["id"]]
     assert await found("reference=x+2") == [second["id"]]
     assert await found("state=failed") == []

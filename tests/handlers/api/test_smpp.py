@@ -284,6 +284,26 @@ async def test_a_key_that_may_only_send_is_refused_as_receiver(app: App) -> None
         assert esme.refused == 0x0D
 
 
+async def test_two_processes_join_pieces_and_bring_each_receipt_once(app: App, password: str) -> None:
+    """Two doors of one house stand in for two processes: all that they share is the store."""
+    cut = pieces(LONG, 3)
+    async with (
+        open_door(app) as one,
+        open_door(app) as other,
+        dialled(one.port, password=password) as first,
+        dialled(other.port, password=password) as second,
+    ):
+        answers = await asyncio.gather(
+            first.submitted([*cut[::2], *(body(f"Text {n}", f"+1206555{n:04}") for n in range(100, 150))]),
+            second.submitted([*cut[1::2], *(body(f"Text {n}", f"+1206555{n:04}") for n in range(150, 200))]),
+        )
+        idents = [ident for each in answers for _, ident in each]
+        await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 1"), 101)
+        found = [reading.ids[0] for reading in (*receipts(first), *receipts(second))]
+    assert sorted(found) == sorted(idents)
+    assert len(set(idents)) == len(cut) + 100
+
+
 def test_every_refusal_has_a_status() -> None:
     assert door.STATUSES.keys() == {*Why}
 

@@ -204,6 +204,10 @@ async def test_what_a_test_key_sends_is_not_among_what_was_sent(stage: Stage) ->
     made = await beside(lambda: tester.messages.create(to="+15005550010", from_="+15005550006", body="try"))
     assert made.sid in [each.sid for each in await beside(lambda: tester.messages.list(to="+15005550010"))]
     assert made.sid not in [each.sid for each in await beside(helper(stage).messages.list)]
+    assert (await beside(tester.messages(made.sid).fetch)).body == "try"
+    await create(stage, To=MAYA)  # whom we know, though not with a test key
+    known = await beside(lambda: tester.messages.create(to=MAYA, from_=DESK, body="try"))
+    assert known.sid in [each.sid for each in await beside(lambda: tester.messages.list(to=MAYA))]
     assert (await refused(helper(stage).messages(made.sid).fetch)).code == 20404
     for number, code in (("+15005550001", 21211), ("+15005550004", 21610), ("+15005550009", 21614)):
         error = await refused(lambda to=number: tester.messages.create(to=to, from_="+15005550006", body="x"))  # type: ignore[misc]
@@ -261,12 +265,12 @@ async def test_what_is_wrong_is_told_by_twilios_number(
 async def test_who_has_left_is_refused_with_21610(stage: Stage) -> None:
     assert stage.app.simulator is not None
     await stage.app.simulator.text("+12065550188", DESK, "STOP")
-    status, answer = 0, {}
+    status, answer = await create(stage, To="+12065550188")
     for _ in range(100):
-        status, answer = await create(stage, To="+12065550188")
         if status == 400:
             break
         await asyncio.sleep(0.05)
+        status, answer = await create(stage, To="+12065550188")
     assert (status, answer["code"]) == (400, 21610)
 
 
@@ -393,6 +397,13 @@ async def test_a_list_that_cannot_be_meant_is_refused(stage: Stage, query: str) 
     assert (status, answer["code"]) == (400, 20422)
 
 
+@pytest.mark.parametrize("name", ["DateSent", "DateSent<", "DateSent>"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+async def test_days_that_are_far_away_are_days(stage: Stage, name: str, day: str) -> None:
+    status, answer, _ = await ask(stage, "GET", f"{MESSAGES}?{urlencode({name: day})}")
+    assert (status, answer["page"]) == (200, 0)
+
+
 async def test_texts_that_came_in_are_listed_and_fetched(stage: Stage) -> None:
     assert stage.app.simulator is not None
     phone = "+12065550153"
@@ -443,7 +454,8 @@ async def test_a_text_that_comes_in_is_brought_and_its_twiml_is_obeyed(stage: St
     await stage.app.simulator.text(phone, DESK, "Ready?")
     handset = stage.app.simulator.handset(phone)
     await stage.box.until(lambda: [each for each in handset.messages if "it is" in each.text])
-    assert [each.text for each in handset.messages if "it is" in each.text] == ["Yes & it is ☕"]
+    replies = [(each.other, each.text) for each in handset.messages if "it is" in each.text]
+    assert replies == [(DESK, "Yes & it is ☕")]
     (came,) = [each for each in stage.box.came if each.form.get("From") == phone]
     assert (came.form["Body"], came.form["To"], came.form["SmsStatus"]) == ("Ready?", DESK, "received")
     assert RequestValidator(TOKEN).validate(came.url, came.form, came.headers["X-Twilio-Signature"])

@@ -23,7 +23,7 @@ TEXTS = 7
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not (PACKAGES / "twilio").is_dir(),
-    reason="needs node and: npm install --no-save twilio (or a folder with it in CARILLON_NODE)",
+    reason="needs node and: npm install --no-save twilio@6.2.0 (or a folder with it in CARILLON_NODE)",
 )
 
 

@@ -31,6 +31,7 @@ def test_what_the_official_helper_writes_is_read() -> None:
         ("<Response><Message/></Response>", []),
         ("<Response><Message>  hi\n</Message></Response>", ["hi"]),
         ("<Response><Sms>old</Sms></Response>", ["old"]),
+        ("<Response><Message>a<Message>b</Message>c</Message></Response>", ["ac"]),
         ("<Response><Message><![CDATA[a < b]]></Message></Response>", ["a < b"]),
         ("<Response><Message><Body>one</Body><Media>https://x.example/</Media></Message></Response>", ["one"]),
         ("<Response><Say><Message>not this</Message></Say><Message>this</Message></Response>", ["this"]),

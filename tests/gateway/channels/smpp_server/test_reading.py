@@ -147,9 +147,8 @@ def test_a_time_that_is_none_is_refused() -> None:
     assert status(validity_period="991332250000000+") == reading.BAD_EXPIRY
 
 
-def test_a_priority_makes_it_urgent() -> None:
-    assert submit(priority_flag=1).is_urgent
-    assert not submit(priority_flag=0).is_urgent
+def test_a_high_priority_makes_it_urgent() -> None:
+    assert [submit(priority_flag=flag).is_urgent for flag in range(4)] == [False, False, True, True]
 
 
 def test_a_receipt_is_asked_for_in_the_words_by_which_it_is_written() -> None:

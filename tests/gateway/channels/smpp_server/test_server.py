@@ -360,6 +360,23 @@ async def test_who_may_no_longer_bind_is_sent_away(server: Server, house: House)
         await esme.until(lambda: esme.is_closed)
 
 
+async def test_who_is_sent_away_and_does_not_go_is_hung_up_on_and_brings_nothing(
+    server: Server, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "GOODBYE_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(smpp.encode(smpp.Pdu(smpp.BIND_TRANSMITTER, 0, 1, {"system_id": "shop", "password": "secret"})))
+    await reader.readuntil(b"Carillon")
+    server.follow(7, "k1", None)
+    server.follow(7, "k1", None)
+    writer.write(smpp.HEADER.pack(16 + len(HELLO), smpp.SUBMIT_SM, 0, 2) + HELLO)
+    with contextlib.suppress(ConnectionError):
+        heard = await reader.read()
+        assert heard.count(smpp.HEADER.pack(16, smpp.UNBIND, 0, 1)) == 1
+    assert not house.submits
+    writer.close()
+
+
 async def test_a_new_window_holds_for_those_who_are_bound(server: Server, house: House) -> None:
     async with dialled(server.port) as esme:
         house.account = Account(7, "shop", "k1", 2, 3)
