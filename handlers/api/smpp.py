@@ -35,6 +35,7 @@ log = logging.getLogger("carillon.api")
 PORT: Final = "smpp"
 FOLLOW_S: Final = 1.0  # how long a key that has ended still holds its lines
 SWEEP_S: Final = 10.0
+CLOSE_S: Final = 2.0
 TIDY_EVERY: Final = 60  # sweeps
 SEND, READ = "send", "read"
 RINGS: Final = frozenset((notices.TOPIC, ""))  # of what the store tells: there is a notice, or may be
@@ -98,6 +99,8 @@ async def _listening(app: App, desk: Desk, address: HostPort) -> AsyncIterator[S
         yield server
     finally:
         await server.stop()
+        desk.teller.close()
+        await asyncio.wait(running[:1], timeout=CLOSE_S)  # so that nothing is claimed that then nobody brings
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

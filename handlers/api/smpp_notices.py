@@ -36,6 +36,7 @@ class Teller:
         self._app, self._server = app, server
         self._results: list[Result] = []
         self._rung = asyncio.Event()
+        self._is_closing = False
 
     def wake(self) -> None:
         """There may be something to tell."""
@@ -48,8 +49,8 @@ class Teller:
         self.wake()
 
     async def run(self) -> None:
-        """Bring what there is until cancelled."""
-        while True:
+        """Bring what there is until closed."""
+        while not self._is_closing:
             pause_s = AGAIN_S
             try:
                 is_more = await self._turn()
@@ -63,8 +64,13 @@ class Teller:
                 except TimeoutError:
                     continue
 
+    def close(self) -> None:
+        """Let `run` end after the turn that it is in."""
+        self._is_closing = True
+        self.wake()
+
     async def finish(self) -> None:
-        """Write down what was taken at last."""
+        """Write down what was taken at last. Raises StoreError."""
         if self._results:
             await self._turn()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -59,13 +60,19 @@ def read_sid(text: str) -> int | None:
 
 def date(ms: int) -> str:
     """A moment as in `Sun, 22 Nov 2026 08:00:00 +0000`."""
-    return format_datetime(from_ms(ms).replace(microsecond=0))
+    return _second(ms // 1000)
+
+
+@lru_cache(maxsize=1024)  # texts come many a second
+def _second(second: int) -> str:
+    return format_datetime(from_ms(second * 1000))
 
 
 def message(text: Text, account: str, currency: str, now: int) -> dict[str, object]:
     """The resource of one text."""
     if text.state is None:
-        return _resource(text, account, "received", "inbound", currency)
+        received = _resource(text, account, "received", "inbound", currency)
+        return received | {"date_sent": received["date_created"], "num_segments": segments(text.text)}
     state = State(text.state)
     kept: Mapping[str, object] = orjson.loads(text.callback) if text.callback else {}
     status = twilio_fates.status(state, is_taken=text.taken != 0)
@@ -80,7 +87,6 @@ def message(text: Text, account: str, currency: str, now: int) -> dict[str, obje
         "error_code": error,
         "error_message": twilio_fates.WORDS.get(error) if error else None,
         "messaging_service_sid": kept.get("service") or None,
-        "num_segments": str(text.parts),
         "price": price(text.price),
     }
 
@@ -93,7 +99,7 @@ def _resource(text: Text, account: str, status: str, direction: str, currency: s
         "api_version": API,
         "body": text.text,
         "date_created": made,
-        "date_sent": made,
+        "date_sent": None,
         "date_updated": made,
         "direction": direction,
         "error_code": None,
@@ -101,7 +107,7 @@ def _resource(text: Text, account: str, status: str, direction: str, currency: s
         "from": text.sender,
         "messaging_service_sid": None,
         "num_media": "0",
-        "num_segments": segments(text.text),
+        "num_segments": str(text.parts),
         "price": None,
         "price_unit": currency,
         "sid": sid(text.id),
@@ -115,7 +121,10 @@ def _resource(text: Text, account: str, status: str, direction: str, currency: s
 
 def segments(text: str) -> str:
     """How many parts a text that came in was made of, as far as can be told from its length."""
-    return str(parts.measure(text).parts)
+    try:
+        return str(parts.measure(text).parts)
+    except ValueError:  # a carrier that is none of SMS brings texts of any length
+        return str(parts.MOST_PARTS)
 
 
 def price(millionths: int) -> str:

@@ -13,7 +13,7 @@ from xml.parsers import expat  # document types, and so entities, are refused
 
 import orjson
 
-from campaigns.accepting import KeyReused, Refused, Submission, Wish
+from campaigns.accepting import Refused, Submission, Wish
 from campaigns.business import Business
 from campaigns.telling import RECEIVED
 from gateway.errors import CarillonError
@@ -124,10 +124,7 @@ async def _submit(app: App, business: Business, notice: Notice, replies: list[Re
     wishes = [_wish(reply, data, base) for reply in replies]
     if app.intake is None:
         raise CarillonError("nothing can be accepted while we do not serve")
-    try:
-        result = await app.intake.submit(Submission(client, wishes, f"twiml:{notice.id}", "twiml"))
-    except KeyReused:
-        return
+    result = await app.intake.submit(Submission(client, wishes, f"twiml:{notice.id}"))
     for outcome in result.outcomes:
         if isinstance(outcome, Refused) and not result.is_repeat:
             log.warning("a reply of a program was refused: %s", outcome.why, extra={"client": client.name})

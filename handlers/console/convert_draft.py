@@ -113,6 +113,10 @@ class Draft:
     secrets: dict[str, Given] = field(default_factory=dict)  # by the name of the file that shall hold each
     notes: list[Note] = field(default_factory=list)
     called: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # channels by their old name
+    carried: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # senders by their channel
+    numbered: dict[str, str] = field(default_factory=dict)  # senders by their number
+    spoken: set[str] = field(default_factory=set)  # words of keywords, folded
+    counts: dict[tuple[int, str], int] = field(default_factory=dict)  # how often a name was wanted, by section
 
     def note(self, kind: Kind, place: Place, what: str, why: str) -> None:
         """Say what has become of something."""
@@ -124,22 +128,29 @@ class Draft:
 
     def senders_on(self, channels: Iterable[str]) -> list[str]:
         """The senders that these channels carry."""
-        wanted = set(channels)
-        return [name for name, entry in self.senders.items() if entry.settings["channel"].value in wanted]
+        return [name for channel in channels for name in self.carried.get(channel, ())]
+
+    def name(self, section: Mapping[str, Entry], text: str, otherwise: str, longest: int = 40) -> str:
+        """A name that is like a text and not taken yet in a section."""
+        plain = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
+        plain = (plain if plain[:1].isalpha() else f"{otherwise}_{plain}".rstrip("_"))[: longest - 6]
+        count = self.counts.get((id(section), plain), 1)
+        name = plain if count == 1 else f"{plain}_{count}"
+        while name in section or name == practice.CHANNEL:
+            count += 1
+            name = f"{plain}_{count}"
+        self.counts[id(section), plain] = count
+        return name
+
+    def add_sender(self, name: str, entry: Entry) -> None:
+        """Write down a sender."""
+        self.senders[name] = entry
+        self.carried[str(entry.settings["channel"].value)].append(name)
+        self.numbered.setdefault(str(entry.settings["number"].value), name)
 
     def channels_called(self, old: str) -> list[str]:
         """The channels that an old name stands for; of any case, as Kannel has it."""
         return self.called.get(old.casefold(), [])
-
-
-def name_of(text: str, taken: Mapping[str, object], otherwise: str) -> str:
-    """A name of config.yaml that is like a text and not taken yet."""
-    plain = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:40]
-    plain = plain if plain[:1].isalpha() else f"{otherwise}_{plain}".rstrip("_")
-    name, number = plain, 2
-    while name in taken or name == practice.CHANNEL:
-        name, number = f"{plain}_{number}", number + 1
-    return name
 
 
 def number_of(text: str) -> str:
@@ -182,7 +193,7 @@ def _only_receives(bundle: list[Link]) -> bool:
 
 def _add_channel(draft: Draft, bundle: list[Link]) -> None:
     first = next((link for link in bundle if link.mode != "receiver"), bundle[0])
-    name = name_of(first.name, draft.channels, "carrier")
+    name = draft.name(draft.channels, first.name, "carrier")
     entry = Entry(first.place)
     draft.channels[name] = entry
     for link in bundle:
@@ -265,17 +276,17 @@ def add_sender(draft: Draft, given: Given, channels: list[str]) -> str:
         why = "expected a number, or a name of at most 11 letters, digits and spaces"
         draft.note(Kind.LOST, given.place, f"the sender {given.text!r}", why)
         return ""
-    for name, entry in draft.senders.items():
-        if entry.settings["number"].value == number:
-            if channels and entry.settings["channel"].value not in channels:
-                home = entry.settings["channel"].value
-                why = f"a number belongs to one channel, here {home}; see fallback in docs/config.md"
-                draft.note(Kind.DIFFERS, given.place, f"{number} also on {channels[0]}", why)
-            return name
+    known = draft.numbered.get(number)
+    if known:
+        home = draft.senders[known].settings["channel"].value
+        if channels and home not in channels:
+            why = f"a number belongs to one channel, here {home}; see fallback in docs/config.md"
+            draft.note(Kind.DIFFERS, given.place, f"{number} also on {channels[0]}", why)
+        return known
     if not channels and not draft.channels:
         return ""
-    name = name_of(number.removeprefix("+"), draft.senders, "number")
-    draft.senders[name] = _sender(given.place, number, (channels or list(draft.channels))[0])
+    name = draft.name(draft.senders, number.removeprefix("+"), "number")
+    draft.add_sender(name, _sender(given.place, number, channels[0] if channels else next(iter(draft.channels))))
     return name
 
 
@@ -297,6 +308,5 @@ def complete(draft: Draft, start: Place) -> None:
         draft.note(Kind.TO_DO, start, "no carrier that could be carried over", why)
     for channel, entry in draft.channels.items():
         if not draft.senders_on([channel]):
-            name = name_of(channel, draft.senders, "number")
-            comment = "the number or name that people see"
-            draft.senders[name] = _sender(entry.place, FILL_IN, channel, comment)
+            name = draft.name(draft.senders, channel, "number")
+            draft.add_sender(name, _sender(entry.place, FILL_IN, channel, "the number or name that people see"))

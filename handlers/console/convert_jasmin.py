@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from handlers.console.convert_draft import (
+    LONGEST_ACCOUNT,
     LONGEST_SYSTEM_TYPE,
     Draft,
     Entry,
@@ -21,7 +22,6 @@ from handlers.console.convert_draft import (
     add_channels,
     add_sender,
     complete,
-    name_of,
 )
 
 Source = tuple[str, str]  # a file's name and its text
@@ -329,7 +329,7 @@ def _clients(draft: Draft, things: Things) -> None:
     for uid, user in things["user"].items():
         username = user.text("username", uid)
         is_fit = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,14}", username) and username not in draft.clients
-        name = username if is_fit else name_of(username[:15], draft.clients, "user")[:15]
+        name = username if is_fit else draft.name(draft.clients, username, "user", LONGEST_ACCOUNT)
         if not is_fit:
             draft.note(Kind.DIFFERS, user.place, f"username {username}", f"the program says {name} from now on")
         draft.clients[name] = _client(draft, name, user)
@@ -466,7 +466,7 @@ def _carried(
     if not filters:
         if senders == draft.senders_on(draft.channels)[: len(senders)]:
             return "the order of the senders says it"
-        name = name_of("default", draft.routes, "route")
+        name = draft.name(draft.routes, "default", "route")
         draft.routes[name] = Entry(route.place, {"senders": Setting(senders)})
         return f"the rule {name} says it"
     kind, value, _ = filters[0] if len(filters) == 1 else ("", "", route.place)
@@ -475,7 +475,7 @@ def _carried(
     found = NUMBERED.fullmatch(value) if kind == "destinationaddr" else None
     if not found:
         return ""
-    name = name_of(f"to_{found[1]}", draft.routes, "route")
+    name = draft.name(draft.routes, f"to_{found[1]}", "route")
     draft.routes[name] = Entry(route.place, {"prefix": Setting([f"+{found[1]}"]), "senders": Setting(senders)})
     return f"the rule {name} says it"
 
@@ -549,16 +549,15 @@ def _received(draft: Draft, route: Thing, things: Things) -> list[str]:
 
 def _web_client(draft: Draft, cid: str, connector: Thing | None, route: Thing) -> str:
     """The client that an HTTP connector has become; its webhook is written beside it until the program knows ours."""
-    name = name_of(cid[:15], {}, "program")
-    if name not in draft.clients:
-        url = connector.text("url") if connector else ""
-        place = connector.place if connector else route.place
-        entry = Entry(place, {"may": Setting(["read"]), "receives": Setting([])})
-        entry.aside = [
-            f"webhook: {{url: {url or 'https://...'}}}",
-            "^ once the program reads our webhooks; see docs/moving-in.md",
-        ]
-        draft.clients[name] = entry
-        why = "its URL is called in another way: JSON, signed, any 2xx; the webhook stands there as a comment"
-        draft.note(Kind.TO_DO, place, f"httpccm {cid} {url}".strip()[:120], why)
+    thing = connector or route
+    known = thing.text(f"client of {cid}")
+    if known:
+        return known
+    name, url = draft.name(draft.clients, cid, "program"), thing.text("url", "https://...")
+    thing.values[f"client of {cid}"] = Given(name, thing.place)
+    entry = Entry(thing.place, {"may": Setting(["read"]), "receives": Setting([])})
+    entry.aside = [f"webhook: {{url: {url}}}", "^ once the program reads our webhooks; see docs/moving-in.md"]
+    draft.clients[name] = entry
+    why = "its URL is called in another way: JSON, signed, any 2xx; the webhook stands there as a comment"
+    draft.note(Kind.TO_DO, thing.place, f"httpccm {cid} {url}"[:120], why)
     return name

@@ -30,7 +30,6 @@ from handlers.console.convert_draft import (
     add_channels,
     add_sender,
     complete,
-    name_of,
 )
 
 Source = tuple[str, str]  # a file's name and its text
@@ -356,7 +355,7 @@ def _carriers(draft: Draft, groups: list[Group]) -> None:
 
 
 def _fake(draft: Draft, group: Group) -> None:
-    name = name_of(group.text("smsc-id", "fake"), draft.channels, "fake")
+    name = draft.name(draft.channels, group.text("smsc-id", "fake"), "fake")
     price = Setting(FILL_IN, "made up: what one part shall cost, such as 0.0079 USD per part")
     simulated = Setting("simulator", "no text leaves this machine")
     draft.channels[name] = Entry(group.place, {"kind": Setting("smpp"), "carrier": simulated, "price": price})
@@ -477,7 +476,7 @@ def _country(draft: Draft, group: Group) -> None:
 def _user(draft: Draft, user: Group) -> None:
     username = user.text("username")
     is_fit = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", username) and username not in draft.clients
-    name = username if is_fit else name_of(username, draft.clients, "user")
+    name = username if is_fit else draft.name(draft.clients, username, "user")
     if not is_fit:
         draft.note(Kind.DIFFERS, user.place, f"username = {username}", f"the program says {name} from now on")
     channels = []
@@ -505,7 +504,7 @@ def _user(draft: Draft, user: Group) -> None:
     if senders:
         entry.settings["senders"] = Setting(senders)
     notified = user.values.get("dlr-url")
-    if notified and is_inside(notified.text):
+    if notified and _is_inside(notified.text):
         entry.settings["private"] = Setting("yes", f"{notified.place} leads into our own network")
     if user.given("password"):
         place = user.values["password"].place
@@ -513,6 +512,13 @@ def _user(draft: Draft, user: Group) -> None:
             f"run.py key new {name} makes its key; the program shows that instead of the password of {place}"
         ]
     rest(draft, user, USER)
+
+
+def _is_inside(url: str) -> bool:
+    try:
+        return is_inside(url)
+    except ValueError:  # it is no address at all
+        return False
 
 
 # --- services --------------------------------------------------------------------------------------------------------
@@ -543,29 +549,21 @@ def _service(draft: Draft, service: Group) -> None:
 
 
 def _say(draft: Draft, service: Group, keyword: str, text: Given) -> None:
-    known = {words.fold(each) for key, entry in draft.keywords.items() for each in (key, *_also(entry))}
-    trouble = _trouble(keyword, known)
-    if not trouble:
-        trouble = _unsayable(text.text)
+    trouble = _trouble(keyword, draft.spoken) or _unsayable(text.text)
     if trouble:
         draft.note(Kind.LOST, service.place, f"keyword {keyword}: {text.text[:60]}", trouble)
         return
-    known.add(words.fold(keyword))
+    draft.spoken.add(words.fold(keyword))
     also = []
     for alias in service.several("aliases"):
-        wrong = _trouble(alias, known)
-        known.add(words.fold(alias))
-        if wrong:
-            draft.note(Kind.LOST, service.place, f"alias {alias} of {keyword}", wrong)
+        trouble = _trouble(alias, draft.spoken)
+        draft.spoken.add(words.fold(alias))
+        if trouble:
+            draft.note(Kind.LOST, service.place, f"alias {alias} of {keyword}", trouble)
         else:
             also.append(alias)
     settings = {"also": Setting(also)} if also else {}
     draft.keywords[keyword] = Entry(service.place, {**settings, "say": Setting(text.text)})
-
-
-def _also(entry: Entry) -> list[str]:
-    found = entry.settings.get("also")
-    return list(found.value) if found and isinstance(found.value, list) else []
 
 
 def _trouble(word: str, known: Collection[str]) -> str:
@@ -613,7 +611,7 @@ def _routes(draft: Draft, groups: list[Group]) -> None:
                         if re.fullmatch(r"(\+|00)\d{1,14}", each)]  # fmt: skip
             senders = draft.senders_on(channels)
             if prefixes and senders and len(prefixes) == len(group.several(key)):
-                name = name_of(f"{channels[0]}_{key.partition('-')[0]}", draft.routes, "route")
+                name = draft.name(draft.routes, f"{channels[0]}_{key.partition('-')[0]}", "route")
                 draft.routes[name] = Entry(given.place, {"prefix": Setting(prefixes), "senders": Setting(senders)})
                 why = f"the rule {name} says it; the first rule that fits decides"
                 draft.note(Kind.DIFFERS, given.place, f"{key} = {given.text}", why)

@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 
+import run
 from campaigns import clients
 from campaigns.accepting import Why
 from campaigns.clients import Kind
+from campaigns.settings import Config
 from gateway.codecs import parts, smpp
+from gateway.config import load
+from gateway.errors import StoreError
+from gateway.intake import Busy
 from gateway.messages import State
+from gateway.store import Tx
 from handlers.api import smpp as door
-from handlers.api import smpp_pieces
+from handlers.api import smpp_notices, smpp_pieces
 from handlers.app import App
 from tests.gateway.channels.smpp_server.esme import Esme, dialled
 from tests.handlers.api.binding import LONG, bindable, open_door
@@ -267,6 +273,73 @@ async def test_a_text_for_later_leaves_later_and_can_be_taken_back(app: App, pas
         esme.transport.write(smpp.encode(smpp.Pdu(smpp.CANCEL_SM, 0, 9, {"message_id": answer[1]})))
         await esme.until(lambda: receipts(esme), 15)
         assert receipts(esme)[0].code.startswith("DELETED")
+
+
+async def test_what_a_program_refuses_for_good_is_given_up_and_the_next_is_brought(app: App, password: str) -> None:
+    assert app.simulator is not None
+    async with open_door(app) as server, dialled(server.port, "receiver", password=password) as esme:
+        esme.status = smpp_notices.REFUSED_FOR_GOOD
+        await app.simulator.text(ANA, "20655", "first")
+        await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 2"), 1)
+        esme.status = smpp.OK
+        await app.simulator.text(ANA, "20655", "second")
+        await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 1"), 1)
+        assert [message.octets for message in texts(esme)] == [b"first", b"second"]
+
+
+async def test_a_notice_that_cannot_be_written_holds_up_no_other(app: App, password: str) -> None:
+    assert app.simulator is not None
+    client, now = app.business.clients["shop"].id, app.clock.now_ms()
+    broken = (app.ids.next(), app.brand, client, "smpp", "message.received", "p:x", now, "{}", "", now, 0, 0, "")
+
+    async def put(tx: Tx) -> None:
+        await tx.many("notice_insert", [broken])
+
+    await app.store.write(put)
+    async with open_door(app) as server, dialled(server.port, "receiver", password=password) as esme:
+        await app.simulator.text(ANA, "20655", "Hello")
+        await esme.until(lambda: texts(esme), 15)
+        await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 2 AND trouble <> ''"), 1)
+
+
+async def test_what_nobody_fetches_is_given_up_in_the_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert app.simulator is not None
+    await app.simulator.text(ANA, "20655", "Hello")
+    await until(lambda: rows(app, "SELECT count(*) FROM notice"), 1)
+    await smpp_notices.tidy(app)
+    assert await rows(app, "SELECT state FROM notice") == [(0,)]
+    monkeypatch.setattr(smpp_notices, "OLDEST_MS", -1_000)
+    await smpp_notices.tidy(app)
+    assert await rows(app, "SELECT state FROM notice") == [(2,)]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+async def test_a_config_that_is_applied_holds_for_who_is_bound(app: App, config_file: Path, password: str) -> None:
+    async def applied(old: str, new: str) -> None:
+        edit(config_file, old, new)
+        app.take(await run.business_of(app, load(config_file, Config, {}).value, app.business.version + 1))
+
+    async with open_door(app) as server, dialled(server.port, password=password) as esme:
+        await applied("window: 200", "window: 1")
+        async with asyncio.timeout(5):
+            while {each.window for each in server.accounts.values()} != {1}:  # noqa: ASYNC110  it rings no bell
+                await asyncio.sleep(0.05)
+        answers = await esme.submitted([body("One"), body("Two")])
+        assert [status for status, _ in answers] == [0, smpp.THROTTLED]
+        await applied(", smpp: {binds: 2, window: 1}", "")
+        await esme.until(lambda: esme.is_closed)
+
+
+def test_trouble_of_ours_is_told_as_such() -> None:
+    told: list[tuple[int, int, str]] = []
+    door._answer([4, 5], told.extend, None, Busy(1))
+    door._answer([6], told.extend, None, StoreError("the disk is full"))
+    assert told == [(4, door.QUEUE_FULL, ""), (5, door.QUEUE_FULL, ""), (6, 0x08, "")]
 
 
 async def test_a_key_that_has_ended_holds_no_line(app: App, password: str) -> None:

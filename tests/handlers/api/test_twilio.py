@@ -461,6 +461,21 @@ async def test_a_text_that_comes_in_is_brought_and_its_twiml_is_obeyed(stage: St
     assert RequestValidator(TOKEN).validate(came.url, came.form, came.headers["X-Twilio-Signature"])
 
 
+async def test_a_reply_may_go_elsewhere_and_be_told_of(stage: Stage) -> None:
+    assert stage.app.simulator is not None
+    twiml = (
+        '<Response><Message to="+12065550156" from="20655" statusCallback="/told?n=1">Passed on</Message></Response>'
+    )
+    stage.box.answer = lambda came: web.Response(
+        text=twiml if came.form.get("Body") == "Pass it on" else "", content_type="text/html"
+    )
+    await stage.app.simulator.text("+12065550155", DESK, "Pass it on")
+    handset = stage.app.simulator.handset("+12065550156")
+    await stage.box.until(lambda: [each for each in handset.messages if each.text == "Passed on"])
+    assert handset.messages[-1].other == SHORT
+    await stage.box.until(lambda: [each for each in stage.box.came if each.url == f"{stage.box.url}/told?n=1"])
+
+
 async def test_who_is_too_fast_is_told_when_to_come_again(stage: Stage) -> None:
     path, token = f"/2010-04-01/Accounts/{SLOW}/Messages.json", "token-of-a-slow-program-of-ours"
     answers = [await ask(stage, "POST", path, GOOD, user=SLOW, password=token) for _ in range(4)]
@@ -510,6 +525,12 @@ async def test_no_fuzzed_form_or_query_fails_on_our_side(stage: Stage) -> None:
 )
 async def test_money_that_was_spent_is_negative(millionths: int, written: str) -> None:
     assert price(millionths) == written
+
+
+async def test_a_text_that_came_in_may_be_of_any_length() -> None:
+    written = message(Text(912253093129752576, MAYA, DESK, "é" * 100_000), ACCOUNT, "USD", 0)
+    assert (written["num_segments"], written["status"], written["price"]) == ("255", "received", None)
+    RESPONSE.validate(written)
 
 
 async def test_a_sid_stands_for_one_text(stage: Stage) -> None:
