@@ -303,6 +303,11 @@ class Listener:
             shutdown_timeout=3,
         )
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it speaks HTTPS."""
+        return self._encrypts is not None
+
     async def start(self) -> None:
         """Open the door. PortTaken when another program has it; CarillonError when the address cannot be ours."""
         await self._runner.setup()

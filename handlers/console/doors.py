@@ -88,7 +88,8 @@ async def doors(
 def address(listener: Listener) -> str:
     """Where a listener can be reached from this machine."""
     host = "127.0.0.1" if listener.host in EVERYWHERE else listener.host
-    return f"http://[{host}]:{listener.port}" if ":" in host else f"http://{host}:{listener.port}"
+    scheme = "https" if listener.is_encrypted else "http"
+    return f"{scheme}://[{host}]:{listener.port}" if ":" in host else f"{scheme}://{host}:{listener.port}"
 
 
 def _address(instead: Mapping[str, str], name: str, named: HostPort) -> HostPort:
