@@ -35,11 +35,12 @@ from functools import partial
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from campaigns import accepting, clients, consent, telling, versions
-from campaigns.accepting import Accepted, Submission
+from campaigns.accepting import Accepted
 from campaigns.business import Business
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
+from campaigns.wishes import Submission
 from gateway import notices, shared
 from gateway.channels.simulator import Rules, Simulator
 from gateway.channels.twilio import TwilioCarrier

@@ -124,9 +124,13 @@ async def one_hour(stage: Stage, hour: int, people: int) -> dict[str, float]:
 
 async def octets(stage: Stage, folder: Path) -> int:
     """What the store takes on the disk."""
-    if not stage.app.store.is_shared:
-        return sum(path.stat().st_size for path in folder.glob("bench.db*"))
-    return await stage.app.store.read(_database_octets)
+    if stage.app.store.is_shared:
+        return await stage.app.store.read(_database_octets)
+    return _octets_in(folder)
+
+
+def _octets_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("bench.db*"))
 
 
 async def _database_octets(tx: Tx) -> int:

@@ -62,7 +62,6 @@ async def fits(tx: Tx, leg: Leg, fit: str) -> bool:
     return bool(rows) and fit_of(*rows[0]) == fit
 
 
-
 class Unmatched(NamedTuple):
     """A receipt whose id is not in memory; `guess` is the part that another spelling of it, `named`, names."""
 

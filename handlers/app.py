@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaigns.accepting import Result, Submission
 from campaigns.business import Business
 from campaigns.runner import Runner
+from campaigns.wishes import Result, Submission
 from gateway.channels.simulator import Simulator
 from gateway.clock import Clock
 from gateway.engine import Gateway

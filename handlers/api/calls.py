@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel
 
-from campaigns.accepting import KeyReused, Result, Submission
 from campaigns.business import Business
 from campaigns.client_settings import Scope
+from campaigns.wishes import KeyReused, Result, Submission
 from gateway import web
 from gateway.clock import from_ms
 from gateway.intake import Busy

@@ -13,9 +13,9 @@ from typing import Final
 import orjson
 from aiohttp import hdrs
 
-from campaigns.accepting import Outcome, Refused, Submission, Taken, Why, Wish
 from campaigns.business import Business
 from campaigns.client_settings import Client, is_inside
+from campaigns.wishes import Outcome, Refused, Submission, Taken, Why, Wish
 from gateway import numbers, web
 from gateway.channels.smpp_server import Submit
 from gateway.errors import StoreError

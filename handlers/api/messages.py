@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from campaigns.accepting import Outcome, Refused, Submission, Taken, Why, Wish
 from campaigns.client_settings import Client, is_inside
+from campaigns.wishes import Outcome, Refused, Submission, Taken, Why, Wish
 from gateway import numbers, web
 from gateway.clock import to_ms
 from gateway.ids import first_at, moment

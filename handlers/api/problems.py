@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from campaigns.accepting import Refused, Why
+from campaigns.wishes import Refused, Why
 from gateway.web import Response
 
 CONTENT_TYPE = "application/problem+json"

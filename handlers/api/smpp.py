@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
-from campaigns.accepting import Refused, Result, Submission, Taken, Why, Wish
 from campaigns.client_settings import Client
+from campaigns.wishes import Refused, Result, Submission, Taken, Why, Wish
 from gateway import notices, numbers
 from gateway.channels.smpp_server import Account, Fate, Server, Submit, Upward
 from gateway.channels.smpp_server import server as statuses

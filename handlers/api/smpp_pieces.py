@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from campaigns.accepting import Refused, Result, Submission, Wish
 from campaigns.client_settings import Client
+from campaigns.wishes import Refused, Result, Submission, Wish
 from gateway import notices
 from gateway.channels.smpp_server import Submit
 from gateway.channels.smpp_server.reading import DOOR

@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import hdrs
 
-from campaigns.accepting import KeyReused, Refused, Submission, Taken, Why, Wish
 from campaigns.client_settings import Client, is_inside
+from campaigns.wishes import KeyReused, Refused, Submission, Taken, Why, Wish
 from gateway import numbers, web
 from gateway.clock import to_ms
 from gateway.codecs.straighten import straighten

@@ -13,9 +13,9 @@ from xml.parsers import expat  # document types, and so entities, are refused
 
 import orjson
 
-from campaigns.accepting import Refused, Submission, Wish
 from campaigns.business import Business
 from campaigns.telling import RECEIVED
+from campaigns.wishes import Refused, Submission, Wish
 from gateway.errors import CarillonError
 from gateway.notices import Notice
 from handlers.api.webhooks import client_of

@@ -51,9 +51,13 @@ class Shelf:
         return decoded(raw)
 
     def included(self, name: str, file: str) -> Sequence[Source]:
-        """What an include leads to: a file, or all files of a folder; from the folder of the file that says it."""
+        """What an include leads to: a file, or all files of a folder.
+
+        Kannel looks from where it was started; here the folder of the file that says it comes first.
+        """
         path = Path(file).parent / name
         try:
+            path = path if path.exists() else Path(name)
             if path.is_dir():
                 inside = sorted(each for each in path.iterdir() if each.is_file())
                 return [(str(each), self.read(each)) for each in inside]

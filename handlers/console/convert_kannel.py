@@ -141,7 +141,7 @@ def _included(name: str, place: Place, include: Include, above: tuple[str, ...])
     try:
         sources = include(name, place.file)
     except ConvertError as error:
-        raise ConvertError(f"{place}: {error}") from None
+        raise ConvertError(f"{place}: include: {error}; bring the file, or take the line out") from None
     for source in sources:
         if source[0] in above:
             raise ConvertError(f"{place}: {source[0]} includes itself; Kannel refuses this too. Take the line out")

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaigns import accepting, consent, people, practice
-from campaigns.accepting import KeyReused, Refused, Result, Submission, Taken, Why, Wish
 from campaigns.business import Business, open_business
 from campaigns.client_settings import ClientSettings
 from campaigns.settings import Config
+from campaigns.wishes import KeyReused, Refused, Result, Submission, Taken, Why, Wish
 from gateway.clock import StoppedClock
 from gateway.ids import Ids
 from gateway.intake import Busy, Intake

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from campaigns import practice
-from campaigns.accepting import Why
+from campaigns.wishes import Why
 from gateway import numbers
 from gateway.channels.practice import FATES
 

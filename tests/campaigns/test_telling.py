@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from campaigns import accepting, consent, people, telling
-from campaigns.accepting import Result, Submission, Taken, Wish
 from campaigns.business import Business
 from campaigns.client_settings import ClientSettings
 from campaigns.settings import Config
+from campaigns.wishes import Result, Submission, Taken, Wish
 from gateway.inbox import Kept
 from gateway.journal import Journal
 from gateway.messages import State

@@ -35,9 +35,9 @@ channels: {{us: {{kind: smpp, carrier: simulator, rate: 500/s, price: 0.0079 USD
 senders: {{seattle: {{number: 20655, channel: us, countries: [US]}}}}
 clients:
   shop: {{private: yes, smpp: {{}}, twilio: {{account: {account}, token: {token}}}}}
-  of_python: {{private: yes, webhook: {{url: "http://127.0.0.1:{5}/", secret: whsec_{secret}}}}}
-  of_js: {{private: yes, webhook: {{url: "http://127.0.0.1:{6}/", secret: whsec_{secret}}}}}
-  of_php: {{private: yes, webhook: {{url: "http://127.0.0.1:{7}/", secret: whsec_{secret}}}}}
+  of_python: {{private: yes, events: [message.sent, message.delivered], webhook: {{url: "http://127.0.0.1:{5}/", secret: whsec_{secret}}}}}
+  of_js: {{private: yes, events: [message.sent, message.delivered], webhook: {{url: "http://127.0.0.1:{6}/", secret: whsec_{secret}}}}}
+  of_php: {{private: yes, events: [message.sent, message.delivered], webhook: {{url: "http://127.0.0.1:{7}/", secret: whsec_{secret}}}}}
 simulator: {{delay: 1 s}}
 store: "sqlite:data/carillon.db"
 listen: {{public: 127.0.0.1:{0}, private: 127.0.0.1:{1}, smsc: 127.0.0.1:{2}, api: 127.0.0.1:{3}, smpp: 127.0.0.1:{4}}}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import run
-from campaigns.accepting import Submission, Wish
 from campaigns.settings import Config
+from campaigns.wishes import Submission, Wish
 from gateway import notices
 from gateway.config import load
 from gateway.notices import WAITS

@@ -11,9 +11,9 @@ import pytest
 
 import run
 from campaigns import clients
-from campaigns.accepting import Why
 from campaigns.clients import Kind
 from campaigns.settings import Config
+from campaigns.wishes import Why
 from gateway.codecs import parts, smpp
 from gateway.config import load
 from gateway.errors import StoreError
