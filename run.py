@@ -36,7 +36,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from campaigns import accepting, clients, consent, telling, versions
 from campaigns.accepting import Accepted
-from campaigns.business import Business
+from campaigns.business import Business, in_ms
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
@@ -49,7 +49,7 @@ from gateway.courier import Courier
 from gateway.engine import Gateway
 from gateway.errors import StoreError
 from gateway.fleet import PLAN, Fleet, slot_of, slots_in
-from gateway.ids import Ids
+from gateway.ids import Ids, first_at
 from gateway.inbox import Kept
 from gateway.intake import Intake
 from gateway.media import Gallery
@@ -271,8 +271,18 @@ class Planning:
                 pass
             while await store.write_bulk(notices.tidy, now - NOTICES_MS, OLD) >= OLD:
                 pass
+            if retention := self._app.business.config.retention:
+                while await store.write_bulk(self._forget_submissions, now - in_ms(retention)) >= OLD:
+                    pass
         except StoreError:
             log.exception("what is old could not be forgotten, trying again in a while")
+
+    async def _forget_submissions(self, tx: Tx, before: int) -> int:
+        """What clients asked for on days that are dropped."""
+        made_before, found = first_at(before), 0
+        for client in self._app.business.clients.values():
+            found = max(found, await tx.run("submission_tidy", client=client.id, before=made_before, limit=OLD))
+        return found
 
     def pause(self) -> None:
         """Begin nothing new."""

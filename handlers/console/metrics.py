@@ -54,6 +54,8 @@ class Kept(NamedTuple):
     left: Sequence[tuple[str, int]]
     suppressed: Sums
     oldest: Mapping[str, int]  # by lane, when the first of what waits was due
+    texts: Sequence[tuple[str, int, int]]  # client, state, messages
+    notices: Sequence[tuple[str, str, int]]  # client, door, how many wait
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Figures:
             [(source.partition(":")[0], n) for source, n in await tx.rows("left_count", brand=brand)],
             await self._suppressed(tx, brand),
             dict(await tx.all(_lane_and_time, "outbox_oldest", brand=brand)),
+            [(client, state, int(n)) for client, state, n in await tx.rows("client_tally", brand=brand)],
+            [(client, door, n) for client, door, n in await tx.rows("notices_waiting", brand=brand)],
         )
 
     async def _suppressed(self, tx: Tx, brand: int) -> Sums:
@@ -136,6 +140,10 @@ def _business(kept: Kept, clock: Clock) -> Iterable[Metric]:
     yield _counter("optouts", "People who left, by how.", "source", _known(Counter(dict(kept.left)), SOURCES))
     yield _family("contest_votes", "Votes that count.", "contest", dict(kept.votes))
     yield _family("coupon_redemptions", "Redemptions and undoings on record.", "change", dict(kept.redemptions))
+    texts = {(client, State(state).word): n for client, state, n in kept.texts}
+    yield _pairs("client_messages", "Texts of programs by what has become of them.", ("client", "state"), texts)
+    waiting_for = {(client, door): n for client, door, n in kept.notices}
+    yield _pairs("notices_waiting", "What programs are still to be told.", ("client", "door"), waiting_for)
 
 
 def _known(sums: Sums, words: frozenset[str]) -> Sums:
@@ -243,6 +251,13 @@ def _family(noun: str, what: str, label: str, values: Mapping[str, float]) -> Me
     family = GaugeMetricFamily(f"gateway_{noun}", what, labels=[label])
     for value, n in values.items():
         family.add_metric([value], n)
+    return family
+
+
+def _pairs(noun: str, what: str, labels: tuple[str, str], values: Mapping[tuple[str, str], float]) -> Metric:
+    family = GaugeMetricFamily(f"gateway_{noun}", what, labels=labels)
+    for pair, n in values.items():
+        family.add_metric(pair, n)
     return family
 
 

@@ -201,6 +201,19 @@ async def test_a_test_key_reaches_nobody_and_makes_nobody(store: Store, business
     assert await store.read(lambda tx: tables.look(tx, "SELECT id FROM person")) == []
 
 
+async def test_what_was_asked_for_on_a_day_that_is_dropped_is_forgotten_in_pieces(
+    store: Store, business: Business
+) -> None:
+    shop = business.clients["shop"]
+    outcomes = await send(store, business, *(Wish(SEATTLE, f"hi {n}") for n in range(5)))
+    await send(store, business, Wish(SEATTLE, "hi", program=""), client="narrow")
+    of_shop = {"client": shop.id, "before": outcomes[3].id, "limit": 2}
+    gone = [await store.write(lambda tx: tx.run("submission_tidy", **of_shop)) for _ in range(3)]
+    assert gone == [2, 1, 0]
+    kept = await store.read(lambda tx: tables.look(tx, "SELECT message FROM submission WHERE client = ?", shop.id))
+    assert sorted(kept) == [(outcomes[3].id,), (outcomes[4].id,)]
+
+
 async def test_ten_thousand_in_one_call_stay_in_their_order(store: Store, business: Business) -> None:
     outcomes = await send(store, business, *(Wish(f"+1206{2_000_000 + n}", f"hi {n}") for n in range(10_000)))
     assert [each.to for each in outcomes] == [f"+1206{2_000_000 + n}" for n in range(10_000)]

@@ -6,6 +6,7 @@ npm packages are looked for in `node_modules` of the checkout, or of the folder 
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -35,14 +36,17 @@ channels: {{us: {{kind: smpp, carrier: simulator, rate: 500/s, price: 0.0079 USD
 senders: {{seattle: {{number: 20655, channel: us, countries: [US]}}}}
 clients:
   shop: {{private: yes, smpp: {{}}, twilio: {{account: {account}, token: {token}}}}}
-  of_python: {{private: yes, events: [message.sent, message.delivered], webhook: {{url: "http://127.0.0.1:{5}/", secret: whsec_{secret}}}}}
-  of_js: {{private: yes, events: [message.sent, message.delivered], webhook: {{url: "http://127.0.0.1:{6}/", secret: whsec_{secret}}}}}
-  of_php: {{private: yes, events: [message.sent, message.delivered], webhook: {{url: "http://127.0.0.1:{7}/", secret: whsec_{secret}}}}}
+{hearers}
 simulator: {{delay: 1 s}}
 store: "sqlite:data/carillon.db"
 listen: {{public: 127.0.0.1:{0}, private: 127.0.0.1:{1}, smsc: 127.0.0.1:{2}, api: 127.0.0.1:{3}, smpp: 127.0.0.1:{4}}}
 """
 HEARERS = ("python", "js", "php")
+HEARER = """\
+  of_{name}:
+    private: yes
+    events: [message.sent, message.delivered]
+    webhook: {{url: "http://127.0.0.1:{port}/", secret: whsec_{secret}}}"""
 PATIENCE_S = 30.0
 
 
@@ -85,6 +89,8 @@ def missing(snippet: Snippet) -> str:
     for package in re.findall(r'require\("(twilio|smpp)"\)', snippet.code):
         if not (PACKAGES / package).is_dir():
             return f"needs: npm install --no-save {package} (or a folder with it in CARILLON_NODE)"
+    if "import smpplib" in snippet.code and importlib.util.find_spec("smpplib") is None:
+        return "needs: pip install smpplib"
     return ""
 
 
@@ -97,7 +103,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Carillon that serves; the environment of a program that talks to it."""
     folder = tmp_path_factory.mktemp("house")
     ports = free_ports(8)
-    text = CONFIG.format(*ports, account=ACCOUNT, token=TOKEN, secret=SECRET)
+    hearers = [
+        HEARER.format(name=name, port=port, secret=SECRET) for name, port in zip(HEARERS, ports[5:], strict=True)
+    ]
+    text = CONFIG.format(*ports, account=ACCOUNT, token=TOKEN, hearers="\n".join(hearers))
     (folder / "config.yaml").write_text(text, "utf-8")
 
     def say(*words: str) -> str:

@@ -16,3 +16,11 @@ SELECT reason, CAST(sum(n) AS BIGINT) FROM tally WHERE brand_id = :brand AND sta
 
 -- name: runs_planned
 SELECT id, planned_at IS NOT NULL FROM run WHERE brand_id = :brand AND started_at IS NOT NULL
+
+-- name: client_tally
+SELECT c.name, t.state, CAST(sum(t.n) AS BIGINT) FROM client c JOIN tally t ON t.run = c.id
+WHERE c.brand_id = :brand GROUP BY c.name, t.state
+
+-- name: notices_waiting
+SELECT c.name, n.door, count(*) FROM notice n JOIN client c ON c.id = n.client
+WHERE n.brand_id = :brand AND n.state = 0 GROUP BY c.name, n.door

@@ -41,3 +41,8 @@ SELECT f.message, f.run, f.was, f.state, f.sent, f.reason, f.at, f.parts, m.chan
 FROM folding f CROSS JOIN submission s ON s.client = f.run AND s.message = f.message
 CROSS JOIN message m ON m.id = f.message
 WHERE f.was <> f.state AND f.run IN (SELECT value FROM numbers(:clients)) ORDER BY f.message
+
+-- name: submission_tidy
+-- Of messages whose day was dropped.
+DELETE FROM submission WHERE (client, message) IN (
+    SELECT s.client, s.message FROM submission s WHERE s.client = :client AND s.message < :before ORDER BY s.message LIMIT :limit)

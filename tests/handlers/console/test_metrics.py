@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import run
 from campaigns.business import Business
+from campaigns.wishes import Submission, Wish
 from gateway.ids import Ids
 from gateway.messages import Lane, Purpose
 from gateway.outbox import Message, ensure_queue, put
@@ -61,6 +62,10 @@ async def busy(peopled: App, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> Asy
             await operations.text(app, hush, number=MAYA, words=words)
         for n in range(3):
             await operations.text(app, hush, number=f"+1206555019{n}", words="START LATTE")
+        assert app.intake is not None
+        callback = '{"door": "kannel", "url": "https://shop.example/dlr", "mask": 1}'
+        wish = Wish("+15005550010", "hi", callback=callback)
+        await app.intake.submit(Submission(app.business.clients["shop"], [wish], is_test=True))
         await until_settled(app)
         yield app
 
@@ -89,6 +94,8 @@ async def test_figures_are_true_and_no_label_holds_a_number_a_code_or_what_someb
     assert value(samples, "votes_total", result="counted") >= 1
     assert value(samples, "votes_total", result="already voted") >= 1
     assert value(samples, "contest_votes", contest="cup") == 1
+    assert value(samples, "client_messages", client="shop", state="delivered") == 1
+    assert value(samples, "notices_waiting", client="shop", door="kannel") >= 1
     assert value(samples, "queue_depth", lane="bulk") == value(samples, "queue_oldest_age_seconds", lane="bulk") == 0
     assert value(samples, "smpp_bind_state", channel="us_sms") == 1
     assert value(samples, "breaker_state", channel="us_sms") == 0
