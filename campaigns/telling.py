@@ -67,7 +67,8 @@ async def fates(tx: Tx, business: Business) -> None:
     if not by_id:
         return
     rows, currency = [], business.config.brand.currency
-    for fate in await tx.all(Fate, "fates_told", clients=[*by_id]):
+    hearing = [client.id for client in by_id.values() if any(wants(client, kind) for kind in KINDS.values())]
+    for fate in await tx.all(Fate, "fates_told", clients=[*by_id], hearing=hearing):
         client, kind = by_id[fate.client], KINDS[State(fate.state)]
         body = ""
         if wants(client, kind):

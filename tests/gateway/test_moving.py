@@ -277,7 +277,8 @@ def tell(step):
 assert asyncio.run(moving.move(source, target, tell)).differing == []
 """
 ENDS = [("sqlite", "postgresql"), ("postgresql", "sqlite")]
-ROWS = 2_000 if os.environ.get("CARILLON_TORTURE") else 600
+TORTURE = bool(os.environ.get("CARILLON_TORTURE"))
+ROWS = 2_000 if TORTURE else 600
 
 
 def process(source: str, target: str, table: str = "", page: int = 10) -> subprocess.Popen[bytes]:
@@ -303,7 +304,9 @@ def test_a_move_killed_in_the_midst_of_every_table_ends_with_each_row_once(
     source, before = begun_at(places, ends[0])
     target = places(ends[1])
 
-    for table in sorted(before):
+    # Both directions share the tables among them, for each death costs the start of a process.
+    tables = sorted(before) if TORTURE else sorted(before)[ENDS.index(ends) :: len(ENDS)]
+    for table in tables:
         assert process(source, target, table).wait(30) == -signal.SIGKILL
     last = move(source, target)
 

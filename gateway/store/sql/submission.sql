@@ -35,12 +35,14 @@ WHERE client IN (SELECT value FROM numbers(:clients)) AND key IN (SELECT value F
 INSERT INTO idem (client, key, brand_id, digest, result, at) VALUES (:client, :key, :brand, :digest, :result, :at)
 
 -- name: fates_told
--- What this fold has changed of texts that clients asked for.
+-- What this fold has changed of texts that clients asked for: of those who hear of everything, and where a text has an
+-- address of its own.
 SELECT f.message, f.run, f.was, f.state, f.sent, f.reason, f.at, f.parts, m.channel, m.sender, m.address, m.text, m.price, s.test, s.reference,
        s.callback
 FROM folding f CROSS JOIN submission s ON s.client = f.run AND s.message = f.message
 CROSS JOIN message m ON m.id = f.message
-WHERE f.was <> f.state AND f.run IN (SELECT value FROM numbers(:clients)) ORDER BY f.message
+WHERE f.was <> f.state AND f.run IN (SELECT value FROM numbers(:clients))
+  AND (s.callback <> '' OR f.run IN (SELECT value FROM numbers(:hearing))) ORDER BY f.message
 
 -- name: submission_tidy
 -- Of messages whose day was dropped.
