@@ -389,7 +389,7 @@ def seal(secret: bytes, purpose: str, value: str, until_ms: int) -> str:
 def unseal(secret: bytes, purpose: str, sealed: str, now_ms: int) -> str | None:
     """What `seal` closed, or None when it is not ours or its time is over."""
     body, _, mac = sealed.rpartition(".")
-    if not hmac.compare_digest(mac.encode(), _mac(secret, f"{purpose}.{body}").encode()):
+    if not hmac.compare_digest(_octets(mac), _octets(_mac(secret, f"{purpose}.{body}"))):
         return None
     value, _, until_ms = body.partition(".")
     if int(until_ms) <= now_ms:
@@ -443,7 +443,12 @@ def _base64(octets: bytes) -> str:
 
 
 def _mac(secret: bytes, message: str) -> str:
-    return _base64(hmac.digest(secret, message.encode(), "sha256")[:16])
+    return _base64(hmac.digest(secret, _octets(message), "sha256")[:16])
+
+
+def _octets(text: str) -> bytes:
+    """A text from a browser, which may hold octets that are no letters: they come as halves of pairs."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _token(secret: bytes, visit_name: str) -> str:

@@ -311,7 +311,7 @@ def test_a_move_killed_in_the_midst_of_every_table_ends_with_each_row_once(
     last = move(source, target)
 
     assert last.differing == []
-    assert 0 < last.copied <= 25
+    assert 0 < last.copied <= 25 * (1 if TORTURE else len(ENDS))
     assert content(home(places, target)) == before
 
 
