@@ -41,14 +41,15 @@ async def accept(tx: Tx, business: Business, submissions: Sequence[Submission], 
             new.append(place)
     batch = Batch(business, now)
     await batch.look_up(tx, [submissions[place] for place in new])
-    for place in new:
-        results[place] = batch.decide(submissions[place])
+    decided = {place: batch.decide(submissions[place]) for place in new}
     await batch.write(tx)
-    await _remember(tx, business, [(submissions[place], results[place]) for place in new], now)
+    await _remember(tx, business, [(submissions[place], result) for place, result in decided.items()], now)
     for place, each in enumerate(submissions):
-        if results[place] is None:  # the same key twice in one batch
+        if place in decided:
+            results[place] = decided[place]
+        elif results[place] is None:  # the same key twice in one batch
             earlier = first[each.client.id, each.key]
-            results[place] = _again(each, submissions[earlier].digest, results[earlier])
+            results[place] = _again(each, submissions[earlier].digest, decided[earlier])
     failpoints.hit("accept")
     return Accepted([each for each in results if each is not None], batch.queues, batch.is_new)
 
@@ -70,22 +71,21 @@ def _known(submission: Submission, before: Mapping[tuple[int, str], tuple[str, s
     return _again(submission, digest, Result([_read(row) for row in orjson.loads(kept)]))
 
 
-def _again(submission: Submission, digest: str, result: Result | Exception | None) -> Result | Exception:
+def _again(submission: Submission, digest: str, result: Result) -> Result | Exception:
+    """The answer of an earlier call with the same key, if it had the same body."""
     if submission.digest != digest:
         return KeyReused(f"the key {submission.key} was used with another body; take a new key for a new request")
-    return result._replace(is_repeat=True) if isinstance(result, Result) else result or KeyReused("no answer")
+    return result._replace(is_repeat=True)
 
 
 def _read(row: list[Any]) -> Outcome:
     return Refused(Why(row[0]), row[1]) if len(row) == len(Refused._fields) else Taken(*row)
 
 
-async def _remember(
-    tx: Tx, business: Business, answered: Iterable[tuple[Submission, Result | Exception | None]], now: int
-) -> None:
+async def _remember(tx: Tx, business: Business, answered: Iterable[tuple[Submission, Result]], now: int) -> None:
     rows = []
     for each, result in answered:
-        if each.key and isinstance(result, Result):
+        if each.key:
             kept = orjson.dumps([[*one] for one in result.outcomes]).decode()
             rows.append((each.client.id, each.key, business.brand, each.digest, kept, now))
     await tx.many("idem_insert", rows)

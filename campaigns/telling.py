@@ -13,11 +13,11 @@ from gateway.clock import from_ms
 from gateway.ids import moment
 from gateway.inbox import Kept
 from gateway.messages import State
+from gateway.notices import KEPT, TOPIC, WAITS, WEBHOOK
 from gateway.store import Tx
 from gateway.values import Money
 
-WAITS, KEPT = 0, 3  # of a notice: somebody is to be told, or it is only there for who asks
-WEBHOOK, TWILIO, KANNEL, SMPP = "webhook", "twilio", "kannel", "smpp"
+TWILIO, KANNEL, SMPP = "twilio", "kannel", "smpp"  # doors, beside our own webhooks
 
 KINDS = {
     State.IN_DOUBT: "message.in_doubt",
@@ -174,4 +174,4 @@ def _time(ms: int) -> str:
 async def _put(tx: Tx, rows: list[tuple[object, ...]]) -> None:
     if rows:
         await tx.many("notice_insert", rows)
-        tx.notify("notice")
+        tx.notify(TOPIC)

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.text import Text
 
-from handlers.console.convert_draft import ConvertError, Draft, Kind, Note
+from handlers.console.convert_draft import ConvertError, Draft, Kind, Note, Source
 from handlers.console.convert_jasmin import convert_jasmin, is_jasmin
-from handlers.console.convert_kannel import Source, convert_kannel, is_kannel
+from handlers.console.convert_kannel import convert_kannel, is_kannel
 
 LARGEST = 1_000_000  # bytes of one file
 LARGEST_TOGETHER = 4_000_000

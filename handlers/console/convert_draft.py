@@ -13,6 +13,8 @@ from campaigns import practice
 from gateway.channels.smpp.settings import MOST_BINDS
 from gateway.errors import CarillonError
 
+Source = tuple[str, str]  # a file's name and its text
+
 FILL_IN = "FILL_IN"
 UNLIMITED = 100.0  # parts a second where the old file sets no limit: enough to begin with, and no flood
 LONGEST_ACCOUNT = 15  # system_id and system_type, SMPP 3.4, 4.1.1

@@ -19,12 +19,11 @@ from handlers.console.convert_draft import (
     Link,
     Place,
     Setting,
+    Source,
     add_channels,
     add_sender,
     complete,
 )
-
-Source = tuple[str, str]  # a file's name and its text
 
 MODULES = ("user", "group", "smppccm", "httpccm", "filter", "mtrouter", "morouter", "mtinterceptor", "mointerceptor")
 SECTIONS = (

@@ -27,12 +27,12 @@ from handlers.console.convert_draft import (
     Link,
     Place,
     Setting,
+    Source,
     add_channels,
     add_sender,
     complete,
 )
 
-Source = tuple[str, str]  # a file's name and its text
 Include = Callable[[str, str], Sequence[Source]]  # what a name in a file of that name leads to
 
 GROUPS = frozenset({

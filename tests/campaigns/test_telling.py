@@ -16,6 +16,7 @@ from campaigns.wishes import Result, Submission, Taken, Wish
 from gateway.inbox import Kept
 from gateway.journal import Journal
 from gateway.messages import State
+from gateway.notices import KEPT, WAITS
 from gateway.store import Store
 from handlers.keywords.answer import answer
 from tests import tables
@@ -73,8 +74,8 @@ async def test_each_state_that_a_text_reaches_is_told_once(store: Store, busines
         await happen(store, business, message, "shop", *states)
     subject = f"m:{message}"
     assert await notices(store, business) == [
-        ("shop", "webhook", "message.sent", subject, telling.WAITS),
-        ("shop", "webhook", "message.delivered", subject, telling.WAITS),
+        ("shop", "webhook", "message.sent", subject, WAITS),
+        ("shop", "webhook", "message.delivered", subject, WAITS),
     ]
     told = (await bodies(store))[-1]
     assert told["type"] == "message.delivered"
@@ -98,7 +99,7 @@ async def test_who_has_no_webhook_is_told_nothing_unless_it_named_what_to_keep(
     for state in (State.SENT, State.DELIVERED):
         await happen(store, business, deaf, "deaf", state)
         await happen(store, business, message, "asks", state)
-    assert await notices(store, business) == [("asks", "webhook", "message.delivered", f"m:{message}", telling.KEPT)]
+    assert await notices(store, business) == [("asks", "webhook", "message.delivered", f"m:{message}", KEPT)]
 
 
 async def test_a_text_with_an_address_of_its_own_is_told_there_also_that_it_was_sent(
@@ -132,7 +133,7 @@ async def test_a_text_to_a_sender_of_a_program_is_told_to_it_instead_of_our_defa
 ) -> None:
     outcome = await receive(store, business, "where is my order")
     assert outcome == "told to a program, which may answer"
-    assert await notices(store, business) == [("shop", "webhook", "message.received", f"p:{SEATTLE}", telling.WAITS)]
+    assert await notices(store, business) == [("shop", "webhook", "message.received", f"p:{SEATTLE}", WAITS)]
     (told,) = await bodies(store)
     assert (told["data"]["from"], told["data"]["to"], told["data"]["text"]) == (SEATTLE, "20655", "where is my order")
 
@@ -158,8 +159,8 @@ async def test_who_leaves_is_told_to_who_asked_for_it(store: Store, business: Bu
     await store.write(consent.come_back, business, person.id, language="en", at=now, source="text")
     kinds = [(client, kind, state) for client, _, kind, _, state in await notices(store, business)]
     assert sorted(kinds) == [
-        ("asks", "subscriber.left", telling.KEPT),
-        ("shop", "subscriber.joined", telling.WAITS),
-        ("shop", "subscriber.left", telling.WAITS),
-        ("shop", "subscriber.returned", telling.WAITS),
+        ("asks", "subscriber.left", KEPT),
+        ("shop", "subscriber.joined", WAITS),
+        ("shop", "subscriber.left", WAITS),
+        ("shop", "subscriber.returned", WAITS),
     ]
