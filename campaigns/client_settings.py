@@ -7,7 +7,7 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, Literal, NamedTuple, Self, get_args
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -118,6 +118,10 @@ class Webhook(Settings):
 class Binding(Settings):
     """How a program may bind to us as to an SMSC; its name is the system_id. run.py key new makes the password."""
 
+    instead: ClassVar[dict[str, str]] = {
+        "password": "run.py key new NAME --smpp makes it, and we keep what it is known by, not the password",
+    }
+
     binds: int = Field(4, description="How many lines it may hold at once.", ge=1, le=100)
     window: int = Field(
         100, description="How many texts may wait for its answer, or for ours, at once on each line.", ge=1, le=10_000
@@ -139,6 +143,12 @@ class TwilioLogin(Settings):
     )
     inbound_url: WebAddress | None = Field(
         None, description="Where it is told of texts that come in, as Twilio tells them."
+    )
+    address: WebAddress | None = Field(
+        None,
+        description="Where it reaches this door, as its base_url says; the addresses of pictures begin so. Left out: "
+        "listen.api.",
+        examples=["https://sms.example.net"],
     )
 
     @model_validator(mode="after")

@@ -120,11 +120,11 @@ def match(
     headings: list[str], meanings: Mapping[str, Meaning], attributes: Mapping[str, Sequence[str]], country: str
 ) -> Sheet:
     """Match headings with fields and attributes. Raises `BadFile` if no column is the phone, or two are one thing."""
-    declared = {_normal(name): name for name in attributes}
+    declared = {normal(name): name for name in attributes}
     places: dict[str, int] = {}
     known, own, unmapped = [], [], []
     for place, heading in enumerate(headings):
-        key = _normal(heading)
+        key = normal(heading)
         name = HEADINGS.get(key) or declared.get(key)
         if name is None:
             if heading.strip():
@@ -148,7 +148,7 @@ def paste(unmapped: Iterable[Unmapped]) -> str:
     return "\n".join(map(_paste_one, unmapped))
 
 
-def _normal(heading: str) -> str:
+def normal(heading: str) -> str:
     """A heading without case, width and punctuation: `Date of Birth ` is `date_of_birth`."""
     plain = unicodedata.normalize("NFKC", heading).casefold()
     return re.sub(r"[\W_]+", "_", plain).strip("_")
@@ -174,7 +174,7 @@ def _no_phone(headings: list[str], country: str) -> BadFile:
 
 
 def _paste_one(column: Unmapped) -> str:
-    name = _normal(column.heading)
+    name = normal(column.heading)
     if not column.values:
         why = "more than 12 different values" if column.values is None else "only empty cells"
         return f"  # {column.heading}: {why}, so it is no attribute"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pydantic import (
     Discriminator,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    SecretStr,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -25,6 +27,7 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 
 from gateway.errors import CarillonError
 from gateway.includes import Files
+from gateway.reading import ENVIRONMENT
 from gateway.tree import (
     KEY,
     Broken,
@@ -49,6 +52,7 @@ __all__ = [
     "ConfigErrors",
     "Document",
     "Finding",
+    "Holds",
     "Loaded",
     "Mistake",
     "Name",
@@ -88,6 +92,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
     later: ClassVar[dict[str, str]] = {}
+    instead: ClassVar[dict[str, str]] = {}  # keys that people look for here, and what they do instead
 
 
 class Named(Settings):
@@ -185,6 +190,19 @@ class Secret:
         return {"type": "string", "examples": ["secrets/us_sms"]}
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Marks a text, or a map of texts, that may hold a secret, which then comes from the environment or a file.
+
+    `secret` takes the name and the text as they stand in the file, with nothing where the environment is put in, and
+    says whether a secret is left. What is found by `is_guess`, from a name, is only warned of.
+    """
+
+    secret: Callable[[str, str], bool]
+    cure: str
+    is_guess: bool = False
+
+
 def wrong(mistakes: Iterable[tuple[Where, str]]) -> PydanticCustomError:
     """The error of a validator that found several mistakes, each at a path below its own value."""
     return PydanticCustomError("several", "several mistakes", {"mistakes": tuple(mistakes)})
@@ -228,7 +246,9 @@ def load(
     reader = _ModelReader(tree, model, home or path.parent, files.mistakes)
     value = reader.read()
     warnings = list(files.warnings)
-    for finding in [*value.findings(), *also(value), *_open_secrets(value)]:
+    # A version that is kept (it has a home elsewhere) was read when it was applied: it serves on as it is.
+    told = [] if home else _written_secrets(value, tree)
+    for finding in [*value.findings(), *also(value), *_open_secrets(value), *told]:
         (warnings if finding.is_warning else files.mistakes).append(_placed(tree, finding))
     if files.mistakes:
         raise ConfigErrors(files.mistakes)
@@ -361,6 +381,8 @@ class _ModelReader:
     def _no_such_key(self, model: type[Any], key: str, place: str) -> str:
         if key in model.later:
             return f'"{key}" is not known yet: {model.later[key]}'
+        if key in model.instead:
+            return f'no setting "{key}" in {place}; {model.instead[key]}'
         known = [_written_as(model, name) for name in model.model_fields if name != "key"]
         near = nearest(key, known)
         return f'no setting "{key}" in {place}; ' + (
@@ -481,3 +503,42 @@ def _open_secrets(value: object, path: Where = ()) -> Iterator[Finding]:
     elif isinstance(value, Mapping):
         for name, inside in value.items():
             yield from _open_secrets(inside, (*path, name))
+
+
+def _written_secrets(value: object, tree: Map, path: Where = ()) -> Iterator[Finding]:
+    """Tell of secrets that stand in the file itself: it is copied, kept with each version, and shown to others."""
+    if isinstance(value, Mapping):
+        for name, inside in value.items():
+            yield from _written_secrets(inside, tree, (*path, name))
+    elif isinstance(value, Settings):
+        for name, info in type(value).model_fields.items():
+            word, inside = _written_as(type(value), name), getattr(value, name, None)
+            if isinstance(inside, SecretStr):
+                yield from _written_in(Holds(_anything, _from_outside(type(value), word)), tree, (*path, word))
+            for mark in info.metadata:
+                if isinstance(mark, Holds):
+                    yield from _written_in(mark, tree, (*path, word))
+            yield from _written_secrets(inside, tree, (*path, word))
+
+
+def _written_in(mark: Holds, tree: Map, path: Where) -> Iterator[Finding]:
+    node = node_at(tree, path)
+    if isinstance(node, Map):
+        for name in node.entries:
+            yield from _written_in(mark, tree, (*path, name))
+    elif isinstance(node, Scalar) and mark.secret(str(path[-1]), ENVIRONMENT.sub(_default, node.written)):
+        yield Finding(path, f"found a secret in the file, where others read it; {mark.cure}", is_warning=mark.is_guess)
+
+
+def _default(match: re.Match[str]) -> str:
+    """What a file itself says where the environment is put in."""
+    return match[0] if match[0].startswith("$$") else match["default"] or ""
+
+
+def _anything(_name: str, text: str) -> bool:
+    return bool(text.strip())
+
+
+def _from_outside(model: type[Settings], word: str) -> str:
+    file = f"{word}_file"
+    return f"say {word}: ${{NAME}}" + (f", or {file}: FILE" if file in model.model_fields else "")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.config import KEY, Name, Named, Reading, Secret, Settings, wrong
+from gateway.config import KEY, Holds, Name, Named, Reading, Secret, Settings, wrong
 from gateway.numbers import LineType
 from gateway.values import (
     Address,
@@ -64,8 +65,18 @@ class OrAlone:
 
 def _store(text: str) -> str:
     if not text.startswith(("sqlite:", "postgresql://")) or text == "sqlite:":
-        raise ValueError(f"found {found(text)}, expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
+        shown = found(re.sub("//.*@", "//...@", text))  # a password may stand there
+        raise ValueError(f"found {shown}, expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
     return text
+
+
+def has_password(_name: str, address: str) -> bool:
+    """Whether a password stands in the address of a server."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
 def _prefix(digits: str) -> str:
@@ -78,7 +89,11 @@ Country = Annotated[str, AfterValidator(_country)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 CampaignName = Annotated[str, Name("campaigns")]
 OwnNumber = Annotated[str, Field(pattern=r"^(\+?\d{3,15}|[A-Za-z0-9 ]{1,11})$")]
-StorePlace = Annotated[str, AfterValidator(_store)]
+StorePlace = Annotated[
+    str,
+    AfterValidator(_store),
+    Holds(has_password, "take the password out and set PGPASSWORD or PGPASSFILE, or write ${NAME} in its place"),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 from pydantic import AfterValidator
 
+from gateway.config import Holds
 from gateway.web import Limiter
 
 if TYPE_CHECKING:
@@ -156,7 +157,14 @@ def _checked(text: str) -> str:
     return text
 
 
-SharedPlace = Annotated[str, AfterValidator(_checked)]
+def _has_password(_name: str, text: str) -> bool:
+    shape = _PLACE.fullmatch(text)
+    return shape is not None and bool((shape["who"] or "").partition(":")[2])
+
+
+SharedPlace = Annotated[
+    str, AfterValidator(_checked), Holds(_has_password, "write ${NAME} in the place of the password, or of it all")
+]
 
 
 async def trouble(place: str) -> str:

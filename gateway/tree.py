@@ -41,6 +41,7 @@ class Scalar:
     text: str
     blank: bool = False  # nothing stands there at all
     absent: bool = False  # blank, or the environment made it empty: as if the key were not written
+    written: str = ""  # the same as it stands in the file, ${NAME} and all
 
 
 @dataclass(slots=True)

@@ -90,8 +90,11 @@ def test_all_that_may_be_said_is_read(read: Read) -> None:
 def test_secrets_are_shown_nowhere(read: Read) -> None:
     config = read(
         shop(
-            f"{{webhook: {{url: 'https://a.example', secret: {WHSEC}}}, twilio: {{account: {ACCOUNT}, token: t0ken}}}}"
-        )
+            "{webhook: {url: 'https://a.example', secret: '${HOOK}'}, "
+            f"twilio: {{account: {ACCOUNT}, token: '${{TOKEN}}'}}}}"
+        ),
+        HOOK=WHSEC,
+        TOKEN="t0ken",
     ).value
     assert WHSEC not in repr(config)
     assert "t0ken" not in repr(config)
@@ -144,9 +147,34 @@ def test_a_secret_that_is_wrong_is_not_shown(told: Callable[..., str]) -> None:
     assert "hunter2" not in told(shop("{webhook: {url: 'https://shop.example/', secret: hunter2}}"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "cure"),
+    [
+        (f"{{webhook: {{url: 'https://a.example', secret: {WHSEC}}}}}", "say secret: ${NAME}, or secret_file: FILE"),
+        (
+            f"{{webhook: {{url: 'https://a.example', secret: '${{X:-{WHSEC}}}'}}}}",
+            "say secret: ${NAME}, or secret_file",
+        ),
+        (
+            f"{{webhook: {{url: 'https://a.example', previous_secret: {WHSEC}}}}}",
+            "say previous_secret: ${NAME}, or prev",
+        ),
+        (f"{{twilio: {{account: {ACCOUNT}, token: t0ken}}}}", "say token: ${NAME}, or token_file: FILE"),
+        (f"{{twilio: {{account: {ACCOUNT}, token: 't0${{X:-ken}}'}}}}", "say token: ${NAME}, or token_file: FILE"),
+        ("{smpp: {password: t0ken}}", "run.py key new NAME --smpp makes it"),
+    ],
+)
+def test_a_secret_in_the_file_itself_is_refused_with_its_cure_and_not_shown(
+    told: Callable[..., str], settings: str, cure: str
+) -> None:
+    text = told(shop(settings))
+    assert cure in text
+    assert not any(secret in text for secret in (WHSEC, "t0ken"))
+
+
 def test_an_account_belongs_to_one_program(told: Callable[..., str]) -> None:
-    twilio = f"{{twilio: {{account: {ACCOUNT}, token: t}}}}"
-    text = told(f"clients:\n  shop: {twilio}\n  till: {twilio}\n")
+    twilio = f"{{twilio: {{account: {ACCOUNT}, token: '${{T}}'}}}}"
+    text = told(f"clients:\n  shop: {twilio}\n  till: {twilio}\n", T="t")
     assert text == "an account belongs to one program; this one is taken already (line 9)"
 
 
@@ -176,9 +204,8 @@ def test_the_channel_of_test_keys_is_ours_once_there_are_programs(tmp_path: Path
         load(path, Config, {})
 
 
-def test_the_channel_of_test_keys_is_there_with_programs_only_and_makes_nothing_real(read: Read) -> None:
-    assert read().value.carriers.keys() == {"us_sms"}
-    config = read(shop("{}")).value
+def test_the_channel_of_test_keys_is_there_before_the_first_program_and_makes_nothing_real(read: Read) -> None:
+    config = read().value
     assert config.carriers.keys() == {"us_sms", "test"}
     assert config.channels.keys() == {"us_sms"}
     assert config.carriers["test"].is_simulated

@@ -519,3 +519,57 @@ def test_a_carrier_that_could_not_reach_our_pages_is_told_of(
         "the carrier cannot reach http://localhost:8080 to bring receipts and texts; set brand.site"
     ]
     assert read(twilio, ("currency: USD}", 'currency: USD, site: "https://lantern.example"}')).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "store: postgresql://carillon:tulip@db.example/carillon",
+        "store: ${STORE:-postgresql://carillon:tulip@db.example/carillon}",
+        "store: postgresql://carillon:tu${DIGIT}lip@db.example/carillon",
+        "store: postgresql://carillon@db.example/carillon?password=tulip",
+        "shared: redis://:tulip@cache.example",
+        "shared: rediss://carillon:tulip@cache.example",
+    ],
+)
+def test_a_password_in_the_address_of_a_server_is_refused_and_not_shown(tmp_path: Path, line: str) -> None:
+    (told,) = mistakes_of(tmp_path, line, DIGIT="7")
+    assert "found a secret in the file, where others read it;" in told
+    assert "${NAME}" in told
+    assert "tulip" not in told
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "store: postgresql://carillon@db.example/carillon",
+        "store: postgresql://carillon:${PASSWORD}@db.example/carillon",
+        "store: ${STORE}",
+        "shared: redis://:${PASSWORD}@cache.example",
+        "shared: redis://carillon@cache.example",
+    ],
+)
+def test_a_password_from_the_environment_is_taken(tmp_path: Path, line: str) -> None:
+    assert mistakes_of(tmp_path, line, PASSWORD="tulip", STORE="postgresql://carillon:tulip@db.example/c") == []
+
+
+def test_a_store_that_is_misspelled_is_told_without_its_password(tmp_path: Path) -> None:
+    told = mistakes_of(tmp_path, "store: postgres://carillon:tulip@db.example/carillon")
+    assert "expected sqlite:FILE or postgresql://USER@HOST/DATABASE" in told[0]
+    assert "tulip" not in "".join(told)
+
+
+def mistakes_of(folder: Path, line: str, **environ: str) -> list[str]:
+    """What is wrong with a small file that holds this line."""
+    path = folder / "config.yaml"
+    path.write_text(
+        "brand: {name: Lantern, country: US, timezone: America/Los_Angeles, languages: [en], currency: USD}\n"
+        "channels: {us: {kind: smpp, carrier: simulator, price: 0.01 USD per part}}\n"
+        "senders: {seattle: {number: 20655, channel: us, countries: [US]}}\n" + line + "\n",
+        "utf-8",
+    )
+    try:
+        load(path, Config, environ)
+    except ConfigErrors as errors:
+        return [mistake.text for mistake in errors.mistakes]
+    return []

@@ -14,7 +14,7 @@ from gateway.channels.base import CarrierSettings
 from gateway.channels.http import bodies
 from gateway.channels.http.reading import Place
 from gateway.channels.http.templates import complaint
-from gateway.config import Secret, Settings, Where, wrong
+from gateway.config import Holds, Secret, Settings, Where, wrong
 from gateway.values import As, Duration
 from gateway.wording import either, found
 
@@ -55,6 +55,28 @@ class JsonBody:
         return {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}]}
 
 
+IN_A_FILE = "keep it in a file: name that under secrets, and write {{ secret.NAME }}"
+SECRET_NAME = re.compile(r"(^|[-_. ])(authorization|pass|passwd|password|secret|token|api[-_]?key)$", re.IGNORECASE)
+
+
+def _is_key(_name: str, text: str) -> bool:
+    return "{{" not in text and bool(text.strip())
+
+
+def _has_password(name: str, text: str) -> bool:
+    return _is_key(name, text.partition(":")[2])
+
+
+def _is_named_so(name: str, text: str) -> bool:
+    """Whether a field is called as secrets are, and holds more than the word in front of one such as Bearer."""
+    scheme, space, rest = text.partition(" ")
+    is_written = "{{" not in text and bool(rest if space else scheme)
+    return is_written and SECRET_NAME.search(name) is not None
+
+
+Login = Annotated[str, Holds(_has_password, IN_A_FILE)]
+Key = Annotated[str, Holds(_is_key, IN_A_FILE)]
+Fields = Annotated[Mapping[str, str], Holds(_is_named_so, IN_A_FILE, is_guess=True)]
 Country = Annotated[str, As(parse_country, "a country such as CN", ("CN",))]
 Url = Annotated[str, As(parse_url, "a web address", ("https://api.example.com/send",))]
 
@@ -65,7 +87,7 @@ class Signature(Settings):
     over: str = Field(description="The text that is signed.", examples=["{{ body }}"])
     each: str = Field("{{ name }}={{ value }}", description="How one field is written in {{ fields }}.")
     between: str = Field("&", description="What stands between two of them; they are sorted by name.")
-    key: str = Field("", description="The key of an HMAC.", examples=["{{ secret.token }}"])
+    key: Key = Field("", description="The key of an HMAC.", examples=["{{ secret.token }}"])
     by: Literal[
         "hmac-sha256", "hmac-sha1", "hmac-sha512", "hmac-md5", "sha256", "sha1", "sha512", "md5"
     ] = Field("hmac-sha256", description="hmac-sha256 and so on; without hmac- it is a bare digest.")  # fmt: skip
@@ -109,11 +131,11 @@ class Send(Settings):
     url: Url = Field(description="Where the request goes; a value in it is percent-encoded.")
     method: Literal["POST", "GET", "PUT"] = Field("POST", description="POST, GET or PUT.")
     insecure: bool = Field(False, description="Allows http://, over which everybody on the way can read along.")
-    basic: str = Field("", description="User and password for HTTP Basic.", examples=["me:{{ secret.token }}"])
-    headers: Mapping[str, str] = Field({}, description="More headers.", examples=[{"X-Key": "{{ secret.key }}"}])
-    query: Mapping[str, str] = Field({}, description="Fields of the address.", examples=[{"to": "{{ recipient }}"}])
-    form: Mapping[str, str] = Field({}, description="Fields of a form.", examples=[{"to": "{{ recipient }}"}])
-    json_: Annotated[Any, JsonBody()] = Field(
+    basic: Login = Field("", description="User and password for HTTP Basic.", examples=["me:{{ secret.token }}"])
+    headers: Fields = Field({}, description="More headers.", examples=[{"X-Key": "{{ secret.key }}"}])
+    query: Fields = Field({}, description="Fields of the address.", examples=[{"to": "{{ recipient }}"}])
+    form: Fields = Field({}, description="Fields of a form.", examples=[{"to": "{{ recipient }}"}])
+    json_: Annotated[Any, JsonBody(), Holds(_is_named_so, IN_A_FILE, is_guess=True)] = Field(
         None, alias="json", description="A map whose values are texts, or JSON as one text where it holds numbers.",
         examples=[{"to": "{{ recipient }}"}],
     )  # fmt: skip
@@ -256,7 +278,7 @@ class Token(Settings):
 class Proof(Settings):
     """How a call shows that it is the carrier's; all that stands here must hold."""
 
-    basic: str = Field("", description="User and password of HTTP Basic.", examples=["me:{{ secret.hook }}"])
+    basic: Login = Field("", description="User and password of HTTP Basic.", examples=["me:{{ secret.hook }}"])
     token: Token | None = Field(None, description="A secret word.")
     signature: Seal | None = Field(None, description="A signature.")
 

@@ -136,3 +136,37 @@ def test_json_as_one_text_is_read_as_json(tmp_path: Path) -> None:
     assert settings_of(tmp_path, good).send.json_ == '{"to": {{ recipient.digits }}}'
     bad = WELL.replace('json: {to: "{{ recipient }}", text: "{{ text }}"}', """json: '{"to": {{ recipient }}'""")
     assert mistakes(tmp_path, bad) == ['7:13: found "{"to": {{ recipient }}", which is no JSON: unexpected end of data']
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "basic: me:tulip",
+        "sign: {over: '{{ fields }}', key: tulip, at: header X-Sig}",
+        "sign: {over: '{{ fields }}', key: '${KEY:-tulip}', at: header X-Sig}",
+    ],
+)
+def test_a_secret_in_the_description_is_refused_and_not_shown(tmp_path: Path, line: str) -> None:
+    (told,) = mistakes(tmp_path, f"{WELL}      {line}\n")
+    assert told.startswith("8:")
+    assert "keep it in a file: name that under secrets, and write {{ secret.NAME }}" in told
+    assert "tulip" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("headers: {Authorization: Bearer tulip, X-Api-Key: tulip}", 2),
+        ("query: {api_secret: tulip, passwd: tulip, to: '{{ recipient }}'}", 2),
+        ("headers: {Authorization: 'Bearer ${TULIP}', X-Api-Key: '{{ secret.token }}', Token-Type: mac}", 0),
+    ],
+)
+def test_what_only_looks_like_a_secret_by_its_name_is_warned_of(tmp_path: Path, line: str, count: int) -> None:
+    (tmp_path / "token").write_text("tulip")
+    (tmp_path / "token").chmod(0o600)
+    path = tmp_path / "lines.yaml"
+    path.write_text(WELL.replace("    send:", "    secrets: {token: token}\n    send:") + f"      {line}\n", "utf-8")
+    warnings = load(path, Lines, {"TULIP": "tulip"}).warnings
+    assert [warning.text.partition(";")[0] for warning in warnings] == [
+        "found a secret in the file, where others read it"
+    ] * count
