@@ -20,7 +20,7 @@ from gateway import numbers, web
 from gateway.channels.smpp_server import Submit
 from gateway.errors import StoreError
 from gateway.intake import Busy
-from handlers.api import desk, kannel_fields
+from handlers.api import desk, kannel_fields, kannel_xml
 from handlers.api.kannel_fields import Ask, Wrong
 from handlers.api.smpp_pieces import Pieces
 from handlers.app import App
@@ -175,6 +175,8 @@ async def _fields(request: web.Request) -> tuple[bool, dict[str, bytes]]:
     body = await web.read_body(request, BODY_LIMIT)
     if request.content_type == FORM:  # Kannel itself takes none, though many believe that it does
         return False, kannel_fields.parse(body.decode("latin-1")) | query
+    if request.content_type in kannel_xml.KINDS:
+        return True, kannel_xml.read(body)
     if request.content_type not in PLAIN:
         raise Wrong("Unsupported content-type, rejected", 415)
     kind = request.content_type if hdrs.CONTENT_TYPE in request.headers else "text/plain"

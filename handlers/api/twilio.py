@@ -5,11 +5,13 @@ Resources: twilio.com/docs/messaging/api/message-resource. What differs stands i
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -20,7 +22,7 @@ from aiohttp import hdrs
 
 from campaigns.client_settings import Client, is_inside
 from campaigns.wishes import KeyReused, Refused, Submission, Taken, Why, Wish
-from gateway import numbers, web
+from gateway import media, numbers, web
 from gateway.clock import to_ms
 from gateway.codecs.straighten import straighten
 from gateway.errors import StoreError
@@ -34,7 +36,7 @@ from handlers.api.calls import WALK
 from handlers.api.cancelling import CANCELLED, cancel
 from handlers.api.desk import Login, limited
 from handlers.api.twilio_errors import Trouble
-from handlers.api.twilio_resources import API, Place, Text
+from handlers.api.twilio_resources import API, UNSAID, Picture, Place, Text
 from handlers.api.twilio_shape import is_address
 from handlers.app import App
 
@@ -54,12 +56,11 @@ Answer = Callable[[web.Request, App, Login], Awaitable[web.Response]]
 
 _SERVICE: Final = re.compile("MG[0-9a-fA-F]{32}")
 _SENDER: Final = re.compile(r"\+?[0-9]{3,15}|(?=.*[A-Za-z])[A-Za-z0-9 &_+.-]{1,11}")
-_TOKEN: Final = re.compile("PASM([0-9a-f]{32})")
 _DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
 _IDEMPOTENCY: Final = re.compile("[!-~]{1,255}")
 _UNREAD: Final = {408: "the body took too long to arrive", 413: "the body is too large"}
 # What would change what the person gets: better refused than left out unseen.
-_NOT_HERE: Final = ("MediaUrl", "ContentSid", "ContentVariables", "PersistentAction", "ApplicationSid")
+_NOT_HERE: Final = ("ContentSid", "ContentVariables", "PersistentAction", "ApplicationSid")
 _WHY: Final[Mapping[Why, int]] = {
     Why.BAD_NUMBER: errors.BAD_TO,
     Why.LANDLINE: errors.LANDLINE,
@@ -85,6 +86,8 @@ def routes(_app: App) -> list[tuple[str, str, Callable[[web.Request, App], Await
         ("GET", f"{text}.json", READ, _fetch),
         ("POST", f"{text}.json", SEND, _update),
         ("GET", f"{text}/Media.json", READ, _media),
+        ("GET", f"{text}/Media/{{media}}.json", READ, _picture),
+        ("GET", f"{text}/Media/{{media}}", READ, _file),
         ("GET", f"{account}.json", "", _account),
     ]
     return [
@@ -93,7 +96,9 @@ def routes(_app: App) -> list[tuple[str, str, Callable[[web.Request, App], Await
     ]
 
 
-_KNOWN: Final = re.compile(rf"/{API}/Accounts/[^/]+(?:/Messages(?:/[^/]+(?:/Media)?)?)?\.json")
+_KNOWN: Final = re.compile(
+    rf"/{API}/Accounts/[^/]+(?:(?:/Messages(?:/[^/]+(?:/Media)?)?)?\.json|/Messages/[^/]+/Media/[^/]+)"
+)
 
 
 async def _nothing(request: web.Request, app: App) -> web.Response:
@@ -192,8 +197,8 @@ def _wish(fields: Mapping[str, str], app: App, client: Client, now: int) -> Wish
     for name in _NOT_HERE:
         if any(field.startswith(name) for field in fields):
             raise Trouble(errors.BAD_FIELD, f"{name} is not offered here; what is to be said must stand in Body")
-    if fields.get("SendAsMms") == "true":
-        raise Trouble(errors.BAD_FIELD, "SendAsMms is not offered here")
+    if fields.get("SendAsMms") == "true" or any(field.startswith("MediaUrl") for field in fields):
+        raise Trouble(errors.NO_PICTURES, "no channel here carries pictures; put a link into Body")
     if not fields.get("To", "").strip():
         raise Trouble(errors.NO_TO)
     text = fields.get("Body", "")
@@ -337,8 +342,15 @@ async def _one(tx: Tx, app: App, login: Login, message: int) -> Text | None:
     text = await tx.one(Text, "twilio_one", client=login.client.id, message=message, test=int(login.is_test))
     if text is None:
         numbers_ = _numbers(app, login.client)
-        text = await tx.one(_came_in, "api_inbound_one", brand=app.brand, inbound=message, numbers=numbers_)
+        came = await tx.all(_came_in, "api_inbound_one", brand=app.brand, inbound=message, numbers=numbers_)
+        text = next(iter(await _with_media(tx, came)), None)
     return text
+
+
+async def _with_media(tx: Tx, came: list[Text]) -> list[Text]:
+    """Texts that came in, each with how many files came with it."""
+    counts = Counter(row[0] for row in await tx.rows("api_media", ids=[text.id for text in came]))
+    return [text._replace(media=counts[text.id]) for text in came]
 
 
 def _came_in(id_: int, _channel: str, sender: str, recipient: str, text: str, *_: object) -> Text:
@@ -377,15 +389,18 @@ async def _list(request: web.Request, app: App, login: Login) -> web.Response:
     size = min(max(size, 1), MOST_ON_PAGE)
     page = _whole(query.get("Page", ""), 0, "Page")
     token = query.get("PageToken", "")
+    starts = resources.read_page_token(token) if token else []
+    if starts is None:
+        raise Trouble(errors.BAD_FIELD, "the PageToken is none of ours: follow next_page_uri")
     if page and not token:
         raise Trouble(errors.BAD_FIELD, "Page needs the PageToken beside it: follow next_page_uri")
     asked = [(name, query[name]) for name in ("To", "From", "DateSent", "DateSent<", "DateSent>") if name in query]
-    span = _span(dict(asked), token, size + 1, app.business.config.brand.country)
+    span = _span(dict(asked), starts[-1:], size + 1, app.business.config.brand.country)
     texts, floor = await app.store.read(_texts, app, login, span)
-    place = Place(request.path, page, size, token, asked)
+    place = Place(request.path, page, size, starts, asked)
     last = texts[size - 1].id if len(texts) > size else floor
     shown = [_resource(app, login, text) for text in texts[:size]]
-    return web.data(resources.listed("messages", shown, place, f"PASM{last:032x}" if last else ""))
+    return web.data(resources.listed("messages", shown, place, last))
 
 
 def _whole(text: str, default: int, name: str) -> int:
@@ -396,8 +411,8 @@ def _whole(text: str, default: int, name: str) -> int:
     return int(text)
 
 
-def _span(asked: Mapping[str, str], token: str, limit: int, country: str) -> Span:
-    """Which texts a list is about. Days are of UTC, and by when a text was taken over."""
+def _span(asked: Mapping[str, str], start: list[int], limit: int, country: str) -> Span:
+    """Which texts a list is about, before the id where the page starts. Days are of UTC, by when it was taken over."""
     since, before = 0, EVER_MS
     if day := asked.get("DateSent"):
         since, before = _midnight(day), _midnight(day) + 86_400_000
@@ -406,11 +421,7 @@ def _span(asked: Mapping[str, str], token: str, limit: int, country: str) -> Spa
     if day := asked.get("DateSent<"):
         before = min(before, _midnight(day))
     last = _GREATEST if before == EVER_MS else first_at(before)
-    if token:
-        found = _TOKEN.fullmatch(token)
-        if found is None:
-            raise Trouble(errors.BAD_FIELD, "the PageToken is none of ours: follow next_page_uri")
-        last = min(last, int(found[1], 16))
+    last = min([last, *start])
     to, sender = (_phone(asked.get(name, ""), country) for name in ("To", "From"))
     return Span(min(first_at(since), _GREATEST), min(last, _GREATEST), to, sender, limit)
 
@@ -467,7 +478,7 @@ async def _came(tx: Tx, app: App, login: Login, span: Span) -> tuple[list[Text],
     texts = await tx.all(
         _came_in, "api_inbound", brand=app.brand, numbers=ours, sender=span.sender, limit=span.limit, **within
     )  # fmt: skip
-    return texts, await _floor(tx, texts, "api_inbound_walked", **within)
+    return await _with_media(tx, texts), await _floor(tx, texts, "api_inbound_walked", **within)
 
 
 async def _floor(tx: Tx, texts: list[Text], query: str, **within: int) -> int:
@@ -477,9 +488,49 @@ async def _floor(tx: Tx, texts: list[Text], query: str, **within: int) -> int:
 
 
 async def _media(request: web.Request, app: App, login: Login) -> web.Response:
-    """The pictures of a text: none can be had here."""
-    await _find(request, app, login)
-    return web.data(resources.listed("media_list", [], Place(request.path, 0, PAGE_SIZE, "", ()), ""))
+    """The files that came with a text; with one that we sent there are none."""
+    text = await _find(request, app, login)
+    pictures = [picture for picture, _ in await _files(app, text)]
+    shown = [resources.picture(picture, request.match_info["account"]) for picture in pictures]
+    return web.data(resources.listed("media_list", shown, Place(request.path, 0, PAGE_SIZE, (), ())))
+
+
+async def _picture(request: web.Request, app: App, login: Login) -> web.Response:
+    picture, _ = await _one_file(request, app, login)
+    return web.data(resources.picture(picture, request.match_info["account"]))
+
+
+async def _file(request: web.Request, app: App, login: Login) -> web.Response:
+    """The file itself, as its own type, which a browser must not take for another."""
+    picture, kept = await _one_file(request, app, login)
+    if kept.state == media.WAITING:
+        raise Trouble(errors.AWAY, "the carrier has not brought the file yet", headers=_wait(5))
+    try:
+        octets = await asyncio.to_thread((app.media / kept.path).read_bytes) if kept.path else None
+    except OSError:  # kept by a process on another machine, or taken away by hand
+        octets = None
+    if octets is None:
+        raise Trouble(errors.NOT_FOUND, "the file could not be had, or is not on this machine")
+    headers = {"Content-Type": picture.kind, "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+    return web.Response(body=octets, headers=headers)
+
+
+async def _files(app: App, text: Text) -> list[tuple[Picture, media.Kept]]:
+    kept = await app.store.read(media.of_text, text.id) if text.state is None else []
+    told = dict(await app.store.read(_said, text.id)) if kept else {}
+    return [(Picture(text.id, each.n, each.kind or told.get(each.n, "") or UNSAID), each) for each in kept]
+
+
+async def _said(tx: Tx, inbound: int) -> list[tuple[int, str]]:
+    return [(n, said) for n, said in await tx.rows("media_told", inbound=inbound)]
+
+
+async def _one_file(request: web.Request, app: App, login: Login) -> tuple[Picture, media.Kept]:
+    wanted = request.match_info["media"].lower()
+    for picture, kept in await _files(app, await _find(request, app, login)):
+        if resources.picture_sid(picture).lower() == wanted:
+            return picture, kept
+    raise Trouble(errors.NOT_FOUND, request.path)
 
 
 async def _account(request: web.Request, app: App, login: Login) -> web.Response:

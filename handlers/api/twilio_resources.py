@@ -22,15 +22,18 @@ from gateway.messages import State
 from handlers.api import twilio_fates
 
 API: Final = "2010-04-01"
+UNSAID: Final = "application/octet-stream"  # of a file whose type nobody told
 MILLION: Final = 1_000_000
 _SID: Final = re.compile("(?:SM|MM)([0-9a-fA-F]{32})")
 _GREATEST: Final = (1 << 63) - 1
+_TOKEN: Final = re.compile("PASM((?:[0-9a-f]{16})+)")
+REMEMBERED: Final = 64  # pages to go back from one; an address has its bounds
 
 
 class Text(NamedTuple):
     """A text as it is listed. `price` is in millionths, `at` when its state changed last, `taken` bits of its parts.
 
-    `callback` is the JSON that came with it. One that came in has no state.
+    `callback` is the JSON that came with it. One that came in has no state, and perhaps `media`, so many files.
     """
 
     id: int
@@ -44,6 +47,15 @@ class Text(NamedTuple):
     at: int = 0
     taken: int = 0
     callback: str = ""
+    media: int = 0
+
+
+class Picture(NamedTuple):
+    """One file that came with a text. `kind` is its media type."""
+
+    inbound: int
+    n: int
+    kind: str
 
 
 def sid(message: int) -> str:
@@ -56,6 +68,11 @@ def read_sid(text: str) -> int | None:
     found = _SID.fullmatch(text)
     number = int(found[1], 16) if found else 0
     return number if 0 < number <= _GREATEST else None
+
+
+def picture_sid(picture: Picture) -> str:
+    """A file's name: `ME` and 32 hexadecimal digits."""
+    return f"ME{picture.inbound:028x}{picture.n:04x}"
 
 
 def date(ms: int) -> str:
@@ -72,7 +89,8 @@ def message(text: Text, account: str, currency: str, now: int) -> dict[str, obje
     """The resource of one text."""
     if text.state is None:
         received = _resource(text, account, "received", "inbound", currency)
-        return received | {"date_sent": received["date_created"], "num_segments": segments(text.text)}
+        return received | {"date_sent": received["date_created"], "num_segments": segments(text.text),
+                           "num_media": str(text.media)}  # fmt: skip
     state = State(text.state)
     kept: Mapping[str, object] = orjson.loads(text.callback) if text.callback else {}
     status = twilio_fates.status(state, is_taken=text.taken != 0)
@@ -138,6 +156,25 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
+def picture(one: Picture, account: str) -> dict[str, object]:
+    """The resource of one file; without .json at the end its address is that of the file itself."""
+    made = date(moment(one.inbound))
+    return {
+        "account_sid": account,
+        "content_type": one.kind,
+        "date_created": made,
+        "date_updated": made,
+        "parent_sid": sid(one.inbound),
+        "sid": picture_sid(one),
+        "uri": f"{picture_path(one, account)}.json",
+    }
+
+
+def picture_path(one: Picture, account: str) -> str:
+    """The path of one file at this door."""
+    return f"/{API}/Accounts/{account}/Messages/{sid(one.inbound)}/Media/{picture_sid(one)}"
+
+
 def account(name: str, sid_: str, made_at: int) -> dict[str, object]:
     """The resource of an account, by which programs see that they may come in."""
     path = f"/{API}/Accounts/{sid_}"
@@ -156,31 +193,51 @@ def account(name: str, sid_: str, made_at: int) -> dict[str, object]:
 
 
 class Place(NamedTuple):
-    """Where a page of a list stands: which it is, counted from 0, how long it may be, and what its address holds."""
+    """Where a page of a list stands: which it is, counted from 0, how long it may be, and what its address holds.
+
+    `starts` are the ids before which the pages up to this one begin, the first page's left out: the last few of them.
+    """
 
     path: str
     page: int
     size: int
-    token: str
+    starts: Sequence[int]
     asked: Sequence[tuple[str, str]]
 
-    def uri(self, page: int, token: str) -> str:
+    def uri(self, page: int, starts: Sequence[int]) -> str:
         """The address of another page of the same list."""
         where = [*self.asked, ("PageSize", str(self.size)), ("Page", str(page))]
-        return f"{self.path}?{urlencode([*where, ('PageToken', token)] if token else where)}"
+        return f"{self.path}?{urlencode([*where, ('PageToken', page_token(starts))] if starts else where)}"
+
+    @property
+    def previous(self) -> str | None:
+        """The address of the page before; None on the first, and where it is not remembered any more."""
+        starts = self.starts[:-1]
+        return self.uri(self.page - 1, starts) if self.page == 1 or (self.page > 1 and starts) else None
 
 
-def listed(noun: str, items: Sequence[object], place: Place, following: str) -> dict[str, object]:
-    """A page of a list. `following` is the token of the next one, empty where this is the last."""
+def page_token(starts: Sequence[int]) -> str:
+    """The token of a page that begins before the last of these ids, by which those before it are found again."""
+    return "PASM" + "".join(f"{start:016x}" for start in starts[-REMEMBERED:])
+
+
+def read_page_token(token: str) -> list[int] | None:
+    """What a token of ours holds; None for any other."""
+    digits = _TOKEN.fullmatch(token)
+    return [int(digits[1][at : at + 16], 16) for at in range(0, len(digits[1]), 16)] if digits else None
+
+
+def listed(noun: str, items: Sequence[object], place: Place, following: int = 0) -> dict[str, object]:
+    """A page of a list. The next one begins before the id `following`; 0 where this is the last."""
     first = place.page * place.size
     return {
         noun: items,
         "end": first + max(len(items) - 1, 0),
-        "first_page_uri": place.uri(0, ""),
-        "next_page_uri": place.uri(place.page + 1, following) if following else None,
+        "first_page_uri": place.uri(0, ()),
+        "next_page_uri": place.uri(place.page + 1, (*place.starts, following)) if following else None,
         "page": place.page,
         "page_size": place.size,
-        "previous_page_uri": None,
+        "previous_page_uri": place.previous,
         "start": first,
-        "uri": place.uri(place.page, place.token),
+        "uri": place.uri(place.page, place.starts),
     }

@@ -15,7 +15,7 @@ import orjson
 from yarl import URL
 
 from campaigns.business import Business
-from campaigns.client_settings import Client
+from campaigns.client_settings import Client, TwilioLogin
 from campaigns.telling import RECEIVED
 from campaigns.words import Intent
 from gateway.codecs import twilio_signature
@@ -24,7 +24,7 @@ from gateway.errors import CarillonError
 from gateway.messages import State
 from gateway.notices import Notice
 from handlers.api import twilio_fates
-from handlers.api.twilio_resources import API, segments, sid
+from handlers.api.twilio_resources import API, UNSAID, Picture, picture_path, segments, sid
 from handlers.api.webhooks import AGENT, client_of
 
 # What Twilio says of words that it has obeyed itself, as we do: the program need not answer them.
@@ -44,7 +44,7 @@ def shape(notice: Notice, business: Business) -> Outgoing | None:
     data: Mapping[str, Any] = orjson.loads(notice.body)["data"]
     target: Mapping[str, Any] = orjson.loads(notice.target) if notice.target else {}
     if notice.kind == RECEIVED:
-        fields, url = _received(data), target.get("url") or twilio.inbound_url
+        fields, url = _received(data, business, twilio), target.get("url") or twilio.inbound_url
     else:
         fields, url = _fate(data, target), target.get("url")
     if not url or not fields:
@@ -71,13 +71,27 @@ def _fate(data: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, str]:
     return fields
 
 
-def _received(data: Mapping[str, Any]) -> dict[str, str]:
-    name = sid(int(data["id"]))
+def _base(business: Business, twilio: TwilioLogin) -> str:
+    """Where the program reaches this door, as far as we know."""
+    if twilio.address:
+        return twilio.address.rstrip("/")
+    listen = business.config.listen
+    host = "127.0.0.1" if listen.api.host in ("0.0.0.0", "::") else listen.api.host  # noqa: S104  any of ours
+    return f"{'https' if listen.api_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{listen.api.port}"
+
+
+def _received(data: Mapping[str, Any], business: Business, twilio: TwilioLogin) -> dict[str, str]:
+    inbound, media = int(data["id"]), data.get("media", ())
+    name = sid(inbound)
     fields = {
-        "Body": data["text"], "From": data["from"], "MessageSid": name, "NumMedia": "0",
+        "Body": data["text"], "From": data["from"], "MessageSid": name, "NumMedia": str(len(media)),
         "NumSegments": segments(data["text"]), "SmsMessageSid": name, "SmsSid": name, "SmsStatus": "received",
         "To": data["to"],
     }  # fmt: skip
+    for place, each in enumerate(media):
+        one = Picture(inbound, each["number"], each["type"] or UNSAID)
+        url = _base(business, twilio) + picture_path(one, twilio.account)
+        fields |= {f"MediaContentType{place}": one.kind, f"MediaUrl{place}": url}
     if obeyed := _OBEYED.get(data.get("intent", "")):
         fields["OptOutType"] = obeyed
     return fields

@@ -160,6 +160,23 @@ async def test_posts_of_every_kind_are_understood(stage: Stage, password: str) -
     assert (await call(stage, "POST", body=b"x", headers=binary))[:2] == (400, "Coding field misformed, rejected")
 
 
+async def test_a_post_of_xml_goes_to_each_of_its_numbers_with_its_reports(stage: Stage, password: str) -> None:
+    body = f"""<?xml version="1.0" encoding="ISO-8859-1"?>
+<!DOCTYPE message SYSTEM "http://a.example/sms.dtd">
+<message><submit>
+  <from><user>shop</user><pass>{password}</pass><account>till</account></from>
+  <oa><number>{DESK}</number></oa>
+  <da><number>{MAYA}</number></da><da> <number> {LEO} </number> </da>
+  <ud>By+xml%2C caf\u00e9 %26 cr%E8me</ud>
+  <statusrequest><dlr-mask>1</dlr-mask><dlr-url>{stage.box.url}/xml?to=%p&amp;code=%d</dlr-url></statusrequest>
+</submit></message>""".encode("latin-1")
+    status, words, _ = await call(stage, "POST", body=body, headers={"Content-Type": "text/xml"})
+    assert (status, words) == (202, "0: Accepted for delivery")
+    for phone in (MAYA, LEO):
+        assert await heard(stage, phone, "By xml") == f"{DESK} By xml, café & crème"
+    await stage.box.until(lambda: len([each for each in stage.box.came if "/xml?" in each.url]) == 2)
+
+
 async def test_who_is_too_fast_is_told_to_come_again(stage: Stage) -> None:
     key = await stage.key("slow")
     answers = [await send(stage, key, username="slow", text=f"fast {n}") for n in range(4)]

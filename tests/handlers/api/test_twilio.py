@@ -19,7 +19,18 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from campaigns.clients import Kind
-from handlers.api.twilio_resources import Text, message, price, read_sid, sid
+from gateway.store import Tx
+from handlers.api.twilio_resources import (
+    REMEMBERED,
+    Place,
+    Text,
+    message,
+    page_token,
+    price,
+    read_page_token,
+    read_sid,
+    sid,
+)
 from tests.handlers.api.programs import ACCOUNT, DESK, LEO, MAYA, OTHER, SHORT, SLOW, TOKEN, Stage, staged
 from tests.peers.fake_twilio import RESPONSE
 
@@ -240,10 +251,10 @@ async def test_a_text_of_another_program_is_not_found(stage: Stage) -> None:
         ({"Body": "x" * 1601}, 400, 21617),
         ({"StatusCallback": "nonsense"}, 400, 21609),
         ({"StatusCallback": "ftp://a.example/"}, 400, 21609),
-        ({"MediaUrl": "https://a.example/cat.png"}, 400, 20422),
-        ({"MediaUrl0": "https://a.example/cat.png"}, 400, 20422),
+        ({"MediaUrl": "https://a.example/cat.png"}, 400, 21621),
+        ({"MediaUrl0": "https://a.example/cat.png", "Body": ""}, 400, 21621),
         ({"ContentSid": "HX" + "0" * 32}, 400, 20422),
-        ({"SendAsMms": "true"}, 400, 20422),
+        ({"SendAsMms": "true"}, 400, 21621),
         ({"ScheduleType": "fixed"}, 400, 35111),
         ({"ScheduleType": "fixed", "SendAt": "soon"}, 400, 35114),
         ({"ScheduleType": "fixed", "SendAt": "2020-01-01T00:00:00Z"}, 400, 35114),
@@ -368,6 +379,10 @@ async def test_a_list_is_walked_page_by_page_and_holds_each_text_once(stage: Sta
     last = await beside(following.next_page)
     assert [each.sid for each in last] == made[:1]
     assert await beside(last.next_page) is None
+    assert [each.sid for each in await beside(last.previous_page)] == made[3:0:-1]
+    first = await beside((await beside(last.previous_page)).previous_page)
+    assert [each.sid for each in first] == made[:3:-1]
+    assert await beside(first.previous_page) is None
 
 
 async def test_a_list_is_cut_by_days_and_by_sender(stage: Stage) -> None:
@@ -423,6 +438,57 @@ async def test_texts_that_came_in_are_listed_and_fetched(stage: Stage) -> None:
     assert one.sid in [each.sid for each in await beside(lambda: client.messages.list(to=DESK))]
     assert (await refused(lambda: client.messages(one.sid).update(status="canceled"))).code == 30409
     assert (await beside(lambda: client.messages(one.sid).update(body=""))).body == ""
+
+
+async def test_pictures_that_came_in_are_listed_and_fetched_by_their_program_alone(stage: Stage) -> None:
+    assert stage.app.simulator is not None
+    phone, client = "+12065550164", helper(stage)
+    await stage.app.simulator.text(phone, DESK, "Look at this")
+    async with asyncio.timeout(10):
+        while not (found := await beside(lambda: client.messages.list(from_=phone))):  # noqa: ASYNC110  it rings no bell
+            await asyncio.sleep(0.05)
+    inbound = read_sid(found[0].sid)
+    (stage.app.folder / "media").mkdir(exist_ok=True)
+    (stage.app.folder / "media" / ("0" * 32)).write_bytes(b"\x89PNG\r\n\x1a\n...")
+
+    async def bring(tx: Tx) -> None:
+        later = stage.app.clock.now_ms() + 3_600_000  # that of the second is not fetched meanwhile
+        rows = [(inbound, n, 1, "us_sms", "https://a.example/", "image/png", later, later) for n in (0, 1)]
+        await tx.many("media_insert", rows)
+        await tx.run("media_kept", inbound=inbound, n=0, file="0" * 32, kind="image/png", size=11)
+
+    await stage.app.store.write(bring)
+    assert (await beside(client.messages(found[0].sid).fetch)).num_media == "2"
+    assert [each.num_media for each in await beside(lambda: client.messages.list(from_=phone))] == ["2"]
+    one, two = await beside(client.messages(found[0].sid).media.list)
+    assert (one.content_type, one.parent_sid) == ("image/png", found[0].sid)
+    assert (await beside(client.messages(found[0].sid).media(one.sid).fetch)).uri == one.uri
+    url = stage.api + one.uri.removesuffix(".json")
+    login = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT, TOKEN)}
+    async with aiohttp.ClientSession(headers=login) as session:
+        async with session.get(url) as response:
+            assert (response.status, response.content_type) == (200, "image/png")
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert (await response.read()).startswith(b"\x89PNG")
+        async with session.get(stage.api + two.uri.removesuffix(".json")) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "5")
+        async with session.get(url[:-1] + "7") as response:
+            assert (response.status, (await response.json())["code"]) == (404, 20404)
+        async with session.delete(url) as response:
+            assert (response.status, (await response.json())["code"]) == (405, 20004)
+    status, answer, _ = await ask(
+        stage, "GET", one.uri.replace(ACCOUNT, OTHER), user=OTHER, password="other-token-of-another-program"
+    )
+    assert (status, answer["code"]) == (404, 20404)
+
+
+async def test_of_a_very_long_list_the_last_pages_are_remembered_and_the_address_stays_short() -> None:
+    starts = list(range(1000, 0, -1))
+    token = page_token(starts)
+    assert read_page_token(token) == starts[-REMEMBERED:]
+    assert len(token) < 1100
+    deep = Place("/x", 1000, 50, starts[-1:], ())
+    assert deep.previous is None
 
 
 # What is told

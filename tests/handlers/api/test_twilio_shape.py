@@ -16,6 +16,7 @@ from campaigns.business import Business
 from gateway.courier import Outgoing
 from gateway.errors import CarillonError
 from gateway.notices import Notice
+from gateway.values import HostPort
 from handlers.api.twilio_resources import sid
 from handlers.api.twilio_shape import called, is_address, shape
 
@@ -112,6 +113,33 @@ def test_a_text_that_came_in_says_what_we_have_obeyed(intent: str, kind: str | N
         kind,
     )
     assert {told["MessageSid"], told["SmsSid"], told["SmsMessageSid"]} == {sid(6)}
+    assert believes(outgoing)
+
+
+@pytest.mark.parametrize(
+    ("address", "tls", "base"),
+    [
+        ("https://sms.example.net/", None, "https://sms.example.net"),
+        (None, None, "http://127.0.0.1:8082"),
+        (None, object(), "https://127.0.0.1:8082"),
+    ],
+)
+def test_pictures_are_told_with_their_types_and_addresses_at_this_door(
+    address: str | None, tls: object, base: str
+) -> None:
+    listen = SimpleNamespace(api=HostPort("0.0.0.0", 8082), api_tls=tls)
+    shop = business(SimpleNamespace(**vars(LOGIN), address=address))
+    object.__setattr__(shop, "config", SimpleNamespace(listen=listen))
+    media = [{"number": 0, "type": "image/jpeg"}, {"number": 1, "type": ""}]
+    data = {"id": "6", "from": "+12065550142", "to": "20655", "text": "", "intent": "", "media": media}
+    outgoing = shape(notice(data, "message.received", None), shop)
+    told = form(outgoing)
+    assert outgoing is not None
+    assert (told["NumMedia"], told["MediaContentType0"]) == ("2", "image/jpeg")
+    assert told["MediaContentType1"] == "application/octet-stream"
+    where = f"{base}/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid(6)}/Media/ME"
+    assert told["MediaUrl0"] == f"{where}{6:028x}0000"
+    assert told["MediaUrl1"] == f"{where}{6:028x}0001"
     assert believes(outgoing)
 
 
