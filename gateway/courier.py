@@ -35,10 +35,13 @@ AGAIN_S: Final = 1.0  # after the store failed
 ANSWER_S: Final = 20.0  # how long an answer may be worked on
 LIMITS: Final = Limits(octets=64 * 1024, seconds=10, kinds=())
 CALL_MS: Final = 10_000
-# How long a notice waits after each try that failed; after the last of these each time as long.
-PAUSES_MS: Final = (5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
-PATIENCE_MS: Final = 3 * 86_400_000
-LEAST_TRIES: Final = len(PAUSES_MS)  # however old it is: we may have been away ourselves
+# How long a notice waits after each try that failed; after the last of these each time as long, for a day.
+PAUSES_MS: Final = (5_000, 30_000, 120_000, 600_000)
+DAY_MS: Final = 86_400_000
+OLD_PAUSE_MS: Final = 7_200_000  # from the second day on
+UP_AGAIN_MS: Final = 60_000  # a place that failed for so long and then succeeds was down, whatever else it was
+PATIENCE_MS: Final = 3 * DAY_MS
+LEAST_TRIES: Final = 7  # however old it is: we may have been away ourselves
 FAILS: Final = 3  # in a row, and the place is tried with one at a time
 SHUT_MS: Final = (5_000, 15_000, 60_000)  # between two such tries, ever more seldom
 ASIDE_MS: Final = (60_000, 60_000, 600_000)  # how long what waits for such a place is not looked at, if it stays so
@@ -117,8 +120,7 @@ class Place:
         if self.probe == notice.id or (not self.shut_until and self.fails >= FAILS):
             self.shuts = 1 if is_of_notice else min(self.shuts + 1, len(SHUT_MS))
             self.shut_until, self.probe, self.spared = now + int(SHUT_MS[self.shuts - 1] * jitter), 0, 0
-        if self.shut_until:
-            self._call_back(notice)
+        self._call_back(notice)
 
     def put_aside(self, notice: Notice, now: int) -> tuple[int, int]:
         """Until when a notice that it does not admit waits, and until when all others that go there wait."""
@@ -129,6 +131,10 @@ class Place:
             return others, others
         self.spared += 1
         return soon, others
+
+    def was_down(self, now: int) -> bool:
+        """Whether what waits is to be told at once, now that it has answered; else it only stumbled over a notice."""
+        return self.shut_until != 0 or now - self.since >= UP_AGAIN_MS
 
     def _call_back(self, notice: Notice) -> None:
         """When it answers again, what goes where this one goes is to be told at once."""
@@ -174,11 +180,14 @@ class Courier:
 
     async def run(self) -> None:
         """Bring until cancelled. What is on the way then is brought again at the next start."""
-        teller = self._make_teller()
+        teller, left_over = self._make_teller(), True
         try:
             while True:
                 self._wake.clear()
                 try:
+                    if left_over:  # by a courier that is no more
+                        await self._free()
+                        left_over = False
                     await self._round(teller)
                 except Exception:  # a full disk, say: nothing is lost, it waits
                     log.exception("notices could not be taken or written down, trying again")
@@ -187,6 +196,11 @@ class Courier:
                     await self._rest()
         finally:
             await self._end(teller)
+
+    async def _free(self) -> None:
+        clients, now = [each.id for each in self._business().clients.values()], self._clock.now_ms()
+        while await self._store.write_bulk(notices.free, clients, [*self._shapes], now) == notices.PIECE:
+            pass
 
     async def _rest(self) -> None:
         if self._errands:
@@ -296,8 +310,9 @@ class Courier:
             self._failed(notice, key, outcome)
             return
         place = self._places.pop(key, None)
-        for like in place.aside.values() if place else ():
-            self._send("hasten", like, self._hasten(like, untried=place is not None and place.is_of_notices))
+        if place is not None and place.was_down(self._clock.now_ms()):
+            for like in place.aside.values():
+                self._send("hasten", like, self._hasten(like, untried=place.is_of_notices))
         if outcome.is_gone:
             self._give_up(notice, outcome.trouble)
         else:
@@ -307,10 +322,10 @@ class Courier:
         now = self._clock.now_ms()
         place = self._place(key, now)
         place.failed(notice, now, self._jitter(), is_of_notice=outcome.is_of_notice)
-        pause = int(PAUSES_MS[min(notice.tries, len(PAUSES_MS) - 1)] * self._jitter())
+        pause = int(pause_ms(notice.tries, now - notice.at) * self._jitter())
         if place.shut_until and outcome.is_of_notice:  # so that the next to try it is another one
             pause = max(pause, ASIDE_MS[0])
-        due = now + max(pause, min(outcome.wait_ms, PAUSES_MS[-1]))
+        due = now + max(pause, min(outcome.wait_ms, OLD_PAUSE_MS))
         if due > notice.at + PATIENCE_MS and notice.tries + 1 >= LEAST_TRIES:
             self._give_up(notice, outcome.trouble)
         else:
@@ -366,6 +381,13 @@ async def _turn_over(
     await notices.settle(tx, results)
     left = {name: errand for name, errand in errands.items() if await errand(tx) == notices.PIECE}
     return left, await notices.claim(tx, doors, rooms, now, limit)
+
+
+def pause_ms(tries: int, age_ms: int) -> int:
+    """How long a notice of this age waits that was tried so often before it failed once more."""
+    if tries >= len(PAUSES_MS) and age_ms >= DAY_MS:
+        return OLD_PAUSE_MS
+    return PAUSES_MS[min(tries, len(PAUSES_MS) - 1)]
 
 
 def outcome_of(answer: Told) -> Outcome:

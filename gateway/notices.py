@@ -17,6 +17,7 @@ TOPIC: Final = "notice"  # told by the store after each commit that wrote some
 WAITS, TOLD, GIVEN_UP, KEPT = 0, 1, 2, 3  # kept: there is nobody to tell, it is for who asks
 WEBHOOK: Final = "webhook"
 DOORS: Final = (WEBHOOK, "twilio", "kannel")  # those that are brought by HTTP
+PARCEL: Final = "parcel"  # the subject of a row that holds many notices; its target says how many
 LEASE_MS: Final = 60_000
 PIECE: Final = 2_000  # rows that one commit changes where many may have to be
 LONGEST_TROUBLE: Final = 200
@@ -97,15 +98,19 @@ async def claim(
     """Take what is due by these doors: of each client at most its `rooms`, and at most `limit` of all.
 
     Only the first that waits of a subject is given, each client's first before any client's second. What is not
-    settled within `lease_ms` is given again.
+    settled within `lease_ms` is given again. A parcel counts as what it holds, and the last may hold more than there
+    is room for.
     """
-    rooms = {client: room for client, room in rooms.items() if room > 0}
-    if not rooms or limit <= 0:
+    left = {client: room for client, room in rooms.items() if room > 0}
+    if not left or limit <= 0:
         return []
     await tx.turn(TOPIC)
-    most = max(rooms.values())
-    due = await tx.rows("notice_due", clients=[*rooms], doors=[*doors], now=now, most=most)
-    ids = [number for number, client, place in due if place <= rooms[client]][:limit]
+    most = min(max(left.values()), limit)
+    ids: list[int] = []
+    for number, client, many, _ in await tx.rows("notice_due", clients=[*left], doors=[*doors], now=now, most=most):
+        if left[client] > 0 and len(ids) < limit:
+            ids.append(number)
+            left[client] -= many
     if not ids:
         return []
     taken = await tx.all(Notice, "notice_take", ids=ids, until=now + lease_ms)
@@ -114,12 +119,33 @@ async def claim(
 
 
 @beside
+async def free(tx: Tx, clients: Sequence[int], doors: Sequence[str], now: int) -> int:
+    """Let what somebody had taken who is no more be due now, a piece of it; how many these were.
+
+    Only for who knows that nobody else tells by these doors. What was to be tried again within a lease comes with it.
+    """
+    return await tx.run(
+        "notice_free", clients=[*clients], doors=[*doors], now=now, until=now + LEASE_MS, limit=PIECE
+    )  # fmt: skip
+
+
+@beside
+async def renew(tx: Tx, ids: Collection[int], until: int) -> None:
+    """Go on holding what was taken."""
+    await tx.run("notice_renew", ids=[*ids], until=until)
+
+
+@beside
 async def settle(tx: Tx, results: Iterable[Result]) -> None:
     """Write down what became of notices that were taken."""
     settled = [*results]
-    rows = [(each.state, each.due, each.tries, each.trouble, each.notice.id) for each in settled]
+    arrived = [each.notice.id for each in settled if each.state == TOLD]
+    if arrived:
+        await tx.run("notice_told", ids=arrived)
+    others = [each for each in settled if each.state != TOLD]
+    rows = [(each.state, each.due, each.tries, each.trouble, each.notice.id) for each in others]
     await tx.many("notice_settle", rows)
-    waiting = [each for each in settled if each.state == WAITS]
+    waiting = [each for each in others if each.state == WAITS]
     if waiting:
         held = [
             (each.due, each.notice.client, each.notice.subject, each.notice.door, each.notice.id) for each in waiting

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from campaigns.client_settings import Client
+from campaigns.settings import Config
 from campaigns.wishes import Refused, Result, Submission, Taken, Why, Wish
 from gateway import notices, numbers
 from gateway.channels.smpp_server import Account, Fate, Server, Submit, Upward
@@ -66,12 +67,11 @@ STATUSES: Final = {
 
 
 @asynccontextmanager
-async def smpp_door(app: App) -> AsyncIterator[Server | None]:
-    """The port for programs that bind to us, for as long as the block runs; None where no client has smpp.
+async def smpp_door(app: App, config: Config) -> AsyncIterator[Server | None]:
+    """The port for programs that bind to us, for as long as the block runs; None where no client of the file has smpp.
 
     Raises PortTaken or CarillonError.
     """
-    config = app.business.config
     if not config.clients:
         yield None
         return

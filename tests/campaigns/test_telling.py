@@ -13,10 +13,12 @@ from campaigns.business import Business
 from campaigns.client_settings import ClientSettings
 from campaigns.settings import Config
 from campaigns.wishes import Result, Submission, Taken, Wish
+from gateway.channels.smpp_server import receipts
+from gateway.ids import moment
 from gateway.inbox import Kept
 from gateway.journal import Journal
 from gateway.messages import State
-from gateway.notices import KEPT, WAITS
+from gateway.notices import KEPT, PARCEL, WAITS
 from gateway.store import Store
 from handlers.keywords.answer import answer
 from tests import tables
@@ -113,6 +115,52 @@ async def test_a_text_with_an_address_of_its_own_is_told_there_also_that_it_was_
     assert targets == [(CALLBACK,)] * 2
 
 
+def by_line(asked: int) -> str:
+    return f'{{"door":"smpp","asked":{asked},"sender":[3,0,"20655"],"recipient":[1,1,"12065550142"],"reference":""}}'
+
+
+async def parcels(store: Store) -> list[list[receipts.Receipt]]:
+    rows = await store.read(
+        lambda tx: tables.look(tx, "SELECT body, target FROM notice WHERE subject = 'parcel' ORDER BY id")
+    )
+    found = [receipts.unpack(body) for body, _ in rows]
+    assert [str(len(each)) for each in found] == [target for _, target in rows]
+    return found
+
+
+async def test_receipts_of_a_fold_share_a_row_each_with_a_number_of_its_own(
+    store: Store, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "PARCEL_SIZE", 2)
+    sent = [await send(store, business, "deaf", callback=by_line(1)) for _ in range(3)]
+    run, now = business.clients["deaf"].id, business.clock.now_ms()
+    events = [(BRAND, run, message, 0, 1, int(State.DELIVERED), now, "", "") for message in sent[1:]]
+    await store.write(lambda tx: tx.many("event_insert", events))
+    await happen(store, business, sent[0], "deaf", State.FAILED)
+    found = await parcels(store)
+    assert [[(each.message, each.state) for each in one] for one in found] == [
+        [(sent[0], "failed"), (sent[1], "delivered")], [(sent[2], "delivered")],
+    ]  # fmt: skip
+    numbers = [each.notice for one in found for each in one]
+    assert len({*numbers}) == 3
+    assert found[0][0].asked == orjson.loads(by_line(1))
+    assert found[0][0].created_at == moment(sent[0])
+
+
+async def test_what_must_keep_its_order_is_told_by_itself(store: Store, business: Business) -> None:
+    step, message = [await send(store, business, "deaf", callback=by_line(asked)) for asked in (0x11, 1)]
+    for state in (State.SENT, State.FAILED, State.DELIVERED):
+        await happen(store, business, step, "deaf", state)
+        await happen(store, business, message, "deaf", state)
+    assert [[each.message for each in one] for one in await parcels(store)] == [[message]]
+    told = [(kind, subject) for _, _, kind, subject, _ in await notices(store, business)]
+    assert told == [
+        ("message.sent", f"m:{step}:callback"),
+        ("message.failed", f"m:{step}:callback"), (receipts.KIND, PARCEL),
+        ("message.delivered", f"m:{step}:callback"), ("message.delivered", f"m:{message}:callback"),
+    ]  # fmt: skip
+
+
 async def test_texts_of_campaigns_are_told_to_nobody(store: Store, business: Business) -> None:
     rows = [(BRAND, 0, 77, 0, 1, int(State.DELIVERED), 1, "", "")]
     await store.write(lambda tx: tx.many("event_insert", rows))
@@ -125,7 +173,8 @@ async def receive(store: Store, business: Business, text: str, recipient: str = 
     person = await store.write(people.find_or_create, business, SEATTLE, now)
     assert person is not None
     kept = Kept(business.ids.next(), "us_sms", SEATTLE, recipient, text, person.id, now, "")
-    return await store.write(answer, business, kept)
+    [outcome] = await store.write(answer, business, [kept])
+    return outcome
 
 
 async def test_a_text_to_a_sender_of_a_program_is_told_to_it_instead_of_our_default(

@@ -69,6 +69,8 @@ def test_every_kind_is_in_the_table_and_no_other() -> None:
 def test_the_pauses_are_those_of_the_courier() -> None:
     rows = re.findall(r"^\| \d[^|]*\| (\d+ \w+) \|$", TEXT, re.MULTILINE)
     assert [parse_duration(row) for row in rows] == [timedelta(milliseconds=each) for each in courier.PAUSES_MS]
+    assert parse_duration("2 h") == timedelta(milliseconds=courier.OLD_PAUSE_MS)
+    assert "from its second day on | 2 h |" in TEXT
 
 
 def test_what_is_said_of_numbers_is_so() -> None:

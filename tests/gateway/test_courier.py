@@ -319,17 +319,18 @@ async def test_each_pause_is_longer_and_after_three_days_it_is_given_up(
     shop.answer = always(500)
     post.start()
     [number] = await post.write((SHOP, "m:1"))
-    pauses, begun = [], post.clock.now_ms()
+    pauses, ages, begun = [], [], post.clock.now_ms()
     with caplog.at_level(logging.WARNING):
-        for tries in range(1, 100):
+        for tries in range(1, 300):
             found = await post.tried(tries)
             if found.state == GIVEN_UP:
                 break
             pauses.append((found.due - post.clock.now_ms()) / 1000)
+            ages.append(post.clock.now_ms() - begun)
             post.clock.at_ms = found.due
             post.running[0][0].wake()
-    named = [each / 1000 for each in courier.PAUSES_MS]
-    expected = [named[min(n, len(named) - 1)] for n in range(len(pauses))]
+    young = [5, 30, 120, *[600] * 300]  # who is up again within a day need not wait for hours
+    expected = [young[n] if age < courier.DAY_MS else 7_200 for n, age in enumerate(ages)]
     assert all(0.8 * right <= pause <= 1.2 * right for pause, right in zip(pauses, expected, strict=True))
     assert 2.9 * 86_400 <= (post.clock.now_ms() - begun) / 1000 <= 3 * 86_400
     assert f"{number}" in str([record.__dict__.get("id") for record in caplog.records])
@@ -488,10 +489,7 @@ async def test_a_courier_that_died_in_between_tells_it_again_under_the_same_id(
         await post.stop()
     shop.answer = always(200)
     post.start()
-    await post.pass_time(50, step=10)
-    assert shop.good == []  # the minute of the first is not over
-    await post.pass_time(11)
-    await shop.has(2)
+    await shop.has(2)  # nobody waits for a minute that was the dead one's
     assert [call.id for call in shop.calls] == ["1", "1", "2"]
 
 
@@ -555,11 +553,24 @@ async def test_what_failed_alone_goes_at_once_when_another_shows_that_the_place_
     await shop.close()
     post.start()
     await post.write((SHOP, "m:1"))
-    await post.pass_time(HOUR_S)
+    await post.pass_time(70, step=5)
     await shop.open()
     assert (await post.listed())[0].due > post.clock.now_ms() + 60_000
     await post.write((SHOP, "m:2"))
     await shop.has(2, seconds=2)
+
+
+async def test_one_that_fails_alone_is_not_tried_anew_with_each_success_of_another(post: Post, shop: Receiver) -> None:
+    async def answer(call: Call) -> web.Response:
+        return web.Response(status=404 if call.id == "1" else 200)
+
+    shop.answer = answer
+    post.start()
+    await post.write((SHOP, "m:1"))
+    for n in range(2, 22):
+        await post.write((SHOP, f"m:{n}"))
+        await post.pass_time(1)
+    assert [call.id for call in shop.calls].count("1") <= 3
 
 
 async def test_a_store_that_fails_for_a_while_loses_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -123,6 +124,55 @@ async def test_what_was_put_back_was_not_tried(store: Store) -> None:
     await store.write(notices.settle, [notices.put_back(taken, NOW + 7)])
     [again] = await take(store, {SHOP: 8}, NOW + 7)
     assert again.tries == 0
+
+
+async def test_what_was_put_back_keeps_the_trouble_of_its_last_try(store: Store) -> None:
+    await put(store, [row(1)])
+    [taken] = await take(store, {SHOP: 8})
+    await store.write(notices.settle, [notices.failed(taken, NOW, "HTTP 500")])
+    [taken] = await take(store, {SHOP: 8})
+    await store.write(notices.settle, [notices.put_back(taken, NOW)])
+    assert [each.trouble for each in await listed(store)] == ["HTTP 500"]
+    [taken] = await take(store, {SHOP: 8})
+    await store.write(notices.settle, [notices.told(taken)])
+    assert [each.trouble for each in await listed(store)] == [""]
+
+
+async def test_what_a_dead_process_had_taken_is_free_at_once_and_what_waits_for_long_waits_on(store: Store) -> None:
+    late = NOW + notices.LEASE_MS + 1
+    await put(store, [row(1), row(2, subject="m:2", due=late), row(3, subject="m:3", door="smpp", due=NOW + 5)])
+    await take(store, {SHOP: 8})
+    assert await take(store, {SHOP: 8}) == []
+    assert await store.write(notices.free, [SHOP], DOOR, NOW) == 1
+    assert [each.id for each in await take(store, {SHOP: 8})] == [1]
+    assert [each.due for each in await listed(store)] == [NOW + notices.LEASE_MS, late]
+
+
+async def test_what_is_renewed_is_given_to_nobody_else(store: Store) -> None:
+    await put(store, [row(1), row(2, subject="m:2")])
+    await take(store, {SHOP: 8})
+    over = NOW + notices.LEASE_MS
+    await store.write(notices.renew, [1], over + 1)
+    assert [each.id for each in await take(store, {SHOP: 8}, over)] == [2]
+
+
+def parcel(number: int, many: int, **more: Any) -> Row:
+    return row(number, subject=notices.PARCEL, kind="receipts", door="smpp", target=str(many), **more)
+
+
+async def test_parcels_go_side_by_side_and_count_as_what_they_hold(store: Store) -> None:
+    await put(store, [parcel(number, 100) for number in range(1, 6)])
+    assert [each.id for each in await take(store, {SHOP: 150}, doors=("smpp",))] == [1, 2]
+    assert [each.id for each in await take(store, {SHOP: 1}, doors=("smpp",))] == [3]
+    assert [each.id for each in await take(store, {SHOP: 5_000}, doors=("smpp",), limit=1)] == [4]
+
+
+async def test_a_correction_goes_after_the_parcels_that_were_there_before_it(store: Store) -> None:
+    await put(store, [parcel(1, 9), row(2, door="smpp"), row(3, door="smpp", subject="p:+12065550142"), parcel(4, 9)])
+    [first, text, last] = await take(store, {SHOP: 50}, doors=("smpp",))
+    assert (first.id, text.id, last.id) == (1, 3, 4)
+    await store.write(notices.settle, [notices.told(first)])
+    assert [each.id for each in await take(store, {SHOP: 50}, doors=("smpp",))] == [2]
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, cast
 
 from gateway.channels.smpp_server import reading
-from gateway.channels.smpp_server.account import Account, Answers
+from gateway.channels.smpp_server.account import Account, Answers, Upward
 from gateway.channels.smpp_server.deliveries import NOT_TAKEN, Delivery
-from gateway.channels.smpp_server.doorkeeper import place_of
+from gateway.channels.smpp_server.doorkeeper import Doorkeeper, place_of
 from gateway.codecs import smpp, smpp_session
 from gateway.codecs.smpp import Pdu, ShortMessage, Value
 from gateway.codecs.smpp_session import Answered, Arrived, Bind, Bound, Closed, Event, Reassured, Unanswered
-
-if TYPE_CHECKING:
-    from gateway.channels.smpp_server.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +24,53 @@ QUIET_S: Final = 30.0  # after so long without a word we ask whether somebody is
 GOODBYE_S: Final = 2.0
 
 
+class Hall(Protocol):
+    """All lines together: what each of them tells and asks. It is the server, which makes the lines."""
+
+    keeper: Doorkeeper
+    loop: asyncio.AbstractEventLoop
+    now_ms: Callable[[], int]
+    upward: Upward
+
+    def enters(self, line: Line) -> bool:
+        """A connection is there. False: there are too many that nobody is bound on."""
+
+    def leaves(self, line: Line) -> None:
+        """A connection is gone."""
+
+    def admit(self, line: Line, bind: Bind) -> int | None:
+        """Judge a bind, which takes its time; None says so."""
+
+    def bound(self, line: Line) -> None:
+        """A program is let in."""
+
+    def allowed(self, account: Account, count: int, unanswered: int) -> int:
+        """How many of so many texts may come in now."""
+
+    def requested(self, line: Line, pdu: Pdu) -> None:
+        """A program asks what became of a text, or takes one back."""
+
+    def answered(self, line: Line, answers: Sequence[tuple[Delivery, int, str]]) -> None:
+        """What we brought was taken, or was not."""
+
+    def pump(self, line: Line) -> None:
+        """There is room on the line again."""
+
+
 class Line(asyncio.Protocol):
     """One connection. Everything that comes in one read is answered in one write, as far as it can be answered at once;
     the answers of one commit leave in another.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, hall: Hall) -> None:
         self.account: Account | None = None
         self.host = ""
-        self.gone: asyncio.Future[None] = server.loop.create_future()
-        self._server = server
-        self._loop = server.loop
+        self.gone: asyncio.Future[None] = hall.loop.create_future()
+        self._hall = hall
+        self._loop = hall.loop
         self._session = smpp_session.Server(NAME, self._admit, enquire_s=QUIET_S, answer_s=ANSWER_S)
         self._transport: asyncio.Transport
-        self._born = server.loop.time()
+        self._born = hall.loop.time()
         self._is_full = self._is_flushing = self._is_entering = self._is_parting = False
 
     @property
@@ -69,7 +99,7 @@ class Line(asyncio.Protocol):
         """A program has dialled."""
         self._transport = cast("asyncio.Transport", transport)
         self.host = str((transport.get_extra_info("peername") or ("",))[0])
-        self._is_entering = self._server.enters(self)
+        self._is_entering = self._hall.enters(self)
         if not self._is_entering:
             self._transport.abort()
 
@@ -81,7 +111,7 @@ class Line(asyncio.Protocol):
         """The transport is gone; what was on the way has not been taken."""
         self._heed(self._session.lost())
         self._enter()
-        self._server.leaves(self)
+        self._hall.leaves(self)
         if not self.gone.done():
             self.gone.set_result(None)
 
@@ -96,7 +126,7 @@ class Line(asyncio.Protocol):
         self._is_full = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
-        self._server.pump(self)
+        self._hall.pump(self)
 
     # --- what the server asks for
 
@@ -163,10 +193,10 @@ class Line(asyncio.Protocol):
         """It waits before the door no longer."""
         if self._is_entering:
             self._is_entering = False
-            self._server.keeper.leaves(place_of(self.host))
+            self._hall.keeper.leaves(place_of(self.host))
 
     def _admit(self, bind: Bind) -> int | None:
-        return self._server.admit(self, bind)
+        return self._hall.admit(self, bind)
 
     def _flush_later(self) -> None:
         self._is_flushing = False
@@ -191,20 +221,20 @@ class Line(asyncio.Protocol):
                 case Arrived(messages):
                     self._arrived(messages)
                 case Answered(answers):
-                    self._server.answered(self, answers)
+                    self._hall.answered(self, answers)
                 case Bound(mode, name):
                     log.info("smpp: %s is bound as %s from %s", name, mode, self.host)
-                    self._server.bound(self)
+                    self._hall.bound(self)
                 case Reassured():
-                    self._server.pump(self)
+                    self._hall.pump(self)
                 case Unanswered(tokens):
-                    self._server.answered(self, [(token, NOT_TAKEN, "") for token in tokens])
+                    self._hall.answered(self, [(token, NOT_TAKEN, "") for token in tokens])
                 case Closed(why, tokens):
                     log.info("smpp: the line from %s has ended: %s", self.host, why)
-                    self._server.answered(self, [(token, NOT_TAKEN, "") for token in tokens])
+                    self._hall.answered(self, [(token, NOT_TAKEN, "") for token in tokens])
                     self._hang_up()
                 case smpp_session.Requested(pdu):
-                    self._server.requested(self, pdu)
+                    self._hall.requested(self, pdu)
         self._flush()
 
     def _arrived(self, messages: Sequence[tuple[int, ShortMessage]]) -> None:
@@ -215,9 +245,9 @@ class Line(asyncio.Protocol):
         room = (
             0
             if self._is_parting
-            else self._server.allowed(account, len(messages), self._session.unanswered - len(messages))
+            else self._hall.allowed(account, len(messages), self._session.unanswered - len(messages))
         )
-        now_ms = self._server.now_ms()
+        now_ms = self._hall.now_ms()
         submits, refused = [], []
         for sequence, message in messages[:room]:
             submit = reading.read(sequence, message, now_ms)
@@ -229,4 +259,4 @@ class Line(asyncio.Protocol):
         if refused:
             self._session.answer(refused)
         if submits:
-            self._server.upward.submitted(account, submits, self.answer)
+            self._hall.upward.submitted(account, submits, self.answer)

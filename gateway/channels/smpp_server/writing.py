@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from gateway.channels.smpp_server import receipts
+from gateway.channels.smpp_server.receipts import Receipt
+from gateway.clock import from_ms, to_ms
 from gateway.codecs import parts, smpp
 
 IS_RECEIPT: Final = 0x04  # esm_class (5.2.12)
@@ -22,7 +26,7 @@ _ON_THE_WAY: Final = 0x10
 _USER_REFERENCE: Final = 0x0204  # 5.3.2.17
 _GSM: Final = b"\x03"  # the kind of network whose error code follows (5.3.2.31)
 _SHORTEST_NUMBER: Final = 7  # digits; a shorter one is a short code
-_MINUTES: Final = len("2026-11-22T08:00")
+_MINUTE_MS: Final = 60_000
 # The letters of the text that a receipt repeats (appendix B), as far as they are the same in every alphabet.
 _PLAIN: Final = re.compile("[A-Za-z0-9 !\"#%&'()*+,./:;<=>?\n-]{1,20}")
 _CODE: Final = re.compile("[0-9]{1,5}(?![0-9])")
@@ -54,33 +58,37 @@ def bodies(kind: str, body: str, target: str) -> list[bytes]:
 
     `kind`, `body` and `target` are those of the notice.
     """
+    if kind == receipts.KIND:
+        return [each for receipt in receipts.unpack(body) for each in receipt_bodies(receipt)]
     if kind == "message.received":
         return text_bodies(orjson.loads(body)["data"])
     if not kind.startswith("message.") or not target:
         return []
     told = orjson.loads(body)
-    return receipt_bodies(told["data"], orjson.loads(target), told["at"])
+    data = told["data"]
+    begun, at = (_ms_of(written) for written in (data["created_at"], told["at"]))
+    return receipt_bodies(
+        Receipt(0, int(data["id"]), data["state"], data["code"], begun, at, data["text"], orjson.loads(target))
+    )
 
 
-def receipt_bodies(data: Mapping[str, Any], asked: Mapping[str, Any], at: str) -> list[bytes]:
-    """A receipt for each id under which we acknowledged the text; none where this one was not asked for.
-
-    `data` is that of a notice that was made `at`, `asked` what `reading.callback_of` wrote.
-    """
-    state = data["state"]
+def receipt_bodies(receipt: Receipt) -> list[bytes]:
+    """A receipt for each id under which we acknowledged the text; none where this one was not asked for."""
+    _, message, state, code, created_at, at, text, asked = receipt
     if not _is_asked(asked["asked"], state):
         return []
-    esm_class, words, rest = _ending(state, code_of(data["code"], state), asked.get("reference", ""))
-    recipient, sender = asked["recipient"], _address(*asked["sender"])
-    phone, begun, done = smpp.address(*recipient), _stamp(data["created_at"][:_MINUTES]), _stamp(at[:_MINUTES])
-    letters = _PLAIN.match(data["text"])
-    said = words % (begun, done, letters[0].encode() if letters else b"")
+    esm_class, words, rest = _ending(state, code_of(code, state), asked.get("reference", ""))
+    sender, phone = _address(*asked["sender"]), smpp.address(*asked["recipient"])
+    letters = _PLAIN.match(text)
+    said = words % (
+        _stamp(created_at // _MINUTE_MS), _stamp(at // _MINUTE_MS), letters[0].encode() if letters else b"",
+    )  # fmt: skip
     return [
         smpp.message_body(
             phone, sender, b"id:%b %b" % (ident, said), esm_class=esm_class,
             more=b"\0\x1e\0%c%b\0%b" % (len(ident) + 1, ident, rest),
         )
-        for ident in _idents(data, asked)
+        for ident in [str(each).encode("ascii", "replace") for each in asked.get("ids") or (message,)]
     ]  # fmt: skip
 
 
@@ -137,10 +145,6 @@ def _is_asked(asked: int, state: str) -> bool:
     return final == 1 or (final == _ON_FAILURE_ONLY and state != "delivered")
 
 
-def _idents(data: Mapping[str, Any], asked: Mapping[str, Any]) -> list[bytes]:
-    return [str(each).encode("ascii", "replace") for each in asked.get("ids") or (data["id"],)]
-
-
 def code_of(code: str, state: str) -> int:
     """The network's error, as a number: that which the carrier gave, if it gave one."""
     if state == "delivered" or state in _ON_ITS_WAY:
@@ -156,6 +160,10 @@ def _address(ton: int, npi: int, words: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _stamp(minute: str) -> bytes:
-    """`2026-11-22T08:00` as YYMMDDhhmm (appendix B)."""
-    return re.sub("[^0-9]", "", minute)[2:].encode()
+def _stamp(minute: int) -> bytes:
+    """A minute since 1970 as YYMMDDhhmm (appendix B)."""
+    return from_ms(minute * _MINUTE_MS).strftime("%y%m%d%H%M").encode()
+
+
+def _ms_of(written: str) -> int:
+    return to_ms(datetime.fromisoformat(written))

@@ -6,12 +6,18 @@ VALUES (:id, :brand, :client, :door, :kind, :subject, :at, :body, :target, :due,
 
 -- name: notice_due
 -- The first that waits of each subject, so many of each client and door; every client's first before any's second.
-SELECT f.id, f.client, row_number() OVER (PARTITION BY f.client ORDER BY f.due, f.id) AS place
+-- Parcels may go side by side, and what is told of a text by itself goes after the parcels that were there before it.
+SELECT f.id, f.client, CASE WHEN f.subject = 'parcel' THEN CAST(f.target AS BIGINT) ELSE 1 END,
+       row_number() OVER (PARTITION BY f.client ORDER BY f.due, f.id) AS place
 FROM numbers(:clients) c CROSS JOIN words(:doors) d CROSS JOIN notice f ON f.id IN (
     SELECT n.id FROM notice n
     WHERE n.client = c.value AND n.door = d.value AND n.state = 0 AND n.due <= :now
-      AND NOT EXISTS (SELECT 1 FROM notice b WHERE b.client = n.client AND b.subject = n.subject AND b.id < n.id
-                      AND b.door = n.door AND b.state = 0)
+      AND (n.subject = 'parcel'
+           OR NOT EXISTS (SELECT 1 FROM notice b WHERE b.client = n.client AND b.subject = n.subject AND b.id < n.id
+                          AND b.door = n.door AND b.state = 0))
+      AND (n.door <> 'smpp' OR n.subject NOT LIKE 'm:%'
+           OR NOT EXISTS (SELECT 1 FROM notice b WHERE b.client = n.client AND b.subject = 'parcel' AND b.id < n.id
+                          AND b.state = 0))
     ORDER BY n.due, n.id LIMIT :most)
 ORDER BY place, f.due, f.id
 
@@ -19,9 +25,36 @@ ORDER BY place, f.due, f.id
 UPDATE notice SET due = :until WHERE id IN (SELECT value FROM numbers(:ids)) AND state = 0
 RETURNING id, client, door, kind, subject, at, body, target, tries
 
+-- name: notice_told
+-- Those that arrived at once. One that was told meanwhile, by who came after us, stays so.
+UPDATE notice SET state = 1, due = 0, tries = tries + 1, trouble = ''
+WHERE id IN (SELECT value FROM numbers(:ids)) AND state = 0
+
 -- name: notice_settle
--- One that was told meanwhile, by who came after us, stays so.
-UPDATE notice SET state = :state, due = :due, tries = :tries, trouble = :trouble WHERE id = :id AND state = 0
+-- What was not tried keeps the trouble of its last try.
+UPDATE notice SET state = :state, due = :due, tries = :tries,
+    trouble = CASE WHEN :trouble = '' THEN trouble ELSE :trouble END
+WHERE id = :id AND state = 0
+
+-- name: notice_renew
+UPDATE notice SET due = :until WHERE id IN (SELECT value FROM numbers(:ids)) AND state = 0
+
+-- name: notice_free
+-- What a process that is no more had taken, and what would be tried within its lease.
+UPDATE notice SET due = :now WHERE id IN (
+    SELECT n.id FROM numbers(:clients) c CROSS JOIN words(:doors) d
+    CROSS JOIN notice n ON n.client = c.value AND n.door = d.value AND n.state = 0 AND n.due > :now AND n.due <= :until
+    LIMIT :limit)
+
+-- name: notice_shrink
+-- What is left of a parcel.
+UPDATE notice SET body = :body, target = :target, due = :due WHERE id = :id AND state = 0
+
+-- name: notice_split
+-- What fell out of a parcel. Who came after us may have found the same.
+INSERT INTO notice (id, brand_id, client, door, kind, subject, at, body, target, due, tries, state, trouble)
+VALUES (:id, :brand, :client, :door, :kind, :subject, :at, :body, :target, :due, :tries, :state, :trouble)
+ON CONFLICT (id) DO NOTHING
 
 -- name: notice_hold
 -- What comes after one that was not told waits as long, so that no claim need look at it.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from campaigns import clients
 from campaigns.clients import Kind
 from campaigns.settings import Config
 from campaigns.wishes import Why
+from gateway import notices
 from gateway.codecs import parts, smpp
 from gateway.config import load
 from gateway.errors import StoreError
@@ -28,6 +31,7 @@ from tests.handlers.api.binding import LONG, bindable, open_door
 from tests.handlers.api.conftest import ANA, BEN, key_of, served
 from tests.tables import look
 
+HELD = "SELECT coalesce(sum(CAST(target AS BIGINT)), 0) FROM notice WHERE subject = 'parcel'"
 SHORT = smpp.address(3, 0, "20655")
 
 
@@ -287,6 +291,75 @@ async def test_what_a_program_refuses_for_good_is_given_up_and_the_next_is_broug
         assert [message.octets for message in texts(esme)] == [b"first", b"second"]
 
 
+async def test_a_receipt_that_is_refused_comes_again_and_those_beside_it_do_not(app: App, password: str) -> None:
+    tries: Counter[str] = Counter()
+
+    def judge(message: smpp.ShortMessage) -> int:
+        (ident,) = smpp.read_receipt(message).ids
+        tries[ident] += 1
+        wrong = {refused: smpp.COME_AGAIN if tries[ident] == 1 else smpp.OK, ended: smpp_notices.REFUSED_FOR_GOOD}
+        return wrong.get(ident, smpp.OK)
+
+    async with open_door(app) as server, dialled(server.port, "transmitter", password=password) as esme:
+        idents = [
+            ident for _, ident in await esme.submitted([body(f"Text {n}", f"+120655501{n:02}") for n in range(9)])
+        ]
+        refused, ended = idents[3], idents[5]
+        await until(lambda: rows(app, HELD), 9)
+        async with dialled(server.port, "receiver", password=password) as ear:
+            ear.judge = judge
+            await ear.until(lambda: tries[refused] == 2, 15)
+            await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 0"), 0)
+    assert tries == {ident: 2 if ident == refused else 1 for ident in idents}
+    given_up = await rows(app, "SELECT subject, trouble FROM notice WHERE state = 2")
+    assert given_up == [(f"m:{ended}:callback", "command_status 0x00000065")]
+
+
+async def test_a_line_that_falls_amid_a_parcel_brings_only_the_rest_again(app: App, password: str) -> None:
+    async with open_door(app) as server, dialled(server.port, "transmitter", password=password) as esme:
+        idents = [
+            ident for _, ident in await esme.submitted([body(f"Text {n}", f"+120655501{n:02}") for n in range(9)])
+        ]
+        await until(lambda: rows(app, HELD), 9)
+        async with dialled(server.port, "receiver", password=password) as ear:
+            ear.judge = lambda message: smpp.OK if smpp.read_receipt(message).ids[0] in idents[:6] else None
+            await ear.until(lambda: len(ear.arrived) == 9, 15)
+            await asyncio.sleep(0.2)
+        async with dialled(server.port, "receiver", password=password) as ear:
+            await ear.until(lambda: len(ear.arrived) == 3, 15)
+            await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 0"), 0)
+            assert sorted(reading.ids[0] for reading in receipts(ear)) == sorted(idents[6:])
+
+
+async def test_what_was_on_its_way_when_we_died_comes_as_soon_as_we_are_back(
+    app: App, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smpp_notices, "LEASE_MS", notices.LEASE_MS)
+    async with open_door(app) as server, dialled(server.port, password=password) as esme:
+        esme.status = None
+        await esme.submitted([body("Hello")])
+        await esme.until(lambda: receipts(esme), 15)
+        monkeypatch.setattr(smpp_notices.Teller, "told", lambda *_: None)  # from here on nothing is written down
+    monkeypatch.undo()
+    started = time.monotonic()
+    async with open_door(app) as server, dialled(server.port, "receiver", password=password) as esme:
+        await esme.until(lambda: receipts(esme), 15)
+    assert time.monotonic() - started < 7
+
+
+async def test_who_is_slow_is_brought_nothing_twice(app: App, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smpp_notices, "LEASE_MS", 1_500)
+    monkeypatch.setattr(smpp_notices, "RENEWED_MS", 300)
+    async with open_door(app) as server, dialled(server.port, password=password) as esme:
+        esme.status = None
+        await esme.submitted([body("Hello")])
+        await esme.until(lambda: receipts(esme), 15)
+        async with dialled(server.port, password=password) as other:
+            await asyncio.sleep(3)
+            assert len(receipts(esme)) + len(receipts(other)) == 1
+        assert await rows(app, "SELECT state FROM notice") == [(0,)]
+
+
 async def test_a_notice_that_cannot_be_written_holds_up_no_other(app: App, password: str) -> None:
     assert app.simulator is not None
     client, now = app.business.clients["shop"].id, app.clock.now_ms()
@@ -371,7 +444,8 @@ async def test_two_processes_join_pieces_and_bring_each_receipt_once(app: App, p
             second.submitted([*cut[1::2], *(body(f"Text {n}", f"+1206555{n:04}") for n in range(150, 200))]),
         )
         idents = [ident for each in answers for _, ident in each]
-        await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 1"), 101)
+        await first.until(lambda: len(receipts(first)) + len(receipts(second)) >= len(idents), 15)
+        await until(lambda: rows(app, "SELECT count(*) FROM notice WHERE state = 0"), 0)
         found = [reading.ids[0] for reading in (*receipts(first), *receipts(second))]
     assert sorted(found) == sorted(idents)
     assert len(set(idents)) == len(cut) + 100
@@ -382,7 +456,7 @@ def test_every_refusal_has_a_status() -> None:
 
 
 async def test_nothing_listens_where_no_client_may_bind(config_file: Path) -> None:
-    async with served(config_file) as app, door.smpp_door(app) as server:
+    async with served(config_file) as app, door.smpp_door(app, app.business.config) as server:
         assert server is None
 
 
