@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from campaigns.business import Business
-from campaigns.judging import Batch
+from campaigns.judging import Batch, Rows
 from campaigns.wishes import KeyReused, Outcome, Refused, Result, Submission, Taken, Why
 from gateway import failpoints
 from gateway.store import Tx, beside
@@ -29,21 +29,24 @@ class Accepted:
 
 @beside
 async def accept(tx: Tx, business: Business, submissions: Sequence[Submission], now: int) -> Accepted:
-    """Accept what several calls brought, in one transaction; each gets its own result."""
-    if any(each.key for each in submissions):
-        await tx.turn("accept")  # of two calls with one key, the second must see what the first was answered
-    before = await _answered(tx, submissions)
+    """Accept what several calls brought, in one transaction; each gets its own result.
+
+    Of two transactions with one key beside each other, one finds the key taken when it writes; it is run again then,
+    and sees what the first was answered.
+    """
+    batch = Batch(business, now)
+    before = await _looked_up(tx, batch, submissions)
     results: list[Result | Exception | None] = [_known(each, before) for each in submissions]
     new: list[int] = []
     first: dict[tuple[int, str], int] = {}
     for place, each in enumerate(submissions):
         if results[place] is None and (not each.key or first.setdefault((each.client.id, each.key), place) == place):
             new.append(place)
-    batch = Batch(business, now)
-    await batch.look_up(tx, [submissions[place] for place in new])
+    await batch.complete(tx, [submissions[place] for place in new])
     decided = {place: batch.decide(submissions[place]) for place in new}
-    await batch.write(tx)
-    await _remember(tx, business, [(submissions[place], result) for place, result in decided.items()], now)
+    await batch.write(
+        tx, _remembered(business, [(submissions[place], result) for place, result in decided.items()], now)
+    )
     for place, each in enumerate(submissions):
         if place in decided:
             results[place] = decided[place]
@@ -54,16 +57,20 @@ async def accept(tx: Tx, business: Business, submissions: Sequence[Submission], 
     return Accepted([each for each in results if each is not None], batch.queues, batch.is_new)
 
 
-async def _answered(tx: Tx, submissions: Sequence[Submission]) -> dict[tuple[int, str], tuple[str, str]]:
+Answers = dict[tuple[int, str], tuple[str, str]]  # the digest of a body and what it was answered, by client and key
+
+
+async def _looked_up(tx: Tx, batch: Batch, submissions: Sequence[Submission]) -> Answers:
     keys = {each.key for each in submissions if each.key}
     if not keys:
+        await batch.look_up(tx, submissions)
         return {}
     clients = {each.client.id for each in submissions if each.key}
-    rows = await tx.rows("idem_among", clients=[*clients], keys=[*keys])
+    (rows,) = await batch.look_up(tx, submissions, ("idem_among", {"clients": [*clients], "keys": [*keys]}))
     return {(client, key): (digest, result) for client, key, digest, result in rows}
 
 
-def _known(submission: Submission, before: Mapping[tuple[int, str], tuple[str, str]]) -> Result | Exception | None:
+def _known(submission: Submission, before: Answers) -> Result | Exception | None:
     found = before.get((submission.client.id, submission.key)) if submission.key else None
     if found is None:
         return None
@@ -82,10 +89,11 @@ def _read(row: list[Any]) -> Outcome:
     return Refused(Why(row[0]), row[1]) if len(row) == len(Refused._fields) else Taken(*row)
 
 
-async def _remember(tx: Tx, business: Business, answered: Iterable[tuple[Submission, Result]], now: int) -> None:
+def _remembered(business: Business, answered: Iterable[tuple[Submission, Result]], now: int) -> Rows:
+    """In the order of the keys: of two who bring the same ones, neither waits for the other while it is waited for."""
     rows = []
     for each, result in answered:
         if each.key:
             kept = orjson.dumps([[*one] for one in result.outcomes]).decode()
             rows.append((each.client.id, each.key, business.brand, each.digest, kept, now))
-    await tx.many("idem_insert", rows)
+    return "idem_insert", sorted(rows)

@@ -60,11 +60,11 @@ class Member(NamedTuple):
 
 
 # The same person as the planner reads them, with no more than it asks about: id, kind, address; when they left, joined
-# and were reached; first name, last name, city, attributes, each None where no text has it. Their kind is all by which
-# people are alike, in one value: country, zone, language, line type, network. A plain tuple, as the store hands it on:
-# a name for each place would cost as much as all that is decided.
+# and were reached (in hexadecimal, empty where never); first name, last name, city, attributes, each None where no text
+# has it. Their kind is all by which people are alike, in one value: country, zone, language, line type, network. A
+# plain tuple, as the store hands it on: a name for each place would cost as much as all that is decided.
 Brief = tuple[
-    int, str, str, int | None, int | None, bytes | None, str | None, str | None, str | None, str | None
+    int, str, str, int | None, int | None, str | None, str | None, str | None, str | None, str | None
 ]  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def in_full(brief: Brief) -> Member:
     country, zone, language, line_type, network = kind.split("|", 4)
     return Member(
         person, address, country, zone, language, first_name or "", last_name or "", city or "", attributes or "{}",
-        stopped_at, joined_at, reached, line_type, network,
+        stopped_at, joined_at, bytes.fromhex(reached) if reached else None, line_type, network,
     )  # fmt: skip
 
 
@@ -225,7 +225,7 @@ class Casting:
                 refused.append((person, LEFT))
             elif joined_at is None:
                 refused.append((person, NO_CONSENT))
-            elif reached and free_at(reached, now) > now:
+            elif reached and free_at(bytes.fromhex(reached), now) > now:
                 refused.append((person, CAPPED))
             else:
                 kinds[self._kind(brief) if asks_prefix else kind].append(brief)

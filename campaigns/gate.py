@@ -66,6 +66,8 @@ class Gatekeeper:
 
     def __init__(self, programs: Mapping[str, Program]) -> None:
         self._rules = {name: Rule(program) for name, program in programs.items()}
+        self._asked: object = None  # all by which rules go, of the last who had never been reached; and the verdict
+        self._said = Go()
 
     def update(self, programs: Mapping[str, Program]) -> None:
         """Take over a newly applied config."""
@@ -76,13 +78,17 @@ class Gatekeeper:
         (
             _, _, _, _, missing, crashes, _, purpose, program, _, _, zone, _, _, valid_until, _, stopped_at, reached,
         ) = waiting  # fmt: skip
+        rules = self._rules
+        asked = rules, now, program, zone, valid_until, purpose, missing, crashes, stopped_at
+        if not reached and asked == self._asked:  # as most of a campaign
+            return self._said
         if valid_until and now >= valid_until:
             return Never(EXPIRED)
         if stopped_at is not None and (program or purpose == SERVICE):  # testers too; our answers are bound by nothing
             return Never(LEFT)
         if purpose != MARKETING:
             return Go()
-        rule = self._rules.get(program)
+        rule = rules.get(program)
         if rule is None:
             return Never(NO_PROGRAM)
         _, due, closes = rule.open.window(zone, now)
@@ -91,9 +97,13 @@ class Gatekeeper:
         until = closes if rule.closes else 0
         if missing != ALL_PARTS or crashes:  # a part has left, or may have: it was counted then
             return Go(until=until)
-        if reached and now < (due := rule.free_at(reached, now)):
+        times = bytes.fromhex(reached) if reached else b""
+        if times and now < (due := rule.free_at(times, now)):
             return self._later(waiting, due, CAPPED)
-        return _go((rule.charge(reached, now), until))
+        verdict = _go((rule.charge(times, now), until))
+        if not times:
+            self._asked, self._said = asked, verdict
+        return verdict
 
     def _later(self, waiting: Waiting, due: int, reason: str) -> Later | Never:
         if waiting.valid_until and due >= waiting.valid_until:

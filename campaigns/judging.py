@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,6 +25,10 @@ GOOD_FOR_MS = 24 * 3_600_000
 MOST_LETTERS = 1_600  # as a text of a campaign
 LANDLINE = "landline"
 MARKETING, SERVICE = Purpose.MARKETING.value, Purpose.SERVICE.value
+
+
+Asked = tuple[str, Mapping[str, object]]  # a query and its values
+Rows = tuple[str, list[tuple[Any, ...]]]  # a plain insert and its rows
 
 
 class Standing(NamedTuple):
@@ -62,23 +66,36 @@ class Batch:
     ways: dict[Hashable, Way | Refused] = field(default_factory=dict)
     sizes: dict[tuple[str, tuple[Any, ...]], int] = field(default_factory=dict)
     messages: dict[tuple[int, str, Lane, int], list[tuple[Any, ...]]] = field(default_factory=dict)
-    submitted: list[tuple[object, ...]] = field(default_factory=list)
+    submitted: list[tuple[Any, ...]] = field(default_factory=list)
     clients: dict[int, Client] = field(default_factory=dict)
+    made: list[tuple[Any, ...]] = field(default_factory=list)  # people, in the order of their addresses
+    waits: dict[tuple[int, str, Lane, int], int] = field(default_factory=dict)  # the queues of the clients
 
     # --- reading
 
-    async def look_up(self, tx: Tx, submissions: Sequence[Submission]) -> None:
-        """Everything that deciding asks about, in a few statements; phones that we did not know become people."""
+    async def look_up(self, tx: Tx, submissions: Sequence[Submission], *others: Asked) -> list[list[tuple[Any, ...]]]:
+        """What most wishes need to be decided about, with what else is asked for: the rows of that come back."""
+        wishes = [(each.is_test, wish.to) for each in submissions for wish in each.wishes]
+        self._spell({to for _, to in wishes})
+        real = {self.spelled[to] for is_test, to in wishes if not is_test and to in self.spelled}
+        self.clients = {each.client.id: each.client for each in submissions}
+        brand = self.business.brand
+        people, queues, *found = await tx.look(
+            ("submission_people", {"brand": brand, "addresses": [*real]}),
+            ("queues_of_runs", {"brand": brand, "runs": [*self.clients]}),
+            *others,
+        )
+        for row in people:
+            self.people[row[0]] = Standing._make(row[1:])
+        self.waits = {(run, channel, Lane(lane), shard): id_ for run, channel, lane, shard, id_ in queues}
+        return found
+
+    async def complete(self, tx: Tx, submissions: Sequence[Submission]) -> None:
+        """What is left to ask for these: who has said yes, what number they know; and make people of unknown phones."""
         wishes = [(each, wish) for each in submissions for wish in each.wishes]
-        self._spell({wish.to for _, wish in wishes})
-        real = {self.spelled[wish.to] for each, wish in wishes if not each.is_test and wish.to in self.spelled}
-        found = await self._people(tx, real)
-        if missing := sorted(real.difference(found)):
-            await self._make(tx, missing)
-            found |= await self._people(tx, missing)
-        self.people |= found
+        addresses = {self.spelled[wish.to] for each, wish in wishes if not each.is_test and wish.to in self.spelled}
+        self._make(sorted(addresses.difference(self.people)))
         programs: dict[str, set[int]] = {}
-        pooled = any(sender.is_pool for sender in self.business.config.senders.values())
         for each, wish in wishes:
             program = each.client.settings.program or "" if wish.program is None else wish.program
             standing = self.people.get(self.spelled.get(wish.to, ""))
@@ -87,7 +104,7 @@ class Batch:
         for program, people in programs.items():
             rows = await tx.rows("submission_consent", people=[*people], program=program)
             self.consents[program] = {person for (person,) in rows}
-        if pooled:
+        if any(sender.is_pool for sender in self.business.config.senders.values()):
             people = {each.person for each in self.people.values() if isinstance(each, Standing)}
             for person, number in await tx.rows("submission_known", people=[*people]):
                 self.known.setdefault(person, []).append(number)
@@ -103,33 +120,26 @@ class Batch:
             except numbers.BadNumber as error:
                 self.people[text] = error.reason
 
-    async def _people(self, tx: Tx, addresses: Iterable[str]) -> dict[str, Standing | str]:
-        addresses = [*addresses]
-        if not addresses:
-            return {}
-        rows = await tx.rows("submission_people", brand=self.business.brand, addresses=addresses)
-        return {row[0]: Standing(*row[1:]) for row in rows}
-
-    async def _make(self, tx: Tx, addresses: Sequence[str]) -> None:
+    def _make(self, addresses: Iterable[str]) -> None:
+        """People of phones that we do not know; written with the batch."""
         business, made = self.business, []
         for address in addresses:
             try:
                 number = numbers.parse(address, business.config.brand.country)
             except numbers.BadNumber as error:
                 self.people[address] = error.reason
-                continue
+            else:
+                made.append(number)
+        for id_, number in zip(business.ids.take(len(made)), made, strict=True):
             line = numbers.line_of(number.e164)
-            language = business.language(CHINESE if number.country == CHINA else "")
-            made.append((number, line, language))
-        ids = business.ids.take(len(made))
-        await tx.many(
-            "person_add",
-            [
-                (id_, business.brand, number.e164, number.country, zone_of(business, number.zone), line.type,
-                 line.network, language, self.now)
-                for id_, (number, line, language) in zip(ids, made, strict=True)
-            ],
-        )  # fmt: skip
+            zone, language = (
+                zone_of(business, number.zone),
+                business.language(CHINESE if number.country == CHINA else ""),
+            )
+            self.people[number.e164] = Standing(id_, number.country, zone, line.type, line.network, None)
+            self.made.append(
+                (id_, business.brand, number.e164, number.country, zone, line.type, line.network, language, self.now)
+            )
 
     # --- deciding
 
@@ -271,7 +281,6 @@ class Batch:
         client, taken, program = submission.client, draft.taken, draft.program
         lane = Lane.URGENT if wish.urgent else Lane.BULK
         repeat = wish.urgent if wish.repeat is None else wish.repeat
-        self.clients[client.id] = client
         self.messages.setdefault((client.id, taken.channel, lane, taken.due), []).append(
             (
                 id_, self.business.brand, client.id, draft.person, MARKETING if program else SERVICE, program,
@@ -286,13 +295,10 @@ class Batch:
             )
         )  # fmt: skip
 
-    async def write(self, tx: Tx) -> None:
-        """Messages into their queues, and whose they are."""
-        queues: dict[tuple[int, str, Lane, int], int] = {}
+    async def write(self, tx: Tx, *others: Rows) -> None:
+        """Messages into their queues, and whose they are; with rows of other tables."""
         carriers = self.business.config.carriers
-        for client in self.clients:
-            for channel, lane, shard, id_ in await tx.rows("queue_of_run", brand=self.business.brand, run=client):
-                queues[client, channel, Lane(lane), shard] = id_
+        fillings = []
         for (client, channel, lane, due), messages in self.messages.items():
             slots = carriers[channel].slots if lane is Lane.BULK and channel in carriers else 1
             share = -(-len(messages) // slots)
@@ -301,11 +307,11 @@ class Batch:
                 piece = messages[slot * share : (slot + 1) * share]
                 if piece:
                     key = client, channel, lane, (slot + turn) % slots
-                    if key not in queues:
-                        queues[key] = await self._queue(tx, *key, slots)
-                    self.queues.add(queues[key])
-                    await outbox.put(tx, piece, queues[key], due)
-        await tx.many("submission_insert", self.submitted)
+                    if key not in self.waits:
+                        self.waits[key] = await self._queue(tx, *key, slots)
+                    self.queues.add(self.waits[key])
+                    fillings.append(outbox.Filling(self.waits[key], due, piece))
+        await outbox.put_all(tx, fillings, ("person_insert", self.made), ("submission_insert", self.submitted), *others)
 
     async def _queue(self, tx: Tx, client: int, channel: str, lane: Lane, shard: int, slots: int) -> int:
         self.is_new = True

@@ -1,8 +1,9 @@
 """Which processes of a business live, and which of them holds what only one may hold: a carrier's slot, a duty.
 
-Every process is a member with a number and an epoch, and says once a second that it lives. Who has not said so for
+Every process is a member with a number and an epoch, and says twice a second that it lives. Who has not said so for
 `LEASE_S` is struck off by any other, and what it held is taken over. The store refuses every change of a member that
 was struck off (`Fenced`), so that one that wakes after its time can record nothing, claim nothing and so send nothing.
+A database that was away has heard nobody, and nobody is struck off for that.
 Times are those of the database, so that clocks that differ mean nothing. Who cannot reach the database lets its
 lines to carriers go before the others take them over.
 """
@@ -18,15 +19,20 @@ from typing import NamedTuple
 
 from gateway.errors import Fenced, StoreError
 from gateway.ids import NODE_BITS
-from gateway.store import Store, Tx, beside
+from gateway.store import Store, Tx, apart
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 1.0
-LEASE_S = 7.0
-SILENT_S = 5.0  # who was not heard for so long holds no line any more when its lease ends
+BEAT_S = 0.5
+LEASE_S = 6.0
+SILENT_S = 4.5  # who was not heard for so long holds no line any more when its lease ends
+ANSWER_S = 2.0  # how long the database's answer is waited for before it is asked again, by another connection perhaps
+SOON_S = 0.02
+BACK_S = 3.0  # what has not heard us for so long did not hear the others either: it gives them as long to speak up
+FORGOTTEN_S = 3_600.0  # nobody's silence is the database's for so long
 PLAN = "duty:plan"  # plans, folds the journal, tidies: one process of all
 NOBODY = 0
+NO_BRAND = 0  # what stands there is about the store itself (gateway/store/moved.py)
 
 
 class Member(NamedTuple):
@@ -55,9 +61,13 @@ class Seen:
     members: tuple[Member, ...]
     leases: tuple[Lease, ...]
 
-    def dead(self) -> list[Member]:
-        """Members that have not said for too long that they live."""
-        return [each for each in self.members if self.now - each.alive_at > LEASE_S * 1000]
+    def dead(self, heard_since: int) -> list[Member]:
+        """Members that have not said for too long that they live, though others were heard all the while.
+
+        `heard_since` is the moment, by the database's clock, from which on it has heard one of the others.
+        """
+        silent_s = LEASE_S if self.now - heard_since >= BACK_S * 1000 else FORGOTTEN_S
+        return [each for each in self.members if self.now - each.alive_at > silent_s * 1000]
 
     def held(self, member: tuple[int, int] | None) -> frozenset[str]:
         """What this member holds."""
@@ -84,16 +94,16 @@ def slots_in(names: Iterable[str]) -> dict[str, set[int]]:
     return found
 
 
-def fair(wanted: Collection[str], members: Iterable[Member]) -> int:
-    """How many slots one of these members may hold: the same for all, rounded up."""
+def fair(lines: Collection[str], members: Iterable[Member]) -> int:
+    """How many of these slots one of these members may hold: the same for all, rounded up."""
     senders = sum("dispatch" in each.roles for each in members)
-    slots = sum(name != PLAN for name in wanted)
-    return -(-slots // max(1, senders))
+    return -(-len(lines) // max(1, senders))
 
 
 @dataclass(slots=True)
 class Fleet:
-    """This process as a member. `wanted` are the names that it may hold by its roles.
+    """This process as a member. `wanted` are the names that it may hold by its roles; of these the slots are shared
+    evenly among those who send, what is `whole` has whoever comes first.
 
     `gained` is awaited with what was taken, before it is used; `let_go` with what another shall have: when it returns,
     nothing of that is in use any more. `hushed` is called with slots whose lines must end at once, since the database
@@ -105,11 +115,14 @@ class Fleet:
     name: str
     roles: str
     wanted: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset({PLAN})
     held: frozenset[str] = frozenset()
     gained: Callable[[frozenset[str]], Awaitable[None]] | None = None
     let_go: Callable[[frozenset[str]], Awaitable[None]] | None = None
     hushed: Callable[[frozenset[str]], None] | None = None
     heard_at: float = 0.0  # when we last said that we live and the database heard it
+    heard_until: int = 0  # the same by its own clock
+    heard_since: int = 0  # from when on it has heard us again and again, by its clock
     members: tuple[Member, ...] = field(default=())
     taken: frozenset[str] = frozenset()  # what anybody held then
 
@@ -117,6 +130,11 @@ class Fleet:
     def node(self) -> int:
         """This process's number; 0 before it has joined."""
         return self.store.member[0] if self.store.member else NOBODY
+
+    @property
+    def lines(self) -> frozenset[str]:
+        """What is shared evenly."""
+        return self.wanted - self.whole
 
     async def join(self) -> int:
         """Become a member; the number, which is nobody else's."""
@@ -126,7 +144,7 @@ class Fleet:
     async def _join(self, tx: Tx) -> tuple[int, int]:
         """The least free number; the epoch tells this member from all that had the number before."""
         now = await tx.value("database_now")
-        await self._strike_off(tx, now)
+        await self._strike_off(tx, now, now)
         known = await tx.all(Member, "member_list")
         node = next(each for each in range(1, 1 << NODE_BITS) if each not in {one.node for one in known})
         epoch = max([now, *(each.epoch + 1 for each in known)])
@@ -157,22 +175,26 @@ class Fleet:
                 raise
             except (StoreError, TimeoutError) as error:  # what is held stays held until another says otherwise
                 log.warning("the fleet could not be heard: %s", str(error) or "the database does not answer")
-            if time.monotonic() - self.heard_at > SILENT_S:
-                self._hush()
+            self._hush()
             await asyncio.sleep(BEAT_S)
+            self._hush()
 
     async def _share_on(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
+            if time.monotonic() - self.heard_at >= SILENT_S:
+                continue  # what may be read is not ours to use
             try:
-                await self.beat()
+                await self._share(await self.store.read(self._now))
             except Fenced:
                 raise
             except (StoreError, TimeoutError) as error:
                 log.warning("what is free could not be looked at: %s", str(error) or "the database does not answer")
 
     def _hush(self) -> None:
-        """End the lines: others, who do hear each other, may take them over from now on."""
+        """If nobody has heard us, end the lines: others, who do hear each other, may take them over from now on."""
+        if time.monotonic() - self.heard_at < SILENT_S:
+            return
         slots = frozenset(name for name in self.held if name != PLAN)
         if slots:
             log.error("%s was not heard for %g s and ends its lines: %s", self.name, SILENT_S, ", ".join(sorted(slots)))
@@ -182,17 +204,23 @@ class Fleet:
 
     async def _say_alive(self) -> Seen:
         asked = time.monotonic()
-        async with asyncio.timeout(SILENT_S - BEAT_S):
+        left = self.heard_at + SILENT_S + SOON_S - asked  # a clock that rings a little too early must not cost a turn
+        async with asyncio.timeout(min(ANSWER_S, left) if left > 0 else ANSWER_S):  # to hush no later than due
             seen = await self.store.write(self._beat)
         self.heard_at, self.members, self.taken = asked, seen.members, seen.taken()
+        if seen.now - self.heard_until > BACK_S * 1000:
+            self.heard_since = seen.now
+        self.heard_until = max(self.heard_until, seen.now)
         return seen
 
     async def beat(self) -> None:
         """One step: say that this process lives, take what is free, give what is too much."""
-        seen = await self._say_alive()
-        share = fair(self.wanted, seen.members)
-        mine = {name for name in self.held if name != PLAN}
-        if seen.dead() or self._takes(seen, share):
+        await self._share(await self._say_alive())
+
+    async def _share(self, seen: Seen) -> None:
+        share = fair(self.lines, seen.members)
+        mine = self.held & self.lines
+        if seen.dead(self.heard_since) or self._takes(seen, share):
             seen = await self.store.write(self._take)
         if seen.held(self.store.member) - self.held:
             await self._use(seen.held(self.store.member))
@@ -203,9 +231,9 @@ class Fleet:
         """What is free and this process should hold."""
         free = sorted(self.wanted - seen.taken())
         held = seen.held(self.store.member)
-        room = share - sum(name != PLAN for name in held)
-        slots = [name for name in free if name != PLAN]
-        return [name for name in free if name == PLAN] + slots[: max(0, room)]
+        room = share - len(held & self.lines)
+        slots = [name for name in free if name in self.lines]
+        return [name for name in free if name not in self.lines] + slots[: max(0, room)]
 
     async def _use(self, held: frozenset[str]) -> None:
         gained = held - self.held
@@ -222,29 +250,36 @@ class Fleet:
             await self.let_go(names)
         await self.store.write(self._free, names)
 
-    @beside
+    @apart
     async def _beat(self, tx: Tx) -> Seen:
+        """Behind nobody: one that stands still, or much work, must not make us look dead."""
         now = await tx.value("database_now")
         node, epoch = self._member()
-        await tx.run("member_beat", now=now, node=node, epoch=epoch)
+        if not await tx.run("member_beat", now=now, node=node, epoch=epoch):
+            raise Fenced(f"member {node} was struck off")
+        if await tx.value("fact_get", brand=NO_BRAND, name="move") is not None:
+            raise Fenced("this business has moved")
         return await self._look(tx, now)
 
     async def _take(self, tx: Tx) -> Seen:
         """Alone, so that two never take the same."""
         now = await tx.value("database_now")
-        await self._strike_off(tx, now)
+        await self._strike_off(tx, now, self.heard_since)
         seen = await self._look(tx, now)
         node, epoch = self._member()
-        for name in self._takes(seen, fair(self.wanted, seen.members)):
+        for name in self._takes(seen, fair(self.lines, seen.members)):
             await tx.run("lease_put", name=name, brand=self.brand, node=node, epoch=epoch, since=now)
         return await self._look(tx, now)
 
-    async def _strike_off(self, tx: Tx, now: int) -> None:
+    async def _strike_off(self, tx: Tx, now: int, heard_since: int) -> None:
         """From here on the dead can write nothing, should they wake."""
-        for each in Seen(now, tuple(await tx.all(Member, "member_list")), ()).dead():
-            log.warning("%s (number %s) has not been heard of for too long: it is struck off", each.name, each.node)
-            await tx.run("member_delete", node=each.node, epoch=each.epoch)
-            await tx.run("lease_free_of", node=each.node, epoch=each.epoch)
+        for each in Seen(now, tuple(await tx.all(Member, "member_list")), ()).dead(heard_since):
+            if await tx.run("member_strike", node=each.node, epoch=each.epoch, alive_at=each.alive_at):
+                log.warning("%s (number %s) has not been heard of for too long: it is struck off", each.name, each.node)
+                await tx.run("lease_free_of", node=each.node, epoch=each.epoch)
+
+    async def _now(self, tx: Tx) -> Seen:
+        return await self._look(tx, await tx.value("database_now"))
 
     async def _look(self, tx: Tx, now: int) -> Seen:
         members = await tx.all(Member, "member_list")
@@ -256,10 +291,9 @@ class Fleet:
             await tx.run("lease_free", name=name, node=node, epoch=epoch)
 
     async def leave(self) -> None:
-        """Free everything, when nothing of it is in use any more."""
+        """Free everything, when nothing of it is in use any more. What is still written afterwards is refused."""
         if self.store.member is not None:
             await self.store.write(self._leave)
-            self.store.member = None
 
     async def _leave(self, tx: Tx) -> None:
         node, epoch = self._member()

@@ -127,17 +127,22 @@ class Intake(Generic[S, R]):
     ) -> None:
         failpoints.hit("accepted")
         self._texts -= size
-        self._write()
-        if accepted is None:
-            if len(batch) > 1 and not isinstance(error, CarillonError):  # one of them may be what fails: each alone
-                log.error("calls of programs could not be accepted together, trying each by itself", exc_info=error)
-                for one in batch:
-                    self._alone(one)
-                return
+        try:
+            self._end(batch, accepted, error)
+        finally:
+            self._write()
+
+    def _end(self, batch: list[_Waiting[S, R]], accepted: Accepted[R] | None, error: BaseException | None) -> None:
+        """Tell who waits, before the next batch is made ready: their answers need not wait for that."""
+        if accepted is not None:
+            self._accepted(accepted.queues, accepted.is_new)
+            _tell(batch, accepted.results)
+        elif len(batch) > 1 and not isinstance(error, CarillonError):  # one of them may be what fails: each alone
+            log.error("calls of programs could not be accepted together, trying each by itself", exc_info=error)
+            for one in batch:
+                self._alone(one)
+        else:
             _tell(batch, [error or CarillonError("no result")] * len(batch))
-            return
-        self._accepted(accepted.queues, accepted.is_new)
-        _tell(batch, accepted.results)
 
     def _alone(self, one: _Waiting[S, R]) -> None:
         size = len(one.call.wishes)

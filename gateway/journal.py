@@ -8,14 +8,16 @@ behind the cursor `ref`. All of the memory lives in the event loop; the writing 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
 
-from gateway import failpoints
+from gateway import failpoints, happenings
 from gateway.channels.base import Deliveries
+from gateway.happenings import Alike
 from gateway.ids import first_at
 from gateway.messages import Receipt, State
 from gateway.quality import Quality
@@ -80,6 +82,7 @@ class Arrived:
     """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
+    alike: list[Alike] = field(default_factory=list)
     unmatched: list[Unmatched] = field(default_factory=list)
     delivered: list[str] = field(default_factory=list)
     left: list[tuple[int, str, int]] = field(default_factory=list)
@@ -88,6 +91,7 @@ class Arrived:
     def take_in(self, other: Arrived) -> None:
         """Add what came a moment later."""
         self.events += other.events
+        self.alike += other.alike
         self.unmatched += other.unmatched
         self.delivered += other.delivered
         self.left += other.left
@@ -122,12 +126,15 @@ class Match(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A message that a receipt without a known id may be about; `state` is IN_DOUBT where that would settle it."""
+    """A message that a receipt without a known id may be about; `state` is IN_DOUBT where that would settle it.
+
+    `sent` has a bit for each part whose answer or receipt has come: its own receipts have a known id.
+    """
 
     message: int
     run: int
     parts: int
-    delivered: int
+    sent: int
     state: int
     at: int
     channel: str
@@ -267,6 +274,7 @@ class Journal:
         arrived = Arrived()
         happened, delivered = arrived.events.append, arrived.delivered.append
         brand, prefix, watched = self.brand, channel + ":", self.watch.parts
+        alike: defaultdict[tuple[int, str], dict[str, int]] = defaultdict(dict)
         refs = [prefix + ident for ident in deliveries.ids]
         legs = list(map(self._young.get, refs))
         if None in legs:
@@ -278,9 +286,13 @@ class Journal:
                 continue
             run, message, part, parts = leg
             delivered(ref)
-            happened((brand, run, message, part, parts, DELIVERED, at, code, ref))
+            if parts == 1 and part == 0:
+                alike[run, code][ref] = message
+            else:
+                happened((brand, run, message, part, parts, DELIVERED, at, code, ref))
             if ref in watched:
                 self.watch.receipt(ref, State.DELIVERED, at)
+        arrived.alike += [Alike(brand, run, DELIVERED, at, code, refs) for (run, code), refs in alike.items()]
         return arrived
 
     def _look_elsewhere(self, channel: str, receipt: Receipt, at: int, arrived: Arrived) -> None:
@@ -336,8 +348,7 @@ class Journal:
                     parked.append(Parked(n, spelled, fit, receipt.state, receipt.code, at))
         if strange:
             await tx.many("parked_put", strange)
-        if events:
-            await tx.many("event_insert", events)
+        await happenings.record(tx, events, arrived.alike)
         return parked
 
     # --- receipts that came before their answers
@@ -426,7 +437,7 @@ class Journal:
             doubt = fitting[0]
             if len(fitting) > 1 or doubt.state != State.IN_DOUBT:
                 continue
-            open_parts = (part for part in range(doubt.parts) if not doubt.delivered >> part & 1)
+            open_parts = (part for part in range(doubt.parts) if not doubt.sent >> part & 1)
             for n in self.shelf.by_fit.get(fit, ()):
                 parked = self.shelf.receipts[n]
                 is_about = doubt.at <= parked.at < now - DOUBT_REST_MS and parked.state != State.SENT
@@ -451,21 +462,27 @@ class Journal:
         await _set_cursors(tx, [(name, self.brand, since) for name in map(_cursor, slots) if name not in known])
 
     async def recall(self, tx: Tx, slots: Collection[str]) -> Recalled:
-        """What is known of the answers of these slots: the parts that still wait for a receipt, and parked receipts."""
+        """What is known of the answers of these slots: the parts that still wait for a receipt, and parked receipts.
+
+        Of what was delivered as much as without a restart would be remembered, however long ago the last turn was.
+        """
         oldest = await tx.value("cursor_get", name="ref") or 0  # of all slots, as older versions kept it
         cursors = [await tx.value("cursor_get", name=_cursor(slot)) for slot in slots]
         since = min((oldest if n is None else n for n in cursors), default=oldest)
         channels = {slot.partition(":")[0] for slot in slots}
         legs: dict[str, Leg] = {}
-        done: list[str] = []
-        for ref, run, message, part, parts, is_delivered in await tx.rows("event_refs", after=since):
+        done: dict[str, None] = {}
+        after = min(since, await tx.value("event_last") - 2 * KEEP_DONE)
+        for n, ref, run, message, part, parts, is_delivered in await tx.rows("event_refs", after=after):
             if ref.partition(":")[0] not in channels:
                 continue
             if is_delivered:
-                done.append(ref)
-            else:
+                done[ref] = None
+                continue
+            done.pop(ref, None)  # a carrier that counts its ids anew
+            if n > since:
                 legs[ref] = (run, message, part, parts)
-        return Recalled(since, legs, done[-KEEP_DONE:], await tx.all(Parked.read, "parked_after", after=-1))
+        return Recalled(since, legs, [*done][-KEEP_DONE:], await tx.all(Parked.read, "parked_after", after=-1))
 
     def remember(self, recalled: Recalled, slots: Collection[str]) -> None:
         """Take in what `recall` found; these slots are ours from now on."""

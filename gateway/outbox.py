@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from gateway import failpoints
+from gateway import failpoints, happenings
 from gateway.counting import count
 from gateway.errors import Failure, Retry, StoreError
+from gateway.happenings import Alike
 from gateway.ids import Ids
 from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
 from gateway.store import Tx, beside
@@ -25,6 +27,7 @@ THROTTLE_PAUSE_S = 2.0
 DOUBT_PAUSE_S = 1.0  # before what must arrive is sent again because no answer came
 POISON = 3  # a message that was on the way in so many crashes is given up
 _id_of, _parts_of = itemgetter(0), itemgetter(11)  # of a row of a message: half the time of the named tuple
+_person_of = itemgetter(2)  # of a row that waits
 MOST_PARTS = 63  # each is a bit of one number in the store
 
 
@@ -73,7 +76,7 @@ class Waiting(NamedTuple):
     valid_until: int
     repeat: int
     stopped_at: int | None
-    reached: bytes | None
+    reached: str | None  # the times at which the caps counted, 8 octets each, as hexadecimal text; may be empty
 
 
 class Go(NamedTuple):
@@ -179,13 +182,15 @@ class Settled(NamedTuple):
 class Settlement:
     """What became of claimed messages, gathered for one transaction.
 
-    `events` are rows of event_insert; `again` is (epoch, a row of outbox_insert); `moved` is (epoch, queue, channel,
-    run, the rest of such a row) of what another channel shall carry; `uncharge` is (epoch, queue, (person, program,
-    brand, charged at)) of caps to be given back; `left` is (person, why, at) of people who have left by what the
-    carrier says. `claims` are those from which something has landed: `cut` makes of them what their rows on disk say.
+    `events` are rows of event_insert, `alike` what is the same for many; `again` is (epoch, a row of outbox_insert);
+    `moved` is (epoch, queue, channel, run, the rest of such a row) of what another channel shall carry; `uncharge` is
+    (epoch, queue, (person, program, brand, charged at)) of caps to be given back; `left` is (person, why, at) of people
+    who have left by what the carrier says. `claims` are those from which something has landed: `cut` makes of them what
+    their rows on disk say.
     """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
+    alike: list[Alike] = field(default_factory=list)
     claims: dict[int, Claim] = field(default_factory=dict)
     again: list[tuple[int, tuple[int, int, int, int, int, int, int, int]]] = field(default_factory=list)
     moved: list[tuple[int, int, str, int, tuple[int, int, int, int, int, int, int]]] = field(default_factory=list)
@@ -198,7 +203,7 @@ class Settlement:
     changed: list[tuple[int, list[tuple[int, int, int, int, int]]]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.claims or self.late)
+        return bool(self.events or self.alike or self.claims or self.late)
 
     def cut(self, now: int) -> Settlement:
         """Close it: later answers belong to the next one."""
@@ -236,14 +241,48 @@ async def ensure_queue(
     return found
 
 
+class Filling(NamedTuple):
+    """New messages of one run, as rows of message_insert, for one queue at one time."""
+
+    queue: int
+    due: int
+    messages: Sequence[tuple[Any, ...]]
+
+
+async def put_all(tx: Tx, fillings: Sequence[Filling], *others: tuple[str, list[tuple[Any, ...]]]) -> None:
+    """`put` for several queues, together with plain inserts of `others` (a query and its rows), in one trip."""
+    messages: list[tuple[Any, ...]] = []
+    waiting: list[tuple[Any, ...]] = []
+    sums: dict[tuple[int, int, str, int], int] = {}
+    for queue, due, new in fillings:
+        _bounded(new)
+        first = new[0]
+        messages += new
+        waiting += [(queue, due, each[0], each[1], each[3], 0, ALL_PARTS, 0) for each in new]
+        key = first[2], int(State.QUEUED), "", first[1]
+        sums[key] = sums.get(key, 0) + len(new)
+        tx.after_commit(count, "accepted", first[6], len(new))
+    if fillings:
+        tx.notify("work")
+    # The sums come last: their rows are everybody's, and locked until the commit.
+    await tx.keep(
+        *others, ("message_insert", messages), ("outbox_insert", waiting),
+        ("tally_add", [(*key, n) for key, n in sums.items()]),
+    )  # fmt: skip
+
+
+def _bounded(messages: Sequence[tuple[Any, ...]]) -> None:
+    longest = max(map(_parts_of, messages), default=0)
+    if longest > MOST_PARTS:
+        raise ValueError(f"a text of {longest} parts: {MOST_PARTS} are the most")
+
+
 async def put(tx: Tx, messages: Sequence[tuple[Any, ...]], queue: int, due: int) -> None:
     """Keep messages and let them wait in a queue until `due`. All must be of one run.
 
     Raises ValueError for more parts than can be kept account of.
     """
-    longest = max(map(_parts_of, messages), default=0)
-    if longest > MOST_PARTS:
-        raise ValueError(f"a text of {longest} parts: {MOST_PARTS} are the most")
+    _bounded(messages)
     await tx.many("message_insert", messages)
     if messages:
         tx.notify("work")
@@ -285,12 +324,14 @@ async def claim(
         return taken
     flights = taken.flights
     left: list[tuple[object, ...]] = []  # as Flight.row has it, of messages that are wholly on the way
-    reached: list[tuple[object, ...]] = []
+    reached: defaultdict[tuple[str, bytes], list[int]] = defaultdict(list)  # of most the same is remembered
+    charged: set[tuple[int, str]] = set()
     later: list[tuple[object, ...]] = []
     events: list[tuple[object, ...]] = []
-    last = None
     new = tuple.__new__  # a named tuple's own constructor costs thrice as much, for each of a thousand
-    for row in await tx.rows("outbox_due", queue=queue, now=now, limit=messages):
+    found = await tx.rows("outbox_due", queue=queue, now=now, limit=messages)
+    is_met_again = len({*map(_person_of, found)}) < len(found)
+    for row in found:
         waiting = new(Waiting, row)
         (
             _, id_, person, attempt, missing, _, run, _, program, sender, address, _, text, size, valid_until, *_,
@@ -298,9 +339,8 @@ async def claim(
         whole = size
         if missing != ALL_PARTS:
             size = missing.bit_count()
-        if size > parts and flights:
-            break
-        last = waiting
+        if (size > parts and flights) or (is_met_again and (person, program) in charged):
+            break  # whom this claim has counted against a cap is asked about again by the next
         taken.looked += 1
         verdict = gate(waiting, now)
         if sender_of is not None and not (sender := sender_of(sender)):
@@ -313,22 +353,50 @@ async def claim(
             flights.append(Flight(taken, waiting, outbound, size, now if charge else 0))
             left.append(row[1:6])
             if charge:
-                reached.append((person, program, brand, charge))
+                reached[program, charge].append(person)
+                if is_met_again:
+                    charged.add((person, program))
         elif isinstance(verdict, Later):
             later.append((queue, max(verdict.due, now + 1), id_, brand, person, *row[3:6]))
         else:
             state = State.EXPIRED if verdict.reason == EXPIRED else State.REFUSED
             events.append((brand, run, id_, -1, whole, state, now, verdict.reason, ""))
-    if last is not None:
-        await tx.run("outbox_delete_through", queue=queue, due=last.due, id=last.id)
-    if flights:
-        taken.open = len(flights)
-        taken.id = await tx.value("flight_insert", queue=queue, brand=brand, epoch=epoch, now=now, messages=left)
-    for query, rows in (("reach_put", reached), ("outbox_insert", later), ("event_insert", events)):
+    await _take(tx, taken, brand, found[: taken.looked], left)
+    await _charge(tx, brand, reached)
+    for query, rows in (("outbox_insert", later), ("event_insert", events)):
         if rows:
             await tx.many(query, rows)
     failpoints.hit("claim")
     return taken
+
+
+async def _take(
+    tx: Tx, taken: Claim, brand: int, found: Sequence[tuple[Any, ...]], left: list[tuple[object, ...]]
+) -> None:
+    """Out of the outbox with all that was decided on, and down with what goes: bytes may leave after the commit."""
+    if found:
+        dues, ids = zip(*(row[:2] for row in found), strict=True)
+        await tx.run("outbox_take", queue=taken.queue, due=dues[-1], id=ids[-1], dues=dues, ids=ids)
+    if taken.flights:
+        taken.open = len(taken.flights)
+        taken.id = await tx.value(
+            "flight_insert", queue=taken.queue, brand=brand, epoch=taken.epoch, now=taken.at, messages=left
+        )
+
+
+async def _charge(tx: Tx, brand: int, reached: Mapping[tuple[str, bytes], Sequence[int]]) -> None:
+    """Count messages against the caps: what to remember of whom, by programme."""
+    few: list[tuple[object, ...]] = []
+    for (program, times), people in reached.items():
+        if len(people) > FEW:
+            await tx.run("reach_set", people=[*dict.fromkeys(people)], program=program, brand=brand, times=times)
+        else:
+            few += [(person, program, brand, times) for person in people]
+    if few:
+        await tx.many("reach_put", few)
+
+
+FEW = 10  # people to whom a statement of their own would cost more than it saves
 
 
 ELSEWHERE_MS = 60_000  # how long what this channel cannot carry for another waits before it is looked at again
@@ -344,8 +412,7 @@ async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_l
     lost = {own for own in settlement.owned if await tx.value("queue_state", queue=own[0]) != own[1]}
     if lost:
         settlement.leave_out(lost)
-    if settlement.events:
-        await tx.many("event_insert", settlement.events)
+    await happenings.record(tx, settlement.events, settlement.alike)
     if settlement.done:
         await tx.run("flight_delete", ids=settlement.done)
     for claim_id, messages in settlement.changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from gateway import failpoints, outbox
 from gateway.clock import Clock
 from gateway.errors import Failure, Fenced, Retry
+from gateway.happenings import Alike
 from gateway.ids import Ids
 from gateway.journal import Journal, Leg, ref_of
 from gateway.messages import ALL_PARTS, Answer, State
@@ -76,7 +78,7 @@ class Settling:
         self.is_busy = False  # a settlement is being written
         self.doubts: dict[tuple[int, int, int], Leg] = {}  # message, attempt, part: an answer may come after all
         self._name, self._store, self._clock, self._ids, self._brand = name, store, clock, ids, brand
-        self._journal, self._chance, self._watch, self._elsewhere = journal, chance, watch, elsewhere
+        self._journal, self._chance, self._watch, self.elsewhere = journal, chance, watch, elsewhere
         self._left, self._stirred, self._moved, self._refused = left, stirred, moved, refused
         self._settlement = Settlement()
         self._bad: list[str] = []  # phones to which the carrier's way failed, in this batch of answers
@@ -100,6 +102,7 @@ class Settling:
         flying, settlement, brand, prefix = self.flying, self._settlement, self._brand, self._name + ":"
         events, claims = settlement.events, settlement.claims
         named: dict[str, Leg] = {}
+        alike: defaultdict[int, dict[str, int]] = defaultdict(dict)  # by run: texts of one part that were taken
         sent = 0
         taken: list[tuple[str, str, int]] = []  # some parts whose receipts tell how good the way is
         self._bad.clear()
@@ -110,10 +113,13 @@ class Settling:
                 self._too_late(answer, now)
                 continue
             if failure is None and not in_doubt:
-                run, parts = waiting.run, waiting.parts
+                run, parts = waiting[6], waiting[13]
                 ref = prefix + carrier_id if carrier_id else ""
+                if parts == 1 and part == 0 and ref and ref not in named:
+                    alike[run][ref] = message
+                else:
+                    events.append((brand, run, message, part, parts, SENT, now, "", ref))
                 named[ref] = run, message, part, parts
-                events.append((brand, run, message, part, parts, SENT, now, "", ref))
                 sent += 1
                 if sent <= EACH:
                     taken.append((ref, waiting.address, flight.claim.at))
@@ -127,6 +133,7 @@ class Settling:
                 claims[claim.id] = claim
                 if flight.again or flight.failed:
                     self._landed_otherwise(flight, now)
+        settlement.alike += [Alike(brand, run, SENT, now, "", refs) for run, refs in alike.items()]
         named.pop("", None)  # where the carrier gave no id
         self._journal.learn_all(named)
         self.counters.sent_parts += sent
@@ -202,7 +209,7 @@ class Settling:
     def _move(self, flight: Flight, bits: int) -> bool:
         """Give a whole message that this carrier cannot bring to another channel, which does not pass it on."""
         waiting = flight.waiting
-        ways = self._elsewhere.get(waiting.sender, ())
+        ways = self.elsewhere.get(waiting.sender, ())
         way = next((name for name in ways if name not in self._watch.quality.out), None)
         if way is None or bits != (1 << waiting.parts) - 1:
             return False

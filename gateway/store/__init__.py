@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.errors import StoreError
-from gateway.store.door import BATCH_S, Store, Tx, beside
+from gateway.store.door import BATCH_S, Store, Tx, apart, beside
 
-__all__ = ["BATCH_S", "Store", "Tx", "beside", "open_store"]
+__all__ = ["BATCH_S", "Store", "Tx", "apart", "beside", "open_store"]
 
 
 def open_store(place: Path | str) -> Store:

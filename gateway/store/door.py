@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -31,6 +31,15 @@ def beside(function: F) -> F:
     commit. SQLite has one writer at a time and asks nothing.
     """
     function.is_beside = True  # type: ignore[attr-defined]  # functions may bear marks
+    return function
+
+
+def apart(function: F) -> F:
+    """Mark a transaction's function as one that waits for nobody, not even for who is alone: a sign of life.
+
+    It changes one row, looks itself whether that is still ours, and may be done twice.
+    """
+    function.is_apart = True  # type: ignore[attr-defined]
     return function
 
 
@@ -86,6 +95,15 @@ class Tx(ABC):
     @abstractmethod
     async def many(self, query: str, rows: Iterable[Sequence[object]], /) -> int:
         """Run a statement for each row, its values in the order in which the statement names them."""
+
+    async def look(self, *asked: tuple[str, Mapping[str, object]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of several queries, none of which needs what another finds; one trip where each would cost one."""
+        return [await self.rows(query, **values) for query, values in asked]
+
+    async def keep(self, *inserts: tuple[str, list[tuple[Any, ...]]]) -> None:
+        """`many` of several plain inserts, none of which reads what another writes; one trip where that costs one."""
+        for query, rows in inserts:
+            await self.many(query, rows)
 
     @abstractmethod
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BESIDE = 3  # connections of those who may write beside each other
 READERS = 3
+TURN_S = 0.001  # how long our loop's thread may wait for the interpreter's lock: it does so after each trip
 HEART_S = 5.0  # how often the line that listens is tried
 
 
@@ -90,10 +92,11 @@ class Store(door.Store):
         self.url = url
         self.place = postgres_schema.named(url)
         self._loop = quick_loop()
-        self._alone, self._beside, self._reads = (Line(self._loop) for _ in range(3))
+        self._alone, self._beside, self._apart, self._reads = (Line(self._loop) for _ in range(4))
         self._ear = Ear(self)
         self._opened: Future[None] = Future()
         self._is_away = False
+        sys.setswitchinterval(min(sys.getswitchinterval(), TURN_S))
         self._thread = threading.Thread(target=self._live, name="store-postgres", daemon=True)
         self._thread.start()
         try:
@@ -124,6 +127,7 @@ class Store(door.Store):
             self._opened.set_exception(refusal)
             return
         workers += [Worker(self, self._beside, "beside", gather_alike) for _ in range(BESIDE)]
+        workers.append(Worker(self, self._apart, "apart", gather_all))
         workers += [Worker(self, self._reads, "read", gather_one) for _ in range(READERS)]
         self._opened.set_result(None)
         await asyncio.gather(*(worker.work() for worker in workers))
@@ -158,6 +162,8 @@ class Store(door.Store):
         job.put_at = time.monotonic()
         if kind is Kind.READ:
             line = self._reads
+        elif getattr(job.function, "is_apart", False):
+            line = self._apart
         else:
             line = self._beside if getattr(job.function, "is_beside", False) else self._alone
         line.put(job, bulk=kind is Kind.BULK)
@@ -172,7 +178,7 @@ class Store(door.Store):
 
     def close(self) -> None:
         """Finish what waits, then close."""
-        for line in (self._alone, self._beside, self._reads):
+        for line in (self._alone, self._beside, self._apart, self._reads):
             line.is_closed = True
             self._loop.call_soon_threadsafe(line.wake_all)
         self._thread.join()

@@ -41,7 +41,7 @@ PLANNING = {
 }
 # A process that stands still inside a transaction, or whose line was cut, must not hold up the others.
 LIVING = {
-    "idle_in_transaction_session_timeout": "3000",
+    "idle_in_transaction_session_timeout": "1500",  # twice, where its next connection gets the lock then
     "client_connection_check_interval": "2000",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -82,7 +82,7 @@ def cure(error: BaseException) -> str:
         case "53100":
             return "the server's disk is full: make room there"
         case "53300":
-            return "the server has no connection left: raise max_connections, a process needs up to eight"
+            return "the server has no connection left: raise max_connections, a process needs up to nine"
         case "57P03":
             return "the server is starting or stopping: try again in a moment"
         case "25006":

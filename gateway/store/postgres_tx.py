@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from operator import itemgetter
@@ -19,10 +19,12 @@ from gateway.store.door import plain
 from gateway.store.queries import Query
 
 T = TypeVar("T")
+Row = TypeVar("Row", bound=Sequence[object])
 
 TURN = "SELECT pg_advisory_xact_lock(1667330666, hashtext($1))"
 CONFLICT = re.compile(r"\((?P<columns>[^)]*)\)\s*$")
 TARGET = re.compile(r"ON CONFLICT \((?P<key>[^)]*)\) DO UPDATE")
+MARK = re.compile(r"\$(\d+)")
 NUL = "\0"  # the one character that PostgreSQL keeps in no text
 UNKNOWN = "\ufffd"
 
@@ -39,6 +41,11 @@ class Fault(Enum):
 
 LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"}
 AGAIN = {"40001", "40P01", "55P03"}
+TAKEN = "23505"
+MEETING = {
+    "idem_pkey",
+    "person_by_address",
+}  # keys at which two meet who bring the same at once: who comes second looks again
 STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 TROUBLE = {"53", "54", "55", "57", "58", "F0", "XX"}
 
@@ -53,6 +60,8 @@ def fault_of(error: BaseException, connection: asyncpg.Connection) -> Fault:
     if connection.is_closed():  # whatever it was called by the time that it came here
         return Fault.LOST
     if state in AGAIN or isinstance(error, STALE):
+        return Fault.AGAIN
+    if state == TAKEN and getattr(error, "constraint_name", "") in MEETING:
         return Fault.AGAIN
     return Fault.TROUBLE if state[:2] in TROUBLE else Fault.OWN
 
@@ -105,14 +114,26 @@ class Session:
     async def wide(self, found: Query) -> Prepared:
         """A plain insert of one row, made to insert whole columns."""
         name = f"{found.name} wide"
+        return self._known.get(name) or await self.prepared(name, await self._widened(found, 1))
+
+    async def together(self, inserts: Sequence[Query]) -> Prepared:
+        """Several such inserts as one statement, the columns of the first before those of the next."""
+        name = f"together {' '.join(each.name for each in inserts)}"
         known = self._known.get(name)
         if known is None:
-            one = await self.prepared(found.name, found.sql)
-            columns = ", ".join(
-                f"${at}::{each.name}[]" for at, each in enumerate(one.statement.get_parameters(), start=1)
-            )
-            known = await self.prepared(name, f"{found.head}SELECT * FROM unnest({columns}){found.tail}")
+            pieces, at = [], 1
+            for place, each in enumerate(inserts):
+                pieces.append(f"i{place} AS ({await self._widened(each, at)})")
+                at += len(each.names)
+            known = await self.prepared(name, f"WITH {', '.join(pieces)} SELECT")
         return known
+
+    async def _widened(self, found: Query, start: int) -> str:
+        one = await self.prepared(found.name, found.sql)
+        columns = ", ".join(
+            f"${at}::{each.name}[]" for at, each in enumerate(one.statement.get_parameters(), start=start)
+        )
+        return f"{found.head}SELECT * FROM unnest({columns}){found.tail}"
 
     def forget(self, error: BaseException) -> None:
         """Prepare everything anew, if that is what the error says: a table has changed."""
@@ -168,10 +189,36 @@ class Tx(door.Tx):
             raise
         return len(listed)
 
-    async def _insert(self, found: Query, rows: list[Sequence[object]]) -> int:
+    async def _insert(self, found: Query, rows: Sequence[Sequence[object]]) -> int:
         prepared = await self._session.wide(found)
         await prepared.statement.fetch(*map(column, zip(*rows, strict=True)))
         return prepared.touched()
+
+    async def look(self, *asked: tuple[str, Mapping[str, object]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of several queries in one trip."""
+        found = tuple(self._queries[query] for query, _ in asked)
+        values = [values[name] for each, (_, values) in zip(found, asked, strict=True) for name in each.names]
+        _, (row,) = await self._fetch(" and ".join(each.name for each in found), side_by_side(found), values)
+        return [[*map(tuple, rows)] for rows in row]
+
+    async def keep(self, *inserts: tuple[str, list[tuple[Any, ...]]]) -> None:
+        """Rows of several tables in one trip; only where a key stands twice among those of one, its rest goes after."""
+        first: list[tuple[Query, list[tuple[Any, ...]]]] = []
+        rest: list[tuple[Query, list[tuple[Any, ...]]]] = []
+        for query, rows in inserts:
+            found = self._queries[query]
+            for turn, each in enumerate(rounds(found, rows) if rows else ()):
+                (rest if turn else first).append((found, each))
+        try:
+            if first:
+                prepared = await self._session.together([found for found, _ in first])
+                columns = [column(each) for _, rows in first for each in zip(*rows, strict=True)]
+                await prepared.statement.fetch(*columns)
+            for found, rows in rest:
+                await self._insert(found, rows)
+        except Exception as error:
+            self.spoilt = error
+            raise
 
     async def _fetch(self, name: str, sql: str, values: Sequence[object]) -> tuple[Prepared, list[Any]]:
         try:
@@ -242,6 +289,17 @@ def column(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @cache
+def side_by_side(asked: tuple[Query, ...]) -> str:
+    """Several queries as one: a row of lists of rows. The parameters of the first stand before those of the next."""
+    pieces, before = [], 0
+    for each in asked:
+        sql = MARK.sub(lambda mark, before=before: f"${int(mark[1]) + before}", each.sql)  # type: ignore[misc]
+        pieces.append(f"ARRAY(SELECT asked FROM ({sql}) asked)")
+        before += len(each.names)
+    return f"SELECT {', '.join(pieces)}"
+
+
+@cache
 def key_of(found: Query) -> tuple[int, ...]:
     """At which places of a row the key stands by which an insert updates; empty where it does not."""
     target, listed = TARGET.search(found.tail), CONFLICT.search(found.head.rstrip())
@@ -251,7 +309,7 @@ def key_of(found: Query) -> tuple[int, ...]:
     return tuple(columns.index(each.strip()) for each in target["key"].split(","))
 
 
-def rounds(found: Query, rows: list[Sequence[object]]) -> list[list[Sequence[object]]]:
+def rounds(found: Query, rows: list[Row]) -> list[list[Row]]:
     """Rows in rounds of which none has a key twice, as one statement can take them; in the order of the key, so that
     those who write beside each other lock in one order.
     """
@@ -260,7 +318,7 @@ def rounds(found: Query, rows: list[Sequence[object]]) -> list[list[Sequence[obj
         return [rows]
     key = itemgetter(*places)
     seen: dict[Any, int] = {}
-    found_rounds: list[list[Sequence[object]]] = []
+    found_rounds: list[list[Row]] = []
     for row in rows:
         turn = seen[key(row)] = seen.get(key(row), -1) + 1
         if turn == len(found_rounds):

@@ -15,6 +15,7 @@ import asyncpg
 
 from gateway.errors import Fenced, StoreError
 from gateway.store.door import BATCH_S, Job, hand_over
+from gateway.store.postgres_schema import cure
 from gateway.store.postgres_tx import Fault, Session, Tx, fault_of, watched
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ PAUSE_S = 0.05  # before the second attempt to connect, and twice as much before
 LONGEST_PAUSE_S = 1.0
 TRIES = 6  # of transactions that stood in each other's way
 CHANNEL = "carillon"  # on which every process listens
+DISK_FULL = "53100"
 
 
 class Line:
@@ -234,7 +236,7 @@ class Worker:
         if fault is Fault.OWN:
             return own or error
         kind = Fenced if fault is Fault.FENCED else StoreError
-        refusal = kind(f"the store could not write: {error}")
+        refusal = kind(f"the store could not write: {told(error)}")
         refusal.__cause__ = error
         return refusal
 
@@ -259,6 +261,8 @@ class Worker:
     def _begin(self) -> str:
         if self._kind == "read":
             return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        if self._kind == "apart":
+            return "BEGIN"
         self._serial += 1
         node, epoch = self._store.member or ("NULL", "NULL")
         is_alone = self._kind == "alone"
@@ -280,7 +284,7 @@ class Worker:
         try:
             done = await tx.say(f"{telling}COMMIT")
         except Exception as error:
-            if self._kind != "read" and fault_of(error, session.connection) is Fault.LOST:
+            if self._kind not in {"read", "apart"} and fault_of(error, session.connection) is Fault.LOST:
                 self._drop()
                 raise InDoubtError(jobs) from error
             raise
@@ -374,6 +378,11 @@ def refused(jobs: list[Job], error: BaseException) -> list[Job]:
     for job in jobs:
         job.result, job.error = None, error
     return jobs
+
+
+def told(error: BaseException) -> str:
+    """What the server said, and the cure where its disk is full."""
+    return f"{error}: {cure(error)}" if getattr(error, "sqlstate", None) == DISK_FULL else str(error)
 
 
 def quoted(words: str) -> str:

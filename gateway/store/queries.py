@@ -11,7 +11,10 @@ FOLDER = Path(__file__).parent / "sql"
 NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 ONE_ROW = re.compile(r"(INSERT INTO .*?)VALUES \(([?$\d,\s]+)\)([^?$]*)", re.DOTALL)
 WIDE = 100
+WIDTHS = (500, WIDE, 10)  # rows of a plain insert that go in one step; what is left goes one by one
 PARAMETER = re.compile(r"(?<![:\w]):(?!condition\b)(\w+)|'[^']*'|--[^\n]*")
+PACKED = re.compile(r"^-- packed: (\d+) columns$", re.MULTILINE)
+OCTETS = re.compile(r"\boctets\(([\w.]+)\)")
 LISTED = re.compile(r"\b(numbers|words)\((:\w+)\)(?: ([a-z]+)\b)?")
 COMMENT = re.compile(r"--[^\n]*")
 LOOK_UP = re.compile(
@@ -20,6 +23,7 @@ LOOK_UP = re.compile(
     re.DOTALL,
 )
 LISTED_TYPES = {"numbers": "bigint", "words": "text"}
+OCTETS_AS = {"sqlite": r"hex(\1)", "postgresql": r"encode(\1, 'hex')"}
 MARKS = {"sqlite": "?", "postgresql": "$"}
 
 
@@ -27,8 +31,9 @@ MARKS = {"sqlite": "?", "postgresql": "$"}
 class Query:
     """One statement; `names` are its parameters in the order of their first appearance.
 
-    Of a plain insert of one row of parameters, `head` and `tail` stand around its values, and `wide` is the same
-    for WIDE rows at once, their values one after another; all three are empty for any other statement.
+    Of a plain insert of one row of parameters, `head` and `tail` stand around its values, and `wide` is the same for
+    each number of WIDTHS rows at once, their values one after another; all three are empty for any other statement. One
+    that `is_packed` gives all of its rows in one value, as JSON.
     """
 
     name: str
@@ -36,7 +41,8 @@ class Query:
     names: tuple[str, ...]
     head: str = ""
     tail: str = ""
-    wide: str = ""
+    wide: tuple[tuple[int, str], ...] = ()
+    is_packed: bool = False
 
 
 @cache
@@ -72,19 +78,34 @@ def compile_query(name: str, sql: str, dialect: str = "sqlite") -> Query:
             names.append(parameter)
         return f"{MARKS[dialect]}{names.index(parameter) + 1}"
 
+    columns = PACKED.search(sql) if dialect == "sqlite" else None
     text = PARAMETER.sub(number, spell(sql, dialect)).strip().rstrip(";")
+    if columns:
+        text = pack(text, int(columns[1]))
     head, tail = around(text, names, MARKS[dialect])
     row = f"({', '.join('?' * len(names))})"
-    wide = f"{head}VALUES {', '.join([row] * WIDE)}{tail}" if head else ""
-    return Query(name, text, tuple(names), head, tail, wide)
+    wide = tuple((rows, f"{head}VALUES {', '.join([row] * rows)}{tail}") for rows in WIDTHS if head)
+    return Query(name, text, tuple(names), head, tail, wide, columns is not None)
+
+
+def pack(sql: str, columns: int) -> str:
+    """A query that SQLite answers in one step, with all rows as one JSON value.
+
+    The module sqlite3 gives up the interpreter's lock for each row, and waits for it again: with a busy loop beside
+    it that costs more than the rows. What is no number or text must be spelled so (`octets`).
+    """
+    names = ", ".join(f"c{place}" for place in range(columns))
+    return f"WITH packed ({names}) AS ({sql}) SELECT json_group_array(json_array({names})) FROM packed"
 
 
 def spell(sql: str, dialect: str) -> str:
     """The statement in the dialect: `numbers(:ids)` and `words(:tags)` are a list's values as rows of one column,
-    `value`; and what CROSS JOIN ... ON and LEFT JOIN ... ON look up stays a look-up by key, in the order in which it
-    stands. (PostgreSQL would else go by what it guesses of a table that was empty when the plan was made: with ten
-    thousand people it then compared each address of an import with all of them.)
+    `value`; `octets(times)` is a column of octets in hexadecimal, empty or nothing where there are none; and what CROSS
+    JOIN ... ON and LEFT JOIN ... ON look up stays a look-up by key, in the order in which it stands. (PostgreSQL would
+    else go by what it guesses of a table that was empty when the plan was made: with ten thousand people it then
+    compared each address of an import with all of them.)
     """
+    sql = OCTETS.sub(OCTETS_AS[dialect], sql)
     if dialect == "sqlite":
         return LISTED.sub(lambda match: f"json_each({match[2]}) {match[3] or ''}".rstrip(), sql)
 

@@ -1,8 +1,9 @@
-"""The embedded engine: SQLite in WAL with every commit synced, one writing thread, readers beside it."""
+"""The embedded engine: SQLite in WAL with one writing thread; nobody hears of a commit before it is synced."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -15,10 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
+
 from gateway.errors import StoreError
 from gateway.store import conditions, door, moved, queries
 from gateway.store.door import SCHEMA, Job, Kind, hand_over, plain
-from gateway.store.queries import WIDE
 
 T = TypeVar("T")
 
@@ -26,7 +28,21 @@ BATCH_S = door.BATCH_S
 READERS = 2
 PAGE = 4096
 WAL_LIMIT = 48 * 1024 * 1024  # a longer log begins anew, so that the file stays below 64 MB
+ROOM, RIGHT = "make room on its disk", "give this user the right to its folder and files"
+CURES = {
+    sqlite3.SQLITE_FULL: ROOM,
+    sqlite3.SQLITE_IOERR: "is its disk full, or failing?",
+    sqlite3.SQLITE_READONLY: RIGHT,
+    sqlite3.SQLITE_CANTOPEN: RIGHT,
+    sqlite3.SQLITE_PERM: RIGHT,
+    sqlite3.SQLITE_NOTADB: "did you mean another file?",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged, take a backup of it (docs/operations.md)",
+}
+SYSTEM_CURES = {
+    errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EACCES: RIGHT, errno.EPERM: RIGHT, errno.EROFS: RIGHT,
+}  # fmt: skip
 COPY_S = 0.1  # how often the log is copied into the file
+sync = getattr(os, "fdatasync", os.fsync)  # not every system has the former
 
 
 class Tx(door.Tx):
@@ -47,7 +63,11 @@ class Tx(door.Tx):
     async def rows(self, query: str, /, **values: object) -> list[tuple[Any, ...]]:
         """All rows of a query, as plain tuples."""
         found = self._queries[query]
-        return self._execute(found.sql, [plain(values[name]) for name in found.names]).fetchall()
+        return self._rows(found, found.sql, [plain(values[name]) for name in found.names])
+
+    def _rows(self, query: queries.Query, sql: str, values: list[object]) -> list[tuple[Any, ...]]:
+        rows = self._execute(sql, values).fetchall()
+        return list(map(tuple, orjson.loads(rows[0][0]))) if query.is_packed else rows
 
     async def run(self, query: str, /, **values: object) -> int:
         """Run a statement; how many rows it touched."""
@@ -64,12 +84,13 @@ class Tx(door.Tx):
         if not found.wide:
             return self._executemany(found.sql, rows).rowcount
         listed = rows if isinstance(rows, list) else list(rows)
-        touched = 0
-        whole = len(listed) - len(listed) % WIDE
-        for first in range(0, whole, WIDE):
-            touched += self._execute(found.wide, [*chain.from_iterable(listed[first : first + WIDE])]).rowcount
-        if whole < len(listed):
-            touched += self._executemany(found.sql, listed[whole:]).rowcount
+        first = touched = 0
+        for size, sql in found.wide:
+            while len(listed) - first >= size:
+                touched += self._execute(sql, [*chain.from_iterable(listed[first : first + size])]).rowcount
+                first += size
+        if first < len(listed):
+            touched += self._executemany(found.sql, listed[first:]).rowcount
         return touched
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
@@ -93,7 +114,7 @@ class Tx(door.Tx):
         found = self._queries[query]
         sql, inner = conditions.render(condition, self._queries, len(found.names) + 1)
         given = [values[name] for name in found.names]
-        return self._execute(found.sql.replace(":condition", sql), [*map(plain, given), *map(plain, inner)]).fetchall()
+        return self._rows(found, found.sql.replace(":condition", sql), [*map(plain, given), *map(plain, inner)])
 
     async def turn(self, name: str) -> None:
         """Every transaction is alone here."""
@@ -109,6 +130,15 @@ def is_trouble(error: BaseException) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF != sqlite3.SQLITE_ERROR
     return isinstance(error, StoreError)
+
+
+def told(error: BaseException) -> str:
+    """What the engine or the system said, and the cure where there is one."""
+    if isinstance(error, OSError):
+        said, cure = error.strerror or str(error), SYSTEM_CURES.get(error.errno or 0)
+    else:
+        said, cure = str(error), CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return f"{said}: {cure}" if cure else said
 
 
 @dataclass(slots=True)
@@ -156,18 +186,17 @@ class Line:
 class Worker(threading.Thread):
     """A thread with a connection of its own, which runs gathered jobs between one BEGIN and one COMMIT.
 
-    Gathering needs no timer: while one commit is synced to the disk, the next jobs come together, so a
-    lone one still takes half a millisecond. A commit thread costs a fifth against committing on the event
-    loop, for the interpreter lock passing back and forth; it is right all the same where a sync takes
-    milliseconds.
+    Gathering needs no timer: while one batch is written, the next jobs come together. A commit thread costs a fifth
+    against committing on the event loop, for the interpreter lock passing back and forth; it is right all the same
+    where a sync takes milliseconds. Who writes does not wait for the disk: a `Syncer` does.
     """
 
     def __init__(
         self, name: str, connection: sqlite3.Connection, line: Line, begin: str, copier: Copier | None = None,
-        ears: Sequence[Callable[[str], None]] = (),
+        ears: Sequence[Callable[[str], None]] = (), syncer: Syncer | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name=name, daemon=True)
-        self._copier = copier
+        self._copier, self._syncer = copier, syncer
         self._connection = connection
         self._line = line
         self._begin = begin
@@ -176,7 +205,12 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Take, commit, deliver, until the line is closed."""
         while (jobs := self._line.take()) is not None:
-            hand_over(self._commit(jobs))
+            changes = self._connection.total_changes
+            done = self._commit(jobs)
+            if self._syncer:
+                self._syncer.put(done, is_changed=self._connection.total_changes != changes)
+            else:
+                hand_over(done)
         self._connection.close()
 
     def _commit(self, jobs: list[Job]) -> list[Job]:
@@ -184,6 +218,8 @@ class Worker(threading.Thread):
         started = time.perf_counter()
         done: list[Job] = []
         try:
+            if self._syncer and self._syncer.failure:
+                raise sqlite3.OperationalError(self._syncer.failure)
             execute(self._begin)
             for job in jobs:
                 if done and time.perf_counter() - started > BATCH_S:
@@ -198,7 +234,7 @@ class Worker(threading.Thread):
             with contextlib.suppress(sqlite3.Error):  # the next BEGIN is refused then, and this is tried again
                 if self._connection.in_transaction:
                     execute("ROLLBACK")
-            refused = StoreError(f"the store could not commit: {error}")
+            refused = StoreError(f"the store could not commit: {told(error)}")
             refused.__cause__ = error
             done = done or jobs
             for job in done:
@@ -215,7 +251,7 @@ class Worker(threading.Thread):
         try:
             job.result = drive(job.function(self._tx, *job.arguments, **job.keywords))
         except Exception as error:
-            job.error = StoreError(f"the store could not write: {error}") if is_trouble(error) else error
+            job.error = StoreError(f"the store could not write: {told(error)}") if is_trouble(error) else error
             job.error.__cause__ = error if job.error is not error else error.__cause__
             if not self._connection.in_transaction:  # the engine rolled everything back (disk full, say)
                 raise sqlite3.OperationalError(str(error)) from error
@@ -231,6 +267,59 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         return stop.value  # type: ignore[no-any-return]  # StopIteration knows no types
     coroutine.close()
     raise RuntimeError("a transaction may await nothing but its tx")
+
+
+class Syncer(threading.Thread):
+    """Waits for the disk in place of the writer, and hands over what it has committed once that is synced.
+
+    SQLite itself would sync each commit before it takes the next one, and the writer stood still for a third of its
+    time. What is committed meanwhile shares one sync. Batches are handed over in their order, and with one all before
+    it are synced: so nobody hears of anything that the loss of power could undo. Where a sync fails, nobody knows what
+    of the log is on the disk, nor would the next one tell: everything is refused from then on, and a start finds the
+    truth.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="store-syncer", daemon=True)
+        self.failure = ""  # why nothing is taken any more
+        self._path = Path(f"{path}-wal")
+        self._line = Line()
+        self._log = -1
+        self._is_behind = False  # there is something in the log that is not synced
+
+    def put(self, jobs: list[Job], *, is_changed: bool) -> None:
+        """Hand these over when the log is synced, if they, or any before them, changed anything."""
+        with self._line.condition:
+            self._is_behind |= is_changed
+            self._line.urgent.extend(jobs)
+            self._line.condition.notify()
+
+    def run(self) -> None:
+        """Sync, hand over, until told to end."""
+        while (jobs := self._line.take()) is not None:
+            try:
+                if self._is_behind:
+                    self._is_behind = False  # first: what the writer adds meanwhile may need the next sync
+                    self._sync()
+            except OSError as error:
+                self.failure = self.failure or f"the log could not be synced: {error}; start anew when the disk is well"
+            if self.failure:
+                for job in jobs:
+                    job.result, job.error = None, StoreError(self.failure)
+            hand_over(jobs)
+
+    def _sync(self) -> None:
+        if self._log < 0 and self._path.exists():  # it is made by the first that begins to write
+            self._log = os.open(self._path, os.O_RDWR)
+        if self._log >= 0:
+            sync(self._log)
+
+    def end(self) -> None:
+        """Hand over what is left, and no more."""
+        self._line.close()
+        self.join()
+        if self._log >= 0:
+            os.close(self._log)
 
 
 class Copier(threading.Thread):
@@ -281,16 +370,18 @@ class Store(door.Store):
         self._copier = Copier(path)
         writer = connect(path)
         writer.execute("PRAGMA wal_autocheckpoint = 0")
+        writer.execute("PRAGMA synchronous = NORMAL")  # the log is synced before it is copied; commits, by the syncer
         self._ears: list[Callable[[str], None]] = []
+        self._syncer = Syncer(path)
         self._workers = [
-            Worker("store-writer", writer, self._writes, "BEGIN IMMEDIATE", self._copier, self._ears)
+            Worker("store-writer", writer, self._writes, "BEGIN IMMEDIATE", self._copier, self._ears, self._syncer)
         ]  # fmt: skip
         for number in range(READERS):
             connection = connect(path)
             connection.execute("PRAGMA query_only = ON")
             self._workers.append(Worker(f"store-reader-{number}", connection, self._reads, "BEGIN"))
-        for worker in (*self._workers, self._copier):
-            worker.start()
+        for thread in (*self._workers, self._syncer, self._copier):
+            thread.start()
 
     def _put(self, kind: Kind, job: Job) -> None:
         (self._reads if kind is Kind.READ else self._writes).put(job, bulk=kind is Kind.BULK)
@@ -309,6 +400,7 @@ class Store(door.Store):
             line.close()
         for worker in self._workers:
             worker.join()
+        self._syncer.end()
         self._copier.end()
         os.close(self._lock)
 
@@ -338,8 +430,11 @@ def lower(text: str | None) -> str | None:
 
 def open_store(path: Path) -> Store:
     """Open, creating or bringing up to date; StoreError when another process writes or the file is not ours."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = take_lock(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = take_lock(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be used as a store: {told(error)}") from error
     try:
         connection = connect(path)
         try:
@@ -351,7 +446,7 @@ def open_store(path: Path) -> Store:
         return Store(path, lock)
     except sqlite3.Error as error:
         os.close(lock)
-        raise StoreError(f"{path}: cannot be used as a store: {error}") from error
+        raise StoreError(f"{path}: cannot be used as a store: {told(error)}") from error
     except BaseException:
         os.close(lock)
         raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from gateway.ids import Ids
 from gateway.intake import Busy, Intake
 from gateway.messages import Lane
 from gateway.rendering import Texts
-from gateway.store import Store
+from gateway.store import Store, Tx, beside, open_store
 from tests import tables
 from tests.conftest import BRAND, Apply, EmptyStores
 
@@ -181,6 +182,104 @@ async def test_calls_that_come_at_once_with_one_key_have_one_effect(store: Store
     ids = {result.outcomes[0].id for (result,) in results}  # type: ignore[union-attr]
     assert len(ids) == 1
     assert len(await waiting(store)) == 1
+
+
+@pytest.fixture
+async def other(store: Store, store_place: str) -> AsyncIterator[Store]:
+    """The same database as another process has it."""
+    opened = open_store(store_place)
+    yield opened
+    opened.close()
+
+
+class Slow:
+    """An acceptance that stands still before its commit until it may go on."""
+
+    def __init__(
+        self, store: Store, business: Business, submission: Submission, error: Exception | None = None
+    ) -> None:
+        self.is_written, self.go_on = threading.Event(), threading.Event()
+
+        @beside
+        async def slowly(tx: Tx) -> Any:
+            accepted = await accepting.accept(tx, business, [submission], business.clock.now_ms())
+            self.is_written.set()
+            await asyncio.to_thread(self.go_on.wait, 10)
+            if error:
+                raise error
+            return accepted.results[0]
+
+        self.result = asyncio.ensure_future(store.write(slowly))
+
+
+@pytest.mark.engine("postgresql")
+async def test_a_key_that_another_process_is_writing_waits_and_gets_its_answer(
+    store: Store, other: Store, business: Business
+) -> None:
+    shop = business.clients["shop"]
+    first = Slow(store, business, Submission(shop, [Wish(SEATTLE, "hi")], "k", "a"))
+    await asyncio.to_thread(first.is_written.wait, 10)
+    same, different = (
+        asyncio.ensure_future(accept(other, business, Submission(shop, [Wish(SEATTLE, "hi")], "k", digest)))
+        for digest in "ab"
+    )
+    await asyncio.sleep(0.1)
+    assert not same.done()
+    first.go_on.set()
+    assert await same == [(await first.result)._replace(is_repeat=True)]
+    assert [type(each) for each in await different] == [KeyReused]
+    assert len(await waiting(store)) == 1
+
+
+@pytest.mark.engine("postgresql")
+async def test_a_key_whose_first_writer_dies_has_its_effect_by_the_second(
+    store: Store, other: Store, business: Business
+) -> None:
+    call = Submission(business.clients["shop"], [Wish(SEATTLE, "hi")], "k", "a")
+    first = Slow(store, business, call, LookupError("gone"))
+    await asyncio.to_thread(first.is_written.wait, 10)
+    second = asyncio.ensure_future(accept(other, business, call))
+    await asyncio.sleep(0.1)
+    first.go_on.set()
+    with pytest.raises(LookupError):
+        await first.result
+    (result,) = await second
+    assert isinstance(result, Result)
+    assert not result.is_repeat
+    assert [row[0] for row in await waiting(store)] == [each.id for each in result.outcomes if isinstance(each, Taken)]
+
+
+@pytest.mark.engine("postgresql")
+async def test_the_same_keys_and_phones_in_opposite_orders_from_two_processes_have_one_effect_each(
+    store: Store, other: Store, business: Business
+) -> None:
+    shop = business.clients["shop"]
+    for turn in range(10):
+        calls = [Submission(shop, [Wish(f"+120655{turn}{n:04}", "hi")], f"{turn} {n}", "a") for n in range(30)]
+        here, there = await asyncio.gather(accept(store, business, *calls), accept(other, business, *calls[::-1]))
+        for one, two in zip(here, reversed(there), strict=True):
+            assert isinstance(one, Result)
+            assert isinstance(two, Result)
+            assert one.outcomes == two.outcomes
+            assert one.is_repeat != two.is_repeat
+    assert len(await waiting(store)) == 300
+    assert len(await store.read(tables.look, "SELECT id FROM person")) == 300
+
+
+@pytest.mark.engine("postgresql")
+async def test_a_phone_that_two_processes_meet_for_the_first_time_is_one_person(
+    store: Store, other: Store, business: Business
+) -> None:
+    call = Submission(business.clients["shop"], [Wish(SEATTLE, "hi")])
+    first = Slow(store, business, call)
+    await asyncio.to_thread(first.is_written.wait, 10)
+    second = asyncio.ensure_future(accept(other, business, call))
+    await asyncio.sleep(0.1)
+    first.go_on.set()
+    await asyncio.gather(first.result, second)
+    people_texted = await store.read(tables.look, "SELECT m.person, p.id FROM message m, person p")
+    assert len(people_texted) == 2
+    assert all(texted == person for texted, person in people_texted)
 
 
 async def test_a_text_that_is_to_leave_later_waits_until_then(store: Store, business: Business) -> None:

@@ -366,7 +366,8 @@ def brief_of(who: Member, asks: dict[str, int]) -> Brief:
     kind = f"{who.country}|{who.zone}|{who.language}|{who.line_type}|{who.network}"
     fields = (who.first_name if asks["first_name"] else None, who.last_name if asks["last_name"] else None,
               who.city if asks["city"] else None, who.attributes if asks["attributes"] else None)  # fmt: skip
-    return who.id, kind, who.address, who.stopped_at, who.joined_at, who.reached, *fields
+    reached = None if who.reached is None else who.reached.hex()
+    return who.id, kind, who.address, who.stopped_at, who.joined_at, reached, *fields
 
 
 def plainly(casting: Casting, page: list[Member], now: int, until: int) -> dict[int, object]:

@@ -33,7 +33,7 @@ def waiting(
 ) -> Waiting:
     return Waiting(
         0, 1, 1, 0, ALL_PARTS, 0, 7, purpose, named, "20655", "+12065550142", "America/Los_Angeles", "hi", 1,
-        valid_until, 0, stopped_at, reached,
+        valid_until, 0, stopped_at, reached.hex() if reached else None,
     )  # fmt: skip
 
 
@@ -146,3 +146,25 @@ def test_a_calendars_period_is_read_the_strict_way_as_rolling_days(cap: str, spa
     assert ask(one, waiting(reached=reached), NOON + 1) == Later(
         NOON + int(timedelta(days=span).total_seconds()) * 1000
     )
+
+
+rows = st.builds(
+    Waiting._replace,
+    st.just(waiting()),
+    missing=st.sampled_from([ALL_PARTS, 1]),
+    crashes=st.integers(0, 1),
+    purpose=st.sampled_from([Purpose.MARKETING, Purpose.SERVICE, Purpose.REPLY]),
+    program=st.sampled_from(["club", "", "other"]),
+    zone=st.sampled_from(["America/Los_Angeles", "Asia/Tokyo"]),
+    valid_until=st.sampled_from([0, NOON, NOON + HOUR, NOON + 12 * HOUR]),
+    stopped_at=st.sampled_from([None, NOON - HOUR]),
+    reached=st.sampled_from([None, "", (NOON - HOUR).to_bytes(8, "little").hex()]),
+)
+
+
+@given(st.lists(st.tuples(rows, st.sampled_from([NOON, NOON + HOUR, NOON + 8 * HOUR])), max_size=30))
+def test_what_was_said_of_one_is_said_of_nobody_who_differs(asked: list[tuple[Waiting, int]]) -> None:
+    programs = {"club": program("1 per 24 h", hours="9:00-21:00")}
+    keeper = Gatekeeper(programs)
+
+    assert [keeper(each, now) for each, now in asked] == [Gatekeeper(programs)(each, now) for each, now in asked]

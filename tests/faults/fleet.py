@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import orjson
 
 import run
 from bench.stage import phone_of, row_of
@@ -73,7 +75,7 @@ CREATE TRIGGER witness_claim AFTER INSERT ON flight FOR EACH ROW EXECUTE FUNCTIO
 
 CREATE TABLE change (
   n bigserial, at double precision DEFAULT extract(epoch FROM clock_timestamp()), port integer, what text, node bigint,
-  epoch bigint
+  epoch bigint, tx xid8 DEFAULT pg_current_xact_id()
 );
 CREATE FUNCTION witness_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO change (port, what) VALUES (inet_client_port(), TG_OP || ' ' || TG_TABLE_NAME);
@@ -320,6 +322,23 @@ class Fleet:
         finally:
             await connection.close()
 
+    def keep(self, folder: Path, seen: Mapping[str, Any]) -> None:
+        """Keep what somebody needs who asks later why: logs, the store as it is, what the proxy and others saw."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for log in [
+            *self.path.glob("*.log"),
+            *self.path.parent.glob("smsc.*"),
+            self.config,
+            self.postgres.folder / "log",
+        ]:
+            shutil.copy(log, folder / (log.name if log.suffix else "postgres.log"))
+        self.postgres.dump(self.database, folder / "store.dump")
+        lives = {
+            each.name: {"frozen": each.frozen, "dead": each.dead, "fell": each.fell} for each in self.processes.values()
+        }
+        proxy = {"troubles": self.proxy.troubles, "lags": self.proxy.lags, "connections": self.proxy.connections}
+        (folder / "seen.json").write_bytes(orjson.dumps({**seen, "lives": lives, **proxy}, default=str))
+
     def unsettled(self) -> dict[str, int]:
         """What is still open, by what it is; empty when everything has come to its end."""
         names = ("runs", "waiting", "flying", "unthought", "unfolded", "queued", "without receipt")
@@ -327,9 +346,14 @@ class Fleet:
         return {name: n for name, n in zip(names, found, strict=True) if n}
 
     async def settle(self, within_s: float) -> dict[str, int]:
-        """Wait until everything has come to its end; what has not by then."""
-        end = time.monotonic() + within_s
-        while (left := self.unsettled()) and time.monotonic() < end:  # noqa: ASYNC110  other processes
+        """Wait until everything has come to its end; what has not although nothing has gone on for so long."""
+        before: dict[str, int] = {}
+        end = 0.0
+        while left := self.unsettled():
+            if left != before:
+                before, end = left, time.monotonic() + within_s
+            if time.monotonic() > end:
+                break
             await asyncio.sleep(0.5)
         return left
 

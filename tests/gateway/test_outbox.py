@@ -5,12 +5,14 @@ And the settlement: wherever a process dies between two of them, each part was a
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from gateway.ids import Ids
 from gateway.journal import Journal
 from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
 from gateway.outbox import LONG_MS, Claim, Flight, Go, Later, Message, Never, Settlement, Waiting
-from gateway.store import Store, Tx, open_store, queries
+from gateway.store import Store, Tx, beside, open_store, queries
 from gateway.store.sqlite import statements
 from tests.tables import look
 
@@ -71,6 +73,52 @@ async def claim(
 def taken(found: Claim | None) -> list[int]:
     assert found is not None
     return [flight.outbound.id for flight in found.flights]
+
+
+@pytest.mark.engine("postgresql")
+async def test_what_another_process_puts_in_while_a_claim_decides_waits_for_the_next(
+    store: Store, store_place: str
+) -> None:
+    queue, epoch = await filled(store, message(2))
+    other, loop = open_store(store_place), asyncio.get_running_loop()
+
+    @beside
+    async def put_earlier(tx: Tx) -> None:
+        await outbox.put(tx, [message(1)], queue, NOW - 5)
+
+    def slow_gate(waiting: Waiting, now: int) -> Go:
+        asyncio.run_coroutine_threadsafe(other.write(put_earlier), loop).result(10)
+        return Go()
+
+    try:
+        assert taken(await claim(store, queue, epoch, gate=slow_gate)) == [2]
+        assert taken(await claim(store, queue, epoch)) == [1]
+    finally:
+        other.close()
+
+
+async def test_what_is_put_into_several_queues_at_once_waits_as_if_put_into_each(store: Store) -> None:
+    bulk, urgent = [
+        await store.write(outbox.ensure_queue, IDS, 1, "us", lane, run=RUN) for lane in (Lane.BULK, Lane.URGENT)
+    ]
+    await store.write(outbox.put, [message(1)], bulk, NOW)
+    fillings = [
+        outbox.Filling(bulk, NOW, [message(2), message(3)]),
+        outbox.Filling(urgent, NOW, [message(4)]),
+        outbox.Filling(bulk, NOW + 1, [message(5)]),
+    ]
+    await store.write(outbox.put_all, fillings, ("submission_insert", [(RUN, 4, 1, 0, "order 7", "")]))
+    await store.write(outbox.put_all, [])
+
+    asked = "SELECT queue, due, id, brand_id, person, attempt, missing, crashes FROM outbox ORDER BY id"
+    assert await store.read(look, asked) == [
+        (queue, due, id_, 1, id_, 0, ALL_PARTS, 0)
+        for queue, due, id_ in ((bulk, NOW, 1), (bulk, NOW, 2), (bulk, NOW, 3), (urgent, NOW, 4), (bulk, NOW + 1, 5))
+    ]
+    assert await store.read(look, "SELECT n FROM tally") == [(5,)]
+    assert await store.read(look, "SELECT reference FROM submission") == [("order 7",)]
+    with pytest.raises(ValueError, match="64 parts"):
+        await store.write(outbox.put_all, [outbox.Filling(bulk, NOW, [message(6, parts=64)])])
 
 
 def landing(*flights: Flight) -> Settlement:
@@ -231,6 +279,26 @@ async def test_a_cap_is_charged_at_the_claim_and_given_back_on_a_sure_failure(st
     settlement.uncharge.append((epoch, queue, (9, "club", 1, found.flights[0].charged_at)))
     await settle(store, settlement)
     assert await store.read(reached) == b""
+
+
+async def test_two_texts_to_one_person_are_never_counted_as_if_they_were_the_first(store: Store) -> None:
+    # given a cap of one, and texts to one person that wait side by side, as programs may bring them
+    queue, epoch = await filled(store, *(message(n, person=9) for n in range(1, 4)), message(4, person=8))
+
+    def once(waiting: Waiting, now: int) -> Go | Later:
+        return Later(now + 1) if waiting.reached else Go(now.to_bytes(8, "little"))
+
+    gone = [taken(await claim(store, queue, epoch, gate=once)) for _ in range(4)]
+
+    assert sorted(chain.from_iterable(gone)) == [1, 4]
+
+
+async def test_many_who_are_reached_for_the_first_time_are_each_charged(store: Store) -> None:
+    queue, epoch = await filled(store, *(message(n, person=n) for n in range(1, 40)))
+    await claim(store, queue, epoch, messages=50, parts=50, gate=lambda waiting, now: Go(now.to_bytes(8, "little")))
+
+    rows = await store.read(lambda tx: tx.rows("reach_among", people=[*range(50)]))
+    assert sorted(rows) == [(n, "club", NOW.to_bytes(8, "little")) for n in range(1, 40)]
 
 
 @given(st.sampled_from(list(Retry)), st.integers(0, 10), st.integers())

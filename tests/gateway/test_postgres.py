@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from gateway.errors import Fenced, StoreError
+from gateway.fleet import BEAT_S, SILENT_S
 from gateway.ids import first_at
 from gateway.journal import Journal
 from gateway.store import Store, Tx, beside, open_store, postgres_schema, postgres_worker
@@ -116,8 +117,10 @@ async def test_conditions_of_every_kind_run_together_in_one_query(url: str) -> N
     assert render(tree, fragments, 5, mark="$")[0].count("$") >= 2 * len(fragments)
 
 
-HOT = ("outbox_due", "outbox_delete_through", "event_after", "ref_get", "seen_get", "audience_page", "fold_short",
-       "inbound_waiting", "outbox_fill", "coupon_redeem", "state_overdue", "redemption_of_code")  # fmt: skip
+HOT = (
+    "outbox_due", "outbox_take", "outbox_delete_through", "event_after", "ref_get", "seen_among", "audience_page",
+    "fold_short", "inbound_waiting", "outbox_fill", "coupon_redeem", "state_overdue", "redemption_of_code",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -367,6 +370,31 @@ async def test_a_process_that_stands_still_inside_a_transaction_does_not_hold_up
     assert time.monotonic() - started < 6
     go_on.set()
     assert await standing == 2  # its first attempt was undone, and made again
+
+
+async def test_one_that_stands_still_while_another_of_its_lines_waits_holds_up_nobody_so_long_that_they_are_hushed(
+    both: tuple[Store, Store],
+) -> None:
+    entered, stands, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    @beside
+    async def stand_still(tx: Tx) -> None:
+        if not entered.is_set():
+            entered.set()
+            await asyncio.sleep(0.5)  # until the other line has asked to be alone
+            stands.set()
+            go_on.wait(20)
+
+    standing = asyncio.ensure_future(both[0].write(stand_still))
+    await asyncio.to_thread(entered.wait, 5)
+    waiting = asyncio.ensure_future(both[0].write(count_up, "n"))
+    await asyncio.to_thread(stands.wait, 5)
+    started = time.monotonic()
+    assert await both[1].write(count_up, "n") == 1
+    assert time.monotonic() - started < SILENT_S - BEAT_S
+    go_on.set()
+    assert await waiting == 2
+    await standing
 
 
 async def test_two_that_stand_in_each_others_way_are_both_written(both: tuple[Store, Store]) -> None:

@@ -7,9 +7,12 @@ VALUES (:brand, :person, :kind, :subject, :at, :detail)
 -- name: activity_replied
 -- A text answers the campaign that last wrote to the phone. Few messages back, so that a busy phone costs no more.
 INSERT INTO activity (brand_id, person, kind, subject, at)
-SELECT :brand, :person, 'replied', r.campaign, :at
-FROM (SELECT id, run FROM message WHERE person = :person ORDER BY id DESC LIMIT 10) m JOIN run r ON r.id = m.run
-ORDER BY m.id DESC LIMIT 1
+WITH wrote AS MATERIALIZED (
+  SELECT j.value AS person, (
+    SELECT r.campaign FROM (SELECT id, run FROM message WHERE person = j.value ORDER BY id DESC LIMIT 10) m
+    JOIN run r ON r.id = m.run ORDER BY m.id DESC LIMIT 1) AS campaign
+  FROM numbers(:people) j)
+SELECT :brand, person, 'replied', campaign, :at FROM wrote WHERE campaign IS NOT NULL
 
 -- name: activity_remove
 DELETE FROM activity WHERE person = :person AND kind = :kind AND subject = :subject AND detail = :detail
@@ -26,10 +29,9 @@ ON CONFLICT (person) DO UPDATE SET topic = excluded.topic, subject = excluded.su
 -- name: dialog_end
 DELETE FROM dialog WHERE person = :person
 
--- name: said_again
--- At most `burst` times in a row, then once in `every` milliseconds: the time kept runs ahead of the clock by one
--- `every` for each time it was said (a leaky bucket in one number). Touches no row when it was said often enough.
-INSERT INTO said (person, what, brand_id, at) VALUES (:person, :what, :brand, :now)
-ON CONFLICT (person, what) DO UPDATE 
-SET at = CASE WHEN said.at + :every > excluded.at THEN said.at + :every ELSE excluded.at END
-WHERE said.at <= excluded.at + :every * (:burst - 2)
+-- name: said_among
+SELECT s.person, s.what, s.at FROM numbers(:people) j CROSS JOIN said s ON s.person = j.value
+
+-- name: said_put
+INSERT INTO said (person, what, brand_id, at) VALUES (:person, :what, :brand, :at)
+ON CONFLICT (person, what) DO UPDATE SET at = excluded.at

@@ -41,10 +41,13 @@ SELECT part, parts, state, at, code FROM event
 WHERE n >= :first AND n <= :last AND message = :message ORDER BY n LIMIT :limit
 
 -- name: api_cancel
--- Only what has never been tried: of anything else a part may have left.
+-- Only what has never been tried: of anything else a part may have left. The key of a queue begins with when each is due.
 DELETE FROM outbox
 WHERE queue IN (SELECT id FROM queue WHERE brand_id = :brand AND run = :client AND channel = :channel)
-  AND id = :message AND attempt = 0 AND missing = -1 AND crashes = 0
+  AND due >= :since AND due <= :until AND id = :message AND attempt = 0 AND missing = -1 AND crashes = 0
+
+-- name: api_state
+SELECT state FROM state WHERE message = :message
 
 -- name: api_inbound
 SELECT i.id, i.channel, i.sender, i.recipient, i.text, i.person, i.at, i.intent

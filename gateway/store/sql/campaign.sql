@@ -15,8 +15,9 @@ ORDER BY p.id LIMIT :limit
 -- name: audience_brief
 -- The same people as the planner reads them. Every value that reaches Python is paid for under the interpreter's lock:
 -- so all that makes people alike is one value, put together here, and fields that no text asks for stay behind.
+-- packed: 10 columns
 SELECT p.id, p.country || '|' || p.zone || '|' || p.language || '|' || p.line_type || '|' || p.network, p.address,
-       s.at, c.since, r.times,
+       s.at, c.since, octets(r.times),
        CASE WHEN :first_name = 1 THEN p.first_name END, CASE WHEN :last_name = 1 THEN p.last_name END,
        CASE WHEN :city = 1 THEN p.city END, CASE WHEN :attributes = 1 THEN p.attributes END
 FROM person p

@@ -40,3 +40,6 @@ WHERE at <= coalesce((SELECT at FROM idem WHERE at < :before ORDER BY at LIMIT 1
 -- name: fragment_tidy
 DELETE FROM fragment
 WHERE at <= coalesce((SELECT at FROM fragment WHERE at < :before ORDER BY at LIMIT 1 OFFSET :limit - 1), :before - 1)
+
+-- name: queue_repace
+UPDATE queue SET rate = :rate WHERE brand_id = :brand AND run = :run AND channel = :channel AND lane = :lane AND rate <> :rate

@@ -4,6 +4,11 @@
 INSERT INTO event (brand_id, run, message, part, parts, state, at, code, ref)
 VALUES (:brand, :run, :message, :part, :parts, :state, :at, :code, :ref)
 
+-- name: event_insert_alike
+-- The same for many messages of one part each, whose carrier's ids and own ids are the names and values of `refs`.
+INSERT INTO event (brand_id, run, message, part, parts, state, at, code, ref)
+SELECT :brand, :run, j.value, 0, 1, :state, :at, :code, j.key FROM json_each(:refs) j
+
 -- name: event_last
 SELECT coalesce(max(n), 0) FROM event
 
@@ -16,7 +21,7 @@ SELECT n, run, message, part, parts, state, at, code, ref FROM event WHERE n > :
 
 -- name: event_refs
 -- Carriers' ids by which receipts may still come, and whether the part is delivered: then nothing changes any more.
-SELECT e.ref, e.run, e.message, e.part, e.parts,
+SELECT e.n, e.ref, e.run, e.message, e.part, e.parts,
        s.state IS NOT NULL AND (s.state = 50 OR (e.part >= 0 AND (s.delivered >> e.part) & 1 = 1))
 FROM event e LEFT JOIN state s ON s.message = e.message WHERE e.n > :after AND e.ref <> '' ORDER BY e.n
 
@@ -90,11 +95,15 @@ ON CONFLICT (message) DO UPDATE SET sent = excluded.sent, delivered = excluded.d
     state = excluded.state, code = excluded.code, at = excluded.at
 
 -- name: fold_tally
+-- Counted by the way that they went first, of which there are few: so the batch is sorted once.
 INSERT INTO tally (run, state, reason, brand_id, n)
+WITH moved AS MATERIALIZED (
+  SELECT run, was, why, state, reason, count(*) AS n FROM folding GROUP BY run, was, why, state, reason
+)
 SELECT run, state, reason, :brand, sum(n) FROM (
-  SELECT run, was AS state, why AS reason, -1 AS n FROM folding
-  UNION ALL SELECT run, state, reason, 1 FROM folding
-) WHERE true GROUP BY run, state, reason HAVING sum(n) <> 0
+  SELECT run, was AS state, why AS reason, -n AS n FROM moved
+  UNION ALL SELECT run, state, reason, n FROM moved
+) changed WHERE true GROUP BY run, state, reason HAVING sum(n) <> 0
 ON CONFLICT (run, state, reason) DO UPDATE SET n = tally.n + excluded.n
 
 -- name: fold_clear
@@ -110,7 +119,7 @@ ORDER BY s.message LIMIT :limit
 -- Messages that a receipt without a known id may be about: of which a part was in doubt at any time, whatever is known by
 -- now of it or of its other copies; or that are on the way at this moment. `at` is when the bytes of a doubtful one may
 -- first have left.
-SELECT m.id, m.run, m.parts, coalesce(s.delivered, 0), coalesce(s.state, 0), coalesce(s.at, 0), m.channel, m.sender, m.address
+SELECT m.id, m.run, m.parts, coalesce(s.sent, 0), coalesce(s.state, 0), coalesce(s.at, 0), m.channel, m.sender, m.address
 FROM (SELECT DISTINCT message FROM event WHERE state = 10 AND message > :made_after) d
 CROSS JOIN message m ON m.id = d.message LEFT JOIN state s ON s.message = d.message
 UNION ALL

@@ -10,6 +10,10 @@ VALUES (:node, :brand, :epoch, :name, :roles, :alive_at)
 -- name: member_beat
 UPDATE member SET alive_at = :now WHERE node = :node AND epoch = :epoch
 
+-- name: member_strike
+-- Not one who has spoken up meanwhile.
+DELETE FROM member WHERE node = :node AND epoch = :epoch AND alive_at = :alive_at
+
 -- name: member_delete
 DELETE FROM member WHERE node = :node AND epoch = :epoch
 

@@ -7,15 +7,19 @@ VALUES (:id, :brand, :channel, :sender, :recipient, :text, :person, :at, :intent
 -- name: inbound_waiting
 SELECT id, channel, sender, recipient, text, person, at, intent FROM inbound WHERE thought = 0 ORDER BY id LIMIT :limit
 
+-- name: inbound_awaited
+SELECT EXISTS (SELECT 1 FROM inbound WHERE person = :person AND thought = 0)
+
 -- name: inbound_thought
 UPDATE inbound SET thought = :thought, outcome = :outcome WHERE id = :id
 
 -- name: inbound_of_person
 SELECT id, channel, recipient, text, at, intent, thought, outcome FROM inbound WHERE person = :person ORDER BY id
 
--- name: seen_get
-SELECT s.line, s.at, l.alive_at FROM seen s LEFT JOIN line l ON l.channel = s.channel AND l.line = s.line
-WHERE s.channel = :channel AND s.mark = :mark
+-- name: seen_among
+SELECT s.mark, s.line, s.at, l.alive_at FROM words(:marks) j
+CROSS JOIN seen s ON s.channel = :channel AND s.mark = j.value
+LEFT JOIN line l ON l.channel = s.channel AND l.line = s.line
 
 -- name: seen_insert
 INSERT INTO seen (channel, mark, brand_id, line, at) VALUES (:channel, :mark, :brand, :line, :at)

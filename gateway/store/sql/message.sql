@@ -38,16 +38,21 @@ SELECT :queue, :due, m.id, m.brand_id, m.person, 0, -1, 0 FROM numbers(:ids) j C
 -- name: outbox_due
 -- CROSS JOIN and the LEFT JOINs keep the order of the outbox; every look-up is by primary key, and for a
 -- campaign they walk in person order, because the planner wrote in person order.
+-- packed: 18 columns
 SELECT o.due, o.id, o.person, o.attempt, o.missing, o.crashes, m.run, m.purpose, m.program, m.sender, m.address,
-       m.zone, m.text, m.parts, m.valid_until, m.repeat, s.at, r.times
+       m.zone, m.text, m.parts, m.valid_until, m.repeat, s.at, octets(r.times)
 FROM outbox o CROSS JOIN message m ON m.id = o.id
 LEFT JOIN stop s ON s.person = o.person
 LEFT JOIN reach r ON r.person = o.person AND r.program = m.program
 WHERE o.queue = :queue AND o.due <= :now
 ORDER BY o.due, o.id LIMIT :limit
 
+-- name: outbox_take
+-- What a claim has read in (due, id) order, as the range that it is: here nobody else has written since.
+DELETE FROM outbox WHERE queue = :queue AND (due, id) <= (:due, :id)
+
 -- name: outbox_delete_through
--- What was read in (due, id) order in this transaction is removed as the range that it is.
+-- The same for who is alone in the store.
 DELETE FROM outbox WHERE queue = :queue AND (due, id) <= (:due, :id)
 
 -- name: outbox_of_run
@@ -82,6 +87,12 @@ DELETE FROM flight WHERE queue = :queue
 
 -- name: reach_put
 INSERT INTO reach (person, program, brand_id, times) VALUES (:person, :program, :brand, :times)
+ON CONFLICT (person, program) DO UPDATE SET times = excluded.times
+
+-- name: reach_set
+-- The same for many people of whom the same is remembered.
+INSERT INTO reach (person, program, brand_id, times)
+SELECT j.value, :program, :brand, :times FROM numbers(:people) j WHERE true
 ON CONFLICT (person, program) DO UPDATE SET times = excluded.times
 
 -- name: reach_among

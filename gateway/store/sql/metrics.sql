@@ -22,5 +22,7 @@ SELECT c.name, t.state, CAST(sum(t.n) AS BIGINT) FROM client c JOIN tally t ON t
 WHERE c.brand_id = :brand GROUP BY c.name, t.state
 
 -- name: notices_waiting
-SELECT c.name, n.door, count(*) FROM notice n JOIN client c ON c.id = n.client
+-- A parcel counts as what it holds.
+SELECT c.name, n.door, CAST(sum(CASE WHEN n.subject = 'parcel' THEN CAST(n.target AS BIGINT) ELSE 1 END) AS BIGINT)
+FROM notice n JOIN client c ON c.id = n.client
 WHERE n.brand_id = :brand AND n.state = 0 GROUP BY c.name, n.door

@@ -11,10 +11,11 @@ FROM person p LEFT JOIN stop s ON s.person = p.id WHERE p.brand_id = :brand AND 
 -- name: person_address
 SELECT address FROM person WHERE id = :person
 
--- name: person_texting
--- Everything that answering a text asks about, in one look-up.
+-- name: people_texting
+-- Everything about people that answering their texts asks about, in one look-up.
 SELECT p.id, p.address, p.country, p.zone, p.language, p.first_name, s.at, d.topic, d.subject, d.detail, d.until
-FROM person p LEFT JOIN stop s ON s.person = p.id LEFT JOIN dialog d ON d.person = p.id WHERE p.id = :person
+FROM numbers(:people) j CROSS JOIN person p ON p.id = j.value
+LEFT JOIN stop s ON s.person = p.id LEFT JOIN dialog d ON d.person = p.id
 
 -- name: person_insert
 INSERT INTO person (id, brand_id, address, country, zone, line_type, network, language, created_at)

@@ -18,18 +18,14 @@ SELECT c.person FROM numbers(:people) j CROSS JOIN consent c ON c.person = j.val
 -- The numbers of ours that these people know, the latest first.
 SELECT s.person, s.number FROM numbers(:people) j CROSS JOIN sticky s ON s.person = j.value ORDER BY s.person, s.at DESC, s.number
 
--- name: person_add
--- Somebody else may have made the same person a moment ago.
-INSERT INTO person (id, brand_id, address, country, zone, line_type, network, language, created_at)
-VALUES (:id, :brand, :address, :country, :zone, :line_type, :network, :language, :created_at)
-ON CONFLICT (brand_id, address) DO NOTHING
-
--- name: queue_of_run
-SELECT channel, lane, shard, id FROM queue WHERE brand_id = :brand AND run = :run
+-- name: queues_of_runs
+SELECT q.run, q.channel, q.lane, q.shard, q.id FROM queue q
+WHERE q.brand_id = :brand AND q.run IN (SELECT value FROM numbers(:runs))
 
 -- name: idem_among
-SELECT client, key, digest, result FROM idem
-WHERE client IN (SELECT value FROM numbers(:clients)) AND key IN (SELECT value FROM words(:keys))
+-- Each key is looked up by itself: those of a client may be many.
+SELECT i.client, i.key, i.digest, i.result FROM numbers(:clients) c CROSS JOIN words(:keys) k
+CROSS JOIN idem i ON i.client = c.value AND i.key = k.value
 
 -- name: idem_insert
 INSERT INTO idem (client, key, brand_id, digest, result, at) VALUES (:client, :key, :brand, :digest, :result, :at)

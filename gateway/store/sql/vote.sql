@@ -24,8 +24,8 @@ SELECT count(*) FROM vote WHERE contest = :contest AND person = :person AND peri
 SELECT choice, count(*) FROM vote WHERE contest = :contest GROUP BY choice ORDER BY choice
 
 -- name: ballot_add
-INSERT INTO ballot (contest, choice, brand_id, votes) VALUES (:contest, :choice, :brand, 1)
-ON CONFLICT (contest, choice) DO UPDATE SET votes = ballot.votes + 1
+INSERT INTO ballot (contest, choice, brand_id, votes) VALUES (:contest, :choice, :brand, :votes)
+ON CONFLICT (contest, choice) DO UPDATE SET votes = ballot.votes + excluded.votes
 
 -- name: ballot_list
 SELECT choice, votes FROM ballot WHERE contest = :contest ORDER BY choice

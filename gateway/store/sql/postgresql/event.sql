@@ -1,5 +1,10 @@
 -- The journal, where several processes append at once, and where what SQLite does with numbers needs other words.
 
+-- name: event_insert_alike
+-- Many messages of one part each, whose carrier's ids and own ids are the names and values of `refs`.
+INSERT INTO event (brand_id, run, message, part, parts, state, at, code, ref)
+SELECT :brand, :run, j.value::bigint, 0, 1, :state, :at, :code, j.key FROM json_each_text(:refs::json) j
+
 -- name: event_last
 -- The last number that was given: what is above will come; what is below may still come from others who write.
 SELECT last_value FROM event_n
@@ -73,7 +78,7 @@ FROM (
 -- Messages that a receipt without a known id may be about: of which a part was in doubt at any time, whatever is known by
 -- now of it or of its other copies; or that are on the way at this moment. `at` is when the bytes of a doubtful one may
 -- first have left.
-SELECT m.id, m.run, m.parts, coalesce(s.delivered, 0), coalesce(s.state, 0), coalesce(s.at, 0), m.channel, m.sender, m.address
+SELECT m.id, m.run, m.parts, coalesce(s.sent, 0), coalesce(s.state, 0), coalesce(s.at, 0), m.channel, m.sender, m.address
 FROM (SELECT DISTINCT message FROM event WHERE state = 10 AND message > :made_after) d
 CROSS JOIN message m ON m.id = d.message LEFT JOIN state s ON s.message = d.message
 UNION ALL

@@ -1,5 +1,10 @@
 -- What is on the way: JSON is read otherwise here, and the last event is known without a look at the journal.
 
+-- name: outbox_take
+-- What a claim has read, and nothing else: another may have committed a message since that was due before the last of them.
+DELETE FROM outbox o USING unnest(:dues::bigint[], :ids::bigint[]) seen(due, id)
+WHERE o.queue = :queue AND o.due = seen.due AND o.id = seen.id
+
 -- name: flight_insert
 -- What happens to these messages from now on stands behind `since` in the journal.
 INSERT INTO flight (queue, brand_id, epoch, at, since, messages)
