@@ -50,7 +50,7 @@ from gateway.engine import Gateway
 from gateway.errors import StoreError
 from gateway.fleet import PLAN, Fleet, slot_of, slots_in
 from gateway.ids import Ids, first_at
-from gateway.inbox import Kept
+from gateway.inbox import Heard, Kept
 from gateway.intake import Intake
 from gateway.media import Gallery
 from gateway.messages import Inbound
@@ -151,11 +151,11 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
     config = business.config
     gatekeeper = Gatekeeper(config.programs)
 
-    async def recognise(tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
-        return await consent.recognise(tx, app.business, channel, inbound, at)
+    async def recognise(tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
+        return await consent.recognise(tx, app.business, channel, texts, at)
 
-    async def answer(tx: Tx, kept: Kept) -> str:
-        return await answer_text(tx, app.business, kept)
+    async def answer(tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        return await answer_text(tx, app.business, texts)
 
     async def pinned(number: int) -> Business:
         version = await app.store.read(versions.one, app.brand, number)
@@ -171,7 +171,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
         return await accepting.accept(tx, app.business, submissions, app.clock.now_ms())
 
     logins = {name: each.login for name, each in config.channels.items() if isinstance(each, TwilioCarrier)}
-    gallery = Gallery(store=app.store, clock=app.clock, folder=app.folder / MEDIA, logins=logins)
+    gallery = Gallery(store=app.store, clock=app.clock, folder=app.media, logins=logins)
     gateway = Gateway(
         store=app.store,
         clock=app.clock,
@@ -191,6 +191,7 @@ async def serving(app: App, environ: Mapping[str, str]) -> AsyncIterator[App]:
     )
     app.gateway, app.runner = gateway, runner
     app.intake = Intake(app.store, beside(accept), gateway.accepted)
+    app.on_taken.append(lambda taken: gateway.follow(taken.config.carriers, taken.config.senders))
     app.on_taken.append(lambda taken: gatekeeper.update(taken.config.programs))
     courier = Courier(app.store, app.clock, lambda: app.business, api.SHAPES, {"twilio": twiml.answered(app)})
     planning = Planning(app, config, gateway, runner, gallery, courier)
@@ -320,6 +321,8 @@ async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], A
 
     slots = {slot_of(name, slot) for name, channel in channels.items() for slot in range(channel.slots)}
     wanted = (slots if "dispatch" in fleet.roles else set()) | ({PLAN} if "plan" in fleet.roles else set())
+    built_in = slots_in(slots).keys() - app.business.config.channels.keys()  # it has no lines to share
+    fleet.whole |= {slot_of(name, slot) for name in built_in for slot in range(channels[name].slots)}
     fleet.wanted, fleet.gained, fleet.let_go, fleet.hushed = frozenset(wanted), gained, let_go, hushed
     app.store.listen(lambda topic: gateway.wake() if topic in ANY_WORK else None)
     await fleet.beat()
@@ -334,6 +337,8 @@ async def follow(app: App, environ: Mapping[str, str]) -> None:
             if version is not None and version.number > app.business.version:
                 applied = versions.read(version, environ, app.config_path.parent)
                 app.take(await business_of(app, applied, version.number))
+                if app.open_doors is not None:
+                    await app.open_doors(applied)
         except Exception:  # the database is away, say: the next look finds it
             log.exception("a newly applied config could not be taken over, trying again")
 
@@ -342,7 +347,6 @@ FILE = "sqlite:"
 ANY_WORK = frozenset({"work", ""})  # what is told of when there may be something to send
 FOLLOW_S = 1.0
 SAME_S = 0.5
-MEDIA = "media"  # the folder beside the store that holds what people sent with their texts
 NOTICES_MS = 30 * 86_400_000  # how long what a program was told can be told again
 OLD = 2_000  # forgotten in one transaction
 HOLD_S = 1.0

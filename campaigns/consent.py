@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from campaigns import people, telling, words
 from campaigns.business import Business
 from campaigns.words import Intent
+from gateway.inbox import Heard
 from gateway.messages import Inbound
 from gateway.store import Tx
 
@@ -20,26 +23,35 @@ class HasLeft(Exception):
         self.at = at
 
 
-async def recognise(tx: Tx, business: Business, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
-    """Find the person who texts, and obey an opt-out, in the transaction that keeps the text.
+async def recognise(tx: Tx, business: Business, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
+    """Find the people who text, and obey opt-outs in their order, in the transaction that keeps the texts.
 
-    Returns the person's id, 0 for a sender that is no phone, and the intent's word: `stop` and `wrong number`
+    Of each text the person's id, 0 for a sender that is no phone, and the intent's word: `stop` and `wrong number`
     when they changed something, `stopped` when the person had left before, else the other intents or ''.
     """
-    person = await people.find_or_create(tx, business, inbound.sender, at)
-    if person is None:
-        return 0, ""
-    sender = business.senders.get(inbound.recipient)
-    if sender and sender.is_pool:  # from now on they know this number of it
-        await tx.run("sticky_put", person=person.id, number=inbound.recipient, brand=business.brand, at=at)
-    if inbound.obeyed:
-        await _follow_carrier(tx, business, person.id, inbound, at)
-        return person.id, OBEYED
-    intent = words.intent_of(inbound.text, sender.stop_words if sender else ())
+    known = await people.find_or_create_all(tx, business, [text.sender for text in texts], at)
+    pools = [
+        (known[text.sender], text.recipient, business.brand, at)
+        for text in texts
+        if (sender := business.senders.get(text.recipient)) and sender.is_pool and text.sender in known
+    ]
+    if pools:  # from now on they know this number of it
+        await tx.many("sticky_put", pools)
+    return [await _recognise(tx, business, known.get(text.sender, 0), text, at) for text in texts]
+
+
+async def _recognise(tx: Tx, business: Business, person: int, text: Inbound, at: int) -> Heard:
+    if not person:
+        return Heard(0, "")
+    if text.obeyed:
+        await _follow_carrier(tx, business, person, text, at)
+        return Heard(person, OBEYED)
+    sender = business.senders.get(text.recipient)
+    intent = words.intent_of(text.text, sender.stop_words if sender else ())
     if intent in (Intent.STOP, Intent.WRONG_NUMBER):
-        changed = await leave(tx, business, person.id, at=at, source="text", said=inbound.text)
-        return person.id, str(intent) if changed else STOPPED
-    return person.id, str(intent or "")
+        changed = await leave(tx, business, person, at=at, source="text", said=text.text)
+        return Heard(person, str(intent) if changed else STOPPED, leaves=True)
+    return Heard(person, str(intent or ""))
 
 
 async def _follow_carrier(tx: Tx, business: Business, person_id: int, inbound: Inbound, at: int) -> None:

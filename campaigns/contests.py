@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -89,9 +90,34 @@ class Limit(NamedTuple):
 REFUSALS = {AlreadyVoted: "already voted", NotOpenYet: "not open", Closed: "closed", NoSuchOption: "no such option"}
 
 
-@outcomes("votes", "counted", REFUSALS)
 async def vote(tx: Tx, business: Business, contest: str, person_id: int, choice: str, door: str, now: int) -> Voted:
-    """Count a vote. `now` is when it reached us, so that a late answer of ours shuts nobody out.
+    """Take a vote, and count it. Raises as `take` does."""
+    voted = await take(tx, business, contest, person_id, choice, door, now)
+    await count(tx, business, [Ballot(contest, choice, person_id, now)])
+    return voted
+
+
+class Ballot(NamedTuple):
+    """A vote that was taken at `at`."""
+
+    contest: str
+    choice: str
+    person: int
+    at: int
+
+
+async def count(tx: Tx, business: Business, ballots: Sequence[Ballot]) -> None:
+    """Add votes to the running count and to what people did, in the transaction that took them."""
+    sums = Counter((ballot.contest, ballot.choice) for ballot in ballots)
+    rows = [(contest, choice, business.brand, votes) for (contest, choice), votes in sums.items()]
+    await tx.many("ballot_add", rows)
+    deeds = [(business.brand, person, "voted", contest, at, choice) for contest, choice, person, at in ballots]
+    await tx.many("activity_insert", deeds)
+
+
+@outcomes("votes", "counted", REFUSALS)
+async def take(tx: Tx, business: Business, contest: str, person_id: int, choice: str, door: str, now: int) -> Voted:
+    """Take a vote that is to be counted. `now` is when it reached us, so that a late answer of ours shuts nobody out.
 
     Raises AlreadyVoted, NotOpenYet, Closed or NoSuchOption. The primary key decides: of two votes that come
     together by text and page, one counts.
@@ -108,10 +134,6 @@ async def vote(tx: Tx, business: Business, contest: str, person_id: int, choice:
     if not counted:
         times = await tx.rows("vote_latest", **key)
         raise AlreadyVoted(times[0][0], times[0][1], await _next(tx, business, contest, key, limit, now))
-    await tx.run("ballot_add", contest=contest, choice=choice, brand=business.brand)
-    await tx.run(
-        "activity_insert", brand=business.brand, person=person_id, kind="voted", subject=contest, at=now, detail=choice
-    )
     before = counted[0][0] if limit.since == 0 else await tx.value("vote_within", **key, since=limit.since) - 1
     left = most - 1 - before
     return Voted(choice, left, now if left > 0 else await _next(tx, business, contest, key, limit, now))

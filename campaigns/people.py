@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
@@ -70,22 +70,51 @@ async def find_by_address(tx: Tx, business: Business, address: str) -> Person | 
 
 async def find_or_create(tx: Tx, business: Business, address: str, now: int) -> Person | None:
     """Whoever texts us from this number; None for short codes, names and what else is no phone."""
-    known = await find_by_address(tx, business, address)
-    if known or numbers.is_short_code(address) or numbers.is_alphanumeric(address):
+    found = await find_or_create_all(tx, business, [address], now)
+    return await find(tx, business, found[address]) if address in found else None
+
+
+async def find_or_create_all(tx: Tx, business: Business, addresses: Sequence[str], now: int) -> dict[str, int]:
+    """The people who text us from these numbers, however they are written; nobody for what is no phone."""
+    known = await _ids_of(tx, business, {*addresses})
+    strange = {each: number for each in addresses if each not in known and (number := _number_of(business, each))}
+    if not strange:
         return known
+    met = await _ids_of(tx, business, {number.e164 for address, number in strange.items() if number.e164 != address})
+    rows = []
+    for address, number in strange.items():
+        if number.e164 not in met:
+            met[number.e164] = business.ids.next()
+            rows.append(_stranger(business, met[number.e164], number, now))
+        known[address] = met[number.e164]
+    await tx.many("person_insert", rows)
+    return known
+
+
+async def _ids_of(tx: Tx, business: Business, addresses: Collection[str]) -> dict[str, int]:
+    if not addresses:
+        return {}
+    return {address: id_ for id_, address in await tx.rows("person_ids", brand=business.brand, addresses=[*addresses])}
+
+
+def _number_of(business: Business, address: str) -> numbers.Number | None:
+    """The number of a phone; None for short codes, names and what else is none."""
+    if not numbers.SHAPE.fullmatch(address) and (numbers.is_short_code(address) or numbers.is_alphanumeric(address)):
+        return None
     try:
-        number = numbers.parse(address, business.config.brand.country)
+        return numbers.parse(address, business.config.brand.country)
     except numbers.BadNumber:
         return None
+
+
+def _stranger(business: Business, id_: int, number: numbers.Number, now: int) -> tuple[object, ...]:
+    """A row of person_insert."""
     language = business.language(CHINESE if number.country == CHINA else "")
-    zone = zone_of(business, number.zone)
-    person = Person(business.ids.next(), number.e164, number.country, zone, language, "", None)
     line = numbers.line_of(number.e164)
-    await tx.run(
-        "person_insert", id=person.id, brand=business.brand, address=person.address, country=person.country,
-        zone=person.zone, line_type=line.type, network=line.network, language=language, created_at=now,
+    return (
+        id_, business.brand, number.e164, number.country, zone_of(business, number.zone), line.type, line.network,
+        language, now,
     )  # fmt: skip
-    return person
 
 
 def zone_of(business: Business, guess: str) -> str:

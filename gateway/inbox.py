@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from gateway.store import Store, Tx, beside
 
 log = logging.getLogger(__name__)
 
-THINK_AT_ONCE = 200  # texts in one transaction
+AT_ONCE = 200  # texts in one transaction
 REPEAT_MS = 60_000  # a repeat on a later line is one if the first came so shortly before its line fell
 RETURN_MS = 60 * 60_000  # how long after the fall, or on how young a line, a repeat may come; later it is a new text
 THINK_AGAIN_S = 1.0
@@ -44,13 +44,37 @@ class Kept(NamedTuple):
     intent: str
 
 
-Recognise = Callable[[Tx, str, Inbound, int], Coroutine[Any, Any, tuple[int, str]]]
-Answer = Callable[[Tx, Kept], Coroutine[Any, Any, str]]
+class Heard(NamedTuple):
+    """Who sent a text and what was recognised in it; `leaves` for an opt-out, `trouble` where recognising failed."""
+
+    person: int
+    intent: str
+    leaves: bool = False
+    trouble: str = ""
+
+
+class New(NamedTuple):
+    """A text that is to be written down; `trouble` says why it was not understood by the program, if so."""
+
+    kept: Kept
+    trouble: str
+
+
+class Noted(NamedTuple):
+    """What came of arrivals: texts that wait to be thought about, those that were, receipts that fitted nothing."""
+
+    waiting: int
+    thought: int
+    parked: list[Parked]
+
+
+Recognise = Callable[[Tx, str, Sequence[Inbound], int], Coroutine[Any, Any, list[Heard]]]
+Answer = Callable[[Tx, Sequence[Kept]], Coroutine[Any, Any, list[str]]]
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """What came in on a channel while the last commit ran."""
+    """What came in on a channel while the last commit ran; `handles` are those of receipts."""
 
     channel: str
     alive: frozenset[int] = frozenset()  # the connections that live when the commit begins
@@ -58,12 +82,19 @@ class Arrivals:
     texts: list[Inbound] = field(default_factory=list)
     handles: list[object] = field(default_factory=list)
 
+    def cut(self, most: int) -> Arrivals:
+        """Leave so many texts here; all others."""
+        rest = Arrivals(self.channel, texts=self.texts[most:])
+        del self.texts[most:]
+        return rest
+
 
 class Inbox:
     """Takes what channels bring.
 
-    `recognise` finds the person and obeys an opt-out inside the transaction that keeps the text; `answer`
-    decides on a kept text and puts its reply, in the transaction that marks it as thought.
+    `recognise` finds the people who wrote texts of one channel and obeys opt-outs, inside the transaction that keeps
+    the texts. `answer` decides on kept texts in their order, puts the replies, and gives a line about each, in the
+    transaction that marks them as thought. Unless others wait, that is the one that keeps them.
     """
 
     def __init__(
@@ -105,9 +136,7 @@ class Inbox:
             found = self._journal.match(channel, receipts, self._clock.now_ms())
             arrivals.receipts.take_in(found)
             arrivals.handles += [receipt.handle for receipt in receipts]
-        if texts:
-            arrivals.texts += texts
-            arrivals.handles += [text.handle for text in texts]
+        arrivals.texts += texts
         if not self._keeping:
             self._keep_gathered()
 
@@ -122,55 +151,64 @@ class Inbox:
             self._keep_gathered()
 
     def _keep_gathered(self) -> None:
-        """One transaction for all that has come; what comes meanwhile waits for the next."""
+        """One transaction for what has come, of so many texts of each channel; the rest waits for the next."""
         if not self._gathered:
             return
         batch, self._gathered = list(self._gathered.values()), {}
         for arrivals in batch:
             arrivals.alive = frozenset(self.channels[arrivals.channel].alive())
+            if len(arrivals.texts) > AT_ONCE:
+                self._gathered[arrivals.channel] = arrivals.cut(AT_ONCE)
         self._keeping = True
         is_beside = not any(arrivals.texts or arrivals.receipts.left for arrivals in batch)
         keep = self._keep_receipts if is_beside else self._keep
-        self._store.submit(keep, batch, done=lambda kept, error: self._kept(batch, kept, error))
+        self._store.submit(keep, batch, done=lambda noted, error: self._kept(batch, noted, error))
 
     @beside
-    async def _keep_receipts(self, tx: Tx, batch: list[Arrivals]) -> tuple[int, list[Parked]]:
+    async def _keep_receipts(self, tx: Tx, batch: list[Arrivals]) -> Noted:
         """The same where there are no texts, which may be a STOP and must be alone."""
         return await self._keep(tx, batch)
 
-    async def _keep(self, tx: Tx, batch: list[Arrivals]) -> tuple[int, list[Parked]]:
-        """How many texts wait to be thought about, and the receipts that fitted nothing."""
-        kept = 0
+    async def _keep(self, tx: Tx, batch: list[Arrivals]) -> Noted:
+        """Write everything down; think about texts at once if nothing else waits."""
+        new: list[New] = []
         parked: list[Parked] = []
+        others_wait = any(each.texts for each in batch) and bool(await tx.rows("inbound_waiting", limit=1))
         for arrivals in batch:
             parked += await self._journal.record(tx, arrivals.receipts)
-            await self._see_off(tx, arrivals.receipts.left)
-            kept += await self._keep_texts(tx, arrivals)
-            lines = {text.line for text in arrivals.texts}
-            now = self._clock.now_ms()
-            await tx.many("line_alive", [(arrivals.channel, line, self._brand, now) for line in lines])
+            if arrivals.receipts.left:
+                await self._see_off(tx, arrivals.receipts.left)
+            if arrivals.texts:
+                new += await self._keep_texts(tx, arrivals, new, others_wait)
+                lines = {text.line for text in arrivals.texts}
+                now = self._clock.now_ms()
+                await tx.many("line_alive", [(arrivals.channel, line, self._brand, now) for line in lines])
+        waiting = thought = 0
+        if new:
+            waiting, thought = await self._write_down(tx, new, others_wait)
         failpoints.hit("keep")
-        return kept, parked
+        return Noted(waiting, thought, parked)
 
-    def _kept(
-        self, batch: list[Arrivals], result: tuple[int, list[Parked]] | None, error: BaseException | None
-    ) -> None:
+    def _kept(self, batch: list[Arrivals], noted: Noted | None, error: BaseException | None) -> None:
         failpoints.hit("kept")
         self._keeping = False
         for arrivals in batch:
             channel = self.channels[arrivals.channel]
-            if result is None:
-                channel.refuse(arrivals.handles)
+            handles = [*arrivals.handles, *(text.handle for text in arrivals.texts)]
+            if noted is None:
+                channel.refuse(handles)
             else:
-                channel.thank(arrivals.handles)
+                channel.thank(handles)
                 self._journal.forget(arrivals.receipts.delivered)
-        if result is None:  # the store is full or broken; the carrier brings these again
+        if noted is None:  # the store is full or broken; the carrier brings these again
             log.error("arrivals could not be kept", exc_info=error)
         else:
             failpoints.hit("thanked")
-            kept, parked = result
-            self._journal.park(parked)
-            if kept:
+            self._journal.park(noted.parked)
+            if noted.thought:
+                failpoints.hit("thought")
+                self._replied()
+            if noted.waiting:
                 self.think()
             if any(text.media for arrivals in batch for text in arrivals.texts):
                 self._pictured()
@@ -182,60 +220,97 @@ class Inbox:
         for message, why, at in left:
             await outbox.see_off(tx, self._left, people.get(message, 0), why, at)
 
-    async def _keep_texts(self, tx: Tx, arrivals: Arrivals) -> int:
-        """Keep all texts of a read at once; should one of them fail, each by itself, so that only that one does."""
+    async def _keep_texts(self, tx: Tx, arrivals: Arrivals, before: list[New], others_wait: bool) -> list[New]:
+        """Recognise all texts of a read at once; should one fail, each by itself, so that only that one does."""
         try:
-            return await tx.attempt(self._keep_each, arrivals, self._recognise) if arrivals.texts else 0
+            return await tx.attempt(self._keep_each, arrivals, before, others_wait, self._recognise)
         except StoreError:
             raise
         except Exception:
-            return await self._keep_each(tx, arrivals, self._recognise_alone)
+            return await self._keep_each(tx, arrivals, before, others_wait, self._recognise_alone)
 
-    async def _keep_each(self, tx: Tx, arrivals: Arrivals, recognise: Recognise) -> int:
-        kept = 0
-        for text in arrivals.texts:
-            kept += await self._keep_text(tx, arrivals.channel, text, arrivals.alive, recognise)
-        return kept
+    async def _keep_each(
+        self, tx: Tx, arrivals: Arrivals, before: list[New], others_wait: bool, recognise: Recognise
+    ) -> list[New]:
+        """The texts that are new, to be written down.
 
-    async def _recognise_alone(self, tx: Tx, channel: str, text: Inbound, now: int) -> tuple[int, str]:
-        return await tx.attempt(self._recognise, channel, text, now)
+        So is a repeated STOP while a text of that person that came before it waits for its answer: if it is a START,
+        that is over.
+        """
+        channel, now = arrivals.channel, self._clock.now_ms()
+        sifted = await self._sift(tx, arrivals, now)
+        heard = await recognise(tx, channel, [text for text, _ in sifted], now) if sifted else []
+        new: list[New] = []
+        ids = self._ids.take(len(sifted))
+        for id_, (text, is_new), (person, intent, leaves, trouble) in zip(ids, sifted, heard, strict=True):
+            if is_new or (leaves and await _is_awaited(tx, person, [*before, *new], others_wait)):
+                kept = Kept(id_, channel, text.sender, text.recipient, text.text, person, now, intent)
+                new.append(New(kept, trouble))
+                if text.media:
+                    await media.keep(tx, self._brand, id_, channel, text.media, now)
+        return new
 
-    async def _keep_text(
-        self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int], recognise: Recognise
-    ) -> bool:
-        """Keep one text, or one piece of a long one; False when there is nothing to think about yet."""
-        now = self._clock.now_ms()
-        if await self._is_repeat(tx, channel, text, alive, now):
-            if not (text.carrier_id or text.joint):  # only a likeness: should it be a second STOP, it is obeyed
-                await recognise(tx, channel, text, now)
-            return False
-        if text.joint is not None:
-            whole = await self._join(tx, channel, text, now)
-            if whole is None:
-                return False
-            text = whole
-        try:
-            person, intent = await recognise(tx, channel, text, now)
-            thought, outcome = WAITING, ""
-        except StoreError:  # no fault of the text: the carrier is told to bring it again
-            raise
-        except Exception as error:  # one text must not keep the others from being kept
-            if recognise == self._recognise:
+    async def _recognise_alone(self, tx: Tx, channel: str, texts: Sequence[Inbound], now: int) -> list[Heard]:
+        """One text must not keep the others from being kept."""
+        heard: list[Heard] = []
+        for text in texts:
+            try:
+                heard += await tx.attempt(self._recognise, channel, [text], now)
+            except StoreError:  # no fault of the text: the carrier is told to bring it again
                 raise
-            log.exception("a text could not be recognised")
-            person, intent, thought, outcome = 0, "", FAILED, f"not understood by the program: {error!r}"
-            tx.after_commit(self._one_failed)
-        id_ = self._ids.next()
-        row = (
-            id_, self._brand, channel, text.sender, text.recipient, text.text, person, now, intent,
-            thought, outcome,
-        )  # fmt: skip
-        await tx.many("inbound_insert", [row])
-        if text.media:
-            await media.keep(tx, self._brand, id_, channel, text.media, now)
-        return thought == WAITING
+            except Exception as error:
+                log.exception("a text could not be recognised")
+                heard.append(Heard(0, "", trouble=f"not understood by the program: {error!r}"))
+                tx.after_commit(self._one_failed)
+        return heard
 
-    async def _is_repeat(self, tx: Tx, channel: str, text: Inbound, alive: frozenset[int], now: int) -> bool:
+    async def _write_down(self, tx: Tx, new: list[New], others_wait: bool) -> tuple[int, int]:
+        """Keep texts, with what came of them if they were thought about at once.
+
+        How many wait to be thought about, and how many were.
+        """
+        sound = [kept for kept, trouble in new if not trouble]
+        outcomes = await self._think_along(tx, sound) if sound and not others_wait else None
+        told = iter(outcomes or ())
+        rows = []
+        for (id_, channel, sender, recipient, text, person, at, intent), trouble in new:
+            thought = FAILED if trouble else WAITING if outcomes is None else DONE
+            outcome = trouble or next(told, "")
+            rows.append((id_, self._brand, channel, sender, recipient, text, person, at, intent, thought, outcome))
+        await tx.many("inbound_insert", rows)
+        return (len(sound), 0) if outcomes is None else (0, len(sound))
+
+    async def _think_along(self, tx: Tx, kept: list[Kept]) -> list[str] | None:
+        """Answer texts before they are written down; None when one makes trouble: then they shall wait."""
+        try:
+            outcomes = await tx.attempt(self._answer, kept)
+        except StoreError:
+            raise
+        except Exception:  # which of them it was shows when each is thought about alone
+            return None
+        failpoints.hit("think")
+        return outcomes
+
+    async def _sift(self, tx: Tx, arrivals: Arrivals, now: int) -> list[tuple[Inbound, bool]]:
+        """The texts to be recognised, whole, and whether each is new.
+
+        A repeat that is known only by its likeness is recognised once more: should it be a second STOP, it is obeyed.
+        """
+        seen = Seen(arrivals.channel, self._brand)
+        await seen.look(tx, arrivals.texts)
+        sifted: list[tuple[Inbound, bool]] = []
+        for text in arrivals.texts:
+            if await self._is_repeat(tx, seen, text, arrivals.alive, now):
+                if not (text.carrier_id or text.joint):
+                    sifted.append((text, False))
+                continue
+            whole = await self._join(tx, arrivals.channel, text, now) if text.joint is not None else text
+            if whole is not None:
+                sifted.append((whole, True))
+        await seen.write(tx)
+        return sifted
+
+    async def _is_repeat(self, tx: Tx, seen: Seen, text: Inbound, alive: frozenset[int], now: int) -> bool:
         """Whether the carrier brings this for the second time.
 
         A carrier's own id settles it. SMPP has none: there an identical text is a repeat only on a later
@@ -244,12 +319,12 @@ class Inbox:
         first one's place, so that of two equal texts each may come back once. Of a long text, the same piece within
         ten minutes is no second text, for its number and its reference would be new.
         """
-        mark = text.carrier_id or text.fingerprint
+        mark = mark_of(text)
         if not mark:
             return False
-        seen = await tx.rows("seen_get", channel=channel, mark=mark)
-        stamp = max([now, *(at + 1 for line, at, _ in seen if line == text.line)])
-        for line, at, alive_at in seen:
+        known = seen.of(mark)
+        stamp = max([now, *(at + 1 for line, at, _ in known if line == text.line)]) if known else now
+        for line, at, alive_at in known:
             if text.carrier_id or (text.joint and now - at < PIECES_MS):
                 return True
             fell_at = alive_at or at
@@ -258,9 +333,9 @@ class Inbox:
             if self._lives_elsewhere(mark, line, fell_at, now):
                 continue
             if now - max(fell_at, text.line) <= RETURN_MS:
-                await tx.run("seen_move", channel=channel, mark=mark, line=line, at=at, to_line=text.line, to_at=stamp)
+                await seen.move(tx, mark, (line, at), (text.line, stamp))
                 return True
-        await tx.many("seen_insert", [(channel, mark, self._brand, text.line, stamp)])
+        seen.add(mark, text.line, stamp)
         return False
 
     def _lives_elsewhere(self, mark: str, line: int, alive_at: int, now: int) -> bool:
@@ -306,8 +381,9 @@ class Inbox:
             }  # fmt: skip
             pieces = await tx.rows("piece_list", **key)
             await tx.run("piece_delete", **key)
-            text = Inbound(sender, recipient, parts.join(dict(pieces)))
-            await self._keep_text(tx, channel, text, frozenset(), self._recognise_alone)
+            whole = Arrivals(channel, texts=[Inbound(sender, recipient, parts.join(dict(pieces)))])
+            new = await self._keep_each(tx, whole, [], True, self._recognise_alone)
+            await self._write_down(tx, new, others_wait=True)
         return len(stale)
 
     def think(self) -> None:
@@ -321,9 +397,10 @@ class Inbox:
 
     async def _think(self, tx: Tx) -> int:
         """Think about the oldest texts, in order; should one fail, each in a savepoint of its own with its mark."""
-        waiting = await tx.all(Kept, "inbound_waiting", limit=THINK_AT_ONCE)
+        waiting = await tx.all(Kept, "inbound_waiting", limit=AT_ONCE)
         try:
-            marks = await tx.attempt(self._think_all, waiting)
+            outcomes = await tx.attempt(self._answer, waiting) if waiting else []
+            marks = [(DONE, outcome, kept.id) for kept, outcome in zip(waiting, outcomes, strict=True)]
         except StoreError:  # no fault of the texts: they are thought about again
             raise
         except Exception:
@@ -332,18 +409,16 @@ class Inbox:
         failpoints.hit("think")
         return len(waiting)
 
-    async def _think_all(self, tx: Tx, waiting: list[Kept]) -> list[tuple[int, str, int]]:
-        return [(DONE, await self._answer(tx, kept), kept.id) for kept in waiting]
-
     async def _think_alone(self, tx: Tx, kept: Kept) -> tuple[int, str, int]:
         try:
-            return DONE, await tx.attempt(self._answer, kept), kept.id
+            [outcome] = await tx.attempt(self._answer, [kept])
         except StoreError:
             raise
         except Exception as error:
             log.exception("a text could not be answered", extra={"inbound": kept.id})
             tx.after_commit(self._one_failed)
             return FAILED, f"the program failed: {error!r}", kept.id
+        return DONE, outcome, kept.id
 
     def _one_failed(self) -> None:
         self.failed += 1
@@ -357,5 +432,56 @@ class Inbox:
         failpoints.hit("thought")
         if count:
             self._replied()
-        if self._think_again or count == THINK_AT_ONCE:
+        if self._think_again or count == AT_ONCE:
             self.think()
+
+
+class Seen:
+    """What a carrier has brought before of the texts of one read, by their marks; lines and times, oldest first."""
+
+    def __init__(self, channel: str, brand: int) -> None:
+        self._channel, self._brand = channel, brand
+        self._known: dict[str, list[tuple[int, int, int | None]]] = {}  # line, when, when that line last lived
+        self._new: list[tuple[object, ...]] = []
+
+    async def look(self, tx: Tx, texts: Sequence[Inbound]) -> None:
+        """Look all of them up at once."""
+        marks = [*{mark for text in texts if (mark := mark_of(text))}]
+        if marks:
+            for mark, line, at, alive_at in await tx.rows("seen_among", channel=self._channel, marks=marks):
+                self._known.setdefault(mark, []).append((line, at, alive_at))
+
+    def of(self, mark: str) -> Sequence[tuple[int, int, int | None]]:
+        """Where and when texts of this mark came, those of this very read among them."""
+        return self._known.get(mark, ())
+
+    def add(self, mark: str, line: int, at: int) -> None:
+        """A new text."""
+        self._known.setdefault(mark, []).append((line, at, None))
+        self._new.append((self._channel, mark, self._brand, line, at))
+
+    async def move(self, tx: Tx, mark: str, was: tuple[int, int], now: tuple[int, int]) -> None:
+        """A repeat takes the first one's place."""
+        await self.write(tx)
+        await tx.run(
+            "seen_move", channel=self._channel, mark=mark, line=was[0], at=was[1], to_line=now[0], to_at=now[1]
+        )  # fmt: skip
+        self._known[mark] = [each for each in self._known[mark] if each[:2] != was] + [(*now, None)]
+
+    async def write(self, tx: Tx) -> None:
+        """Note what is new."""
+        if self._new:
+            await tx.many("seen_insert", self._new)
+            self._new = []
+
+
+def mark_of(text: Inbound) -> str:
+    """What two texts have in common when one may be a repeat of the other; empty where nothing tells."""
+    return text.carrier_id or text.fingerprint
+
+
+async def _is_awaited(tx: Tx, person: int, new: list[New], others_wait: bool) -> bool:
+    """Whether a text of this person waits to be thought about, of those that are to be written down or of others."""
+    if any(each.kept.person == person for each in new):
+        return True
+    return others_wait and bool(await tx.value("inbound_awaited", person=person))

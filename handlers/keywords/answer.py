@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from campaigns import consent, telling
@@ -13,7 +13,7 @@ from gateway.store import Tx
 from handlers.keywords import coupon, default, redeem, say, stop, vote
 from handlers.keywords import help as helping
 from handlers.keywords.matching import Match
-from handlers.keywords.turn import Turn, begin, match_of
+from handlers.keywords.turn import Talk, Turn, match_of
 
 # What always means the same, whatever campaign is on and whatever we asked.
 ALWAYS: dict[str, Callable[[Turn], Coroutine[Any, Any, str]]] = {
@@ -31,15 +31,23 @@ SILENT: dict[str, str] = {
 }
 
 
-async def answer(tx: Tx, business: Business, kept: Kept) -> str:
-    """Put at most one reply to a kept text, and tell programs of it; what happened, in one line for `explain`."""
-    outcome = await _answer(tx, business, kept)
-    await telling.received(tx, business, kept, outcome)
-    return outcome
+async def answer(tx: Tx, business: Business, texts: Sequence[Kept]) -> list[str]:
+    """Put at most one reply to each of these texts, in their order, and tell programs of them.
+
+    What happened with each, in one line for `explain`.
+    """
+    talk = Talk(tx, business, texts)
+    await talk.begin()
+    outcomes = []
+    for kept in texts:
+        outcomes.append(await _answer(talk, kept))
+        await telling.received(tx, business, kept, outcomes[-1])
+    await talk.end()
+    return outcomes
 
 
-async def _answer(tx: Tx, business: Business, kept: Kept) -> str:
-    turn = await begin(tx, business, kept)
+async def _answer(talk: Talk, kept: Kept) -> str:
+    turn = await talk.turn(kept)
     if turn is None:
         return "not from a phone, no answer"
     if kept.intent in SILENT:
@@ -48,7 +56,7 @@ async def _answer(tx: Tx, business: Business, kept: Kept) -> str:
         return await ALWAYS[kept.intent](turn)
     if kept.intent == Intent.YES and _is_start(turn):
         return await stop.yes(turn)
-    await tx.run("activity_replied", brand=business.brand, person=turn.person.id, at=kept.at)
+    talk.hear(kept)
     return await _converse(turn)
 
 

@@ -64,8 +64,7 @@ async def _join(turn: Turn, program: str) -> bool:
 
 async def _tell_left(turn: Turn, keyword: str, left_at: int) -> str:
     """Once for each leaving; not at all when the STOP came after this text."""
-    since = turn.kept.at - left_at
-    if since < 0 or not await turn.may_say("left", since + 1):
+    if await turn.has_left_since() or not turn.may_say("left", turn.kept.at - left_at + 1):
         return f"{keyword}, has left: no answer"
     day = rendering.day(from_ms(left_at), ZoneInfo(turn.person.zone), turn.language)
     await turn.reply(turn.say("you_left", day=day, keyword=word(turn.business, keyword, turn.language)))

@@ -15,7 +15,7 @@ async def answer(turn: Turn, near: str = "") -> str:
     """
     if turn.person.stopped_at is not None:
         return "not understood, has left: no answer"
-    if not await turn.may_say("default", DAY_MS):
+    if not turn.may_say("default", DAY_MS):
         return "not understood, told today"
     keywords = turn.business.config.keywords
     known = [near] if near else [key for key, keyword in keywords.items() if not keyword.redeem][:MOST_WORDS]

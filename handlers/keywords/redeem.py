@@ -43,7 +43,7 @@ async def answer(turn: Turn, keyword: Keyword, typed: str) -> str:
 async def _refuse(turn: Turn, refusal: coupons.NoSuchCode | coupons.NotHere | coupon.Refusal) -> str:
     if isinstance(refusal, coupons.NoSuchCode):
         # A slip of the thumb is no guess; guesses are slowed down.
-        if not isinstance(refusal, coupons.Mistyped) and not await turn.may_say("guess", EVERY_MS, TRIES):
+        if not isinstance(refusal, coupons.Mistyped) and not turn.may_say("guess", EVERY_MS, TRIES):
             await turn.reply_bounded(turn.say("too_many", minutes=str(EVERY_MS // MINUTE_MS)), "redeem")
             return "redeem refused: too many unknown codes"
         reason = turn.say("coupon_unknown")

@@ -30,7 +30,7 @@ async def wrong_number(turn: Turn) -> str:
 async def start(turn: Turn) -> str:
     """Bring back whoever left; ask strangers whether they want to join."""
     tx, business, kept = turn.tx, turn.business, turn.kept
-    if await tx.value("stop_follows", person=turn.person.id, inbound=kept.id, at=kept.at):
+    if await turn.has_left_since():
         return "START, but a STOP came after it: not obeyed"
     known = await consent.come_back(
         tx, business, turn.person.id, language=turn.language, at=kept.at, source="text", said=kept.text,

@@ -44,11 +44,12 @@ async def cast(turn: Turn, contest: str, choice: str) -> str:
     if turn.dialog.topic == VOTE:
         await turn.tx.run("dialog_end", person=turn.person.id)
     try:
-        voted = await contests.vote(
+        voted = await contests.take(
             turn.tx, turn.business, contest, turn.person.id, choice, contests.TEXT, turn.kept.at
         )
     except (contests.AlreadyVoted, contests.NotOpenYet, contests.Closed) as refusal:
         return await _refuse(turn, contest, choice, refusal)
+    turn.talk.ballot(contests.Ballot(contest, choice, turn.person.id, turn.kept.at))
     named = _named(turn, contest, choice)
     if voted.left:
         text = turn.say("vote_counted_more", **named, count=str(voted.left))

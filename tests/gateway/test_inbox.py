@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.clock import StoppedClock
 from gateway.codecs import parts
 from gateway.ids import Ids
-from gateway.inbox import PIECES_MS, REPEAT_MS, RETURN_MS, Inbox, Kept
+from gateway.inbox import AT_ONCE, PIECES_MS, REPEAT_MS, RETURN_MS, Heard, Inbox, Kept
 from gateway.journal import Arrived, Journal, Parked
 from gateway.messages import Inbound, Joint, Receipt, State
 from gateway.store import Store, Tx
@@ -31,6 +32,8 @@ class Desk:
         self.store, self.clock = store, clock
         self.carrier = Carrier()
         self.heard: list[tuple[str, str]] = []
+        self.thinking: list[list[str]] = []  # the texts of each try
+        self.troubles: list[Exception] = []  # what the next tries meet
         self.inbox = self._inbox()
         self.line = clock.now_ms()
         self.carrier.living = [self.line]
@@ -43,12 +46,17 @@ class Desk:
         inbox.channels = {"us": self.carrier}
         return inbox
 
-    async def _recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
-        return 1, ""
+    async def _recognise(self, tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
+        return [Heard(1, "")] * len(texts)
 
-    async def _answer(self, tx: Tx, kept: Kept) -> str:
-        self.heard.append((kept.sender, kept.text))
-        return "heard"
+    async def _answer(self, tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        self.thinking.append([kept.text for kept in texts])
+        if self.troubles:
+            raise self.troubles.pop(0)
+        if any(kept.text == "TRAP" for kept in texts):
+            raise ValueError("a trap")
+        tx.after_commit(self.heard.extend, [(kept.sender, kept.text) for kept in texts])
+        return ["heard"] * len(texts)
 
     async def settled(self) -> None:
         """Until everything is kept and thought about."""
@@ -317,6 +325,7 @@ async def test_a_thought_that_could_not_be_committed_is_thought_again(
         return await think(tx)
 
     monkeypatch.setattr(desk.inbox, "_think", fails_once)
+    desk.troubles = [ValueError("so it waits")]
     with caplog.at_level(logging.CRITICAL):
         await desk.bring(desk.text("LATTE"))
     await asyncio.sleep(0.1)
@@ -329,17 +338,17 @@ async def test_a_text_that_met_a_full_disk_is_thought_again_and_not_called_a_fai
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("gateway.inbox.THINK_AGAIN_S", 0.02)
-    hear = desk._answer
-    full = True
+    hear, tries = desk._answer, 0
 
-    async def answer(tx: Tx, kept: Kept) -> str:
-        nonlocal full
-        if full:
-            full = False
+    async def answer(tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
             await run_out_of_room(tx)
-        return await hear(tx, kept)
+        return await hear(tx, texts)
 
     monkeypatch.setattr(desk.inbox, "_answer", answer)
+    desk.troubles = [ValueError("so it waits")]
     await desk.bring(desk.text("LATTE"))
     await asyncio.sleep(0.1)
     await desk.settled()
@@ -347,6 +356,116 @@ async def test_a_text_that_met_a_full_disk_is_thought_again_and_not_called_a_fai
     assert desk.heard == [(ANNA, "LATTE")]
     assert desk.inbox.failed == 0
     assert "trying again" in caplog.text
+
+
+async def test_a_text_that_meets_a_full_disk_before_it_is_kept_is_refused_and_answered_when_it_comes_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hear = desk._answer
+
+    async def answer(tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        if not desk.carrier.refused:
+            await run_out_of_room(tx)
+        return await hear(tx, texts)
+
+    monkeypatch.setattr(desk.inbox, "_answer", answer)
+    await desk.bring(desk.text("LATTE", id_="a"))
+    assert (len(desk.carrier.refused), desk.carrier.thanked, desk.heard) == (1, [], [])
+    await desk.bring(desk.text("LATTE", id_="a"))
+
+    assert (len(desk.carrier.thanked), desk.heard) == (1, [(ANNA, "LATTE")])
+    assert "could not be kept" in caplog.text
+
+
+# --- thinking --------------------------------------------------------------------------------------------------------
+
+
+async def kept_texts(desk: Desk) -> list[tuple[str, int, str]]:
+    """What is on disk: words, whether it was thought about, and what came of it."""
+    rows = await desk.store.read(lambda tx: tx.rows("inbound_of_person", person=1))
+    return [(row[3], row[6], row[7]) for row in rows]
+
+
+async def test_what_is_kept_is_thought_about_in_the_same_transaction(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(tx: Tx) -> int:
+        raise AssertionError("there is nothing left to think about")
+
+    monkeypatch.setattr(desk.inbox, "_think", never)
+    await desk.bring(desk.text("VOTE 3"), desk.text("LATTE", BEN))
+
+    assert await kept_texts(desk) == [("VOTE 3", 1, "heard"), ("LATTE", 1, "heard")]
+    assert desk.thinking == [["VOTE 3", "LATTE"]]
+
+
+async def test_one_text_that_makes_trouble_is_found_and_the_others_of_its_read_are_answered(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.CRITICAL):
+        await desk.bring(desk.text("VOTE 3"), desk.text("TRAP"), desk.text("LATTE"))
+
+    assert desk.heard == [(ANNA, "VOTE 3"), (ANNA, "LATTE")]
+    assert desk.inbox.failed == 1
+    assert len(desk.carrier.thanked) == 3
+    failed = "the program failed: ValueError('a trap')"
+    assert await kept_texts(desk) == [("VOTE 3", 1, "heard"), ("TRAP", 2, failed), ("LATTE", 1, "heard")]
+
+
+async def test_a_text_is_not_thought_about_before_one_that_waits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    think = desk.inbox._think
+    may_think = asyncio.Event()
+
+    async def later(tx: Tx) -> int:
+        if not may_think.is_set():
+            raise OSError("the disk is full")
+        return await think(tx)
+
+    monkeypatch.setattr("gateway.inbox.THINK_AGAIN_S", 0.02)
+    monkeypatch.setattr(desk.inbox, "_think", later)
+    desk.troubles = [ValueError("so it waits")]
+    with caplog.at_level(logging.CRITICAL):
+        await desk.bring(desk.text("VOTE 3"))
+        await desk.bring(desk.text("LATTE"))
+        assert (desk.heard, len(desk.carrier.thanked)) == ([], 2)
+        may_think.set()
+        await asyncio.sleep(0.1)
+        await desk.settled()
+
+    assert desk.heard == [(ANNA, "VOTE 3"), (ANNA, "LATTE")]
+
+
+async def test_more_than_one_transaction_may_hold_is_kept_in_several_in_its_order(desk: Desk) -> None:
+    words = [f"VOTE {n}" for n in range(2 * AT_ONCE + 1)]
+    await desk.bring(*(desk.text(each) for each in words))
+
+    assert [text for _, text in desk.heard] == words
+    assert [len(each) for each in desk.thinking] == [AT_ONCE, AT_ONCE, 1]
+    assert len(desk.carrier.thanked) == len(words)
+
+
+async def test_a_flood_on_one_channel_does_not_hold_up_what_comes_on_another(desk: Desk) -> None:
+    desk.inbox.channels = {"us": desk.carrier, "cn": Carrier()}
+    desk.inbox.arrived("us", [], [desk.text(f"VOTE {n}") for n in range(5 * AT_ONCE)])
+    desk.inbox.arrived("cn", [], [desk.text("LATTE", BEN)])
+    await desk.settled()
+
+    assert len(desk.heard) == 5 * AT_ONCE + 1
+    assert desk.heard.index((BEN, "LATTE")) == 2 * AT_ONCE
+
+
+async def test_a_repeat_and_its_first_copy_in_one_read_are_one_text(desk: Desk) -> None:
+    await desk.bring(desk.text("VOTE 3", id_="a"), desk.text("VOTE 3", id_="a"))
+    older = desk.text("LATTE")
+    desk.clock.advance(ms=500)
+    desk.carrier.living = [desk.clock.now_ms()]
+    younger = older._replace(line=desk.clock.now_ms(), handle="younger")
+    await desk.bring(older, younger)
+
+    assert desk.heard == [(ANNA, "VOTE 3"), (ANNA, "LATTE")]
+    assert len(desk.carrier.thanked) == 4
 
 
 async def test_a_receipt_that_could_not_be_kept_is_refused_and_matched_when_it_is_brought_again(

@@ -107,10 +107,17 @@ class Watch:
         read = self._connection().execute
         busy = read(
             "SELECT EXISTS (SELECT 1 FROM flight) OR EXISTS (SELECT 1 FROM inbound WHERE thought = 0)"
-            " OR EXISTS (SELECT 1 FROM run WHERE state IN ('waiting', 'planning', 'stopping', 'paused'))"
+            " OR EXISTS (SELECT 1 FROM run WHERE state IN ('planning', 'stopping', 'paused'))"
         ).fetchone()[0]
-        found: int | None = read("SELECT min(due) FROM outbox").fetchone()[0]
+        found: int | None = read(  # a run that was launched before the clock was put back waits as its texts do
+            "SELECT min(due) FROM (SELECT due FROM outbox UNION ALL SELECT due FROM run WHERE state = 'waiting')"
+        ).fetchone()[0]
         return 0 if busy else found
+
+    def paused(self) -> list[str]:
+        """The campaigns that wait for an operator."""
+        rows = self._connection().execute("SELECT campaign FROM run WHERE state = 'paused' ORDER BY id")
+        return [campaign for (campaign,) in rows]
 
     def unrest(self) -> str:
         """What still waits, for a report."""
@@ -349,7 +356,7 @@ class Watch:
             sent[text.sender, text.words].append(text.delivery)
         for key in rows.keys() | sent.keys():
             deliveries, count = sent[key], rows.get(key, 0)
-            least, most = self._texts_expected(deliveries)
+            least, most = self._texts_expected(deliveries, leaves=key[1].lower().startswith("stop"))
             if not least <= count <= most + new.get(key, 0):
                 self.wrong(f"I8: {key[0]} texted '{key[1]}' {len(deliveries)} times, {count} are kept")
         for answers, n in connection.execute(
@@ -360,15 +367,16 @@ class Watch:
         if connection.execute("SELECT 1 FROM inbound WHERE thought <> 1").fetchone():
             self.wrong("I8: a text was not thought about")
 
-    def _texts_expected(self, deliveries: list[Delivery]) -> tuple[int, int]:
+    def _texts_expected(self, deliveries: list[Delivery], *, leaves: bool) -> tuple[int, int]:
         """How many rows may stand for equal texts of one person.
 
         Each is one. Equal texts on one line are as many; one on a later line may have been taken for the repeat of an
-        earlier one. Around a jump of the clock a repeat may look like a new text.
+        earlier one. Around a jump of the clock a repeat may look like a new text; one that asks to leave may count as
+        one when texts of that person waited, for in doubt it is a STOP.
         """
         once = Counter(each.lines[0] for each in deliveries if len(each.lines) == 1)
         most = len(deliveries)
-        if self._jumps:
+        if self._jumps or leaves:
             most += sum(len(each.lines) - 1 for each in deliveries)
         return max(once.values(), default=0) if len(deliveries) > 1 else most and 1, most
 

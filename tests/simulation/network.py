@@ -81,10 +81,14 @@ class Network:
             raise
         return near, protocol
 
+    def connections(self) -> list[End]:
+        """The calling end of every connection of which one side has not heard that it is over."""
+        self.ends = [end for end in self.ends if not (end.lost and end.peer.lost)]
+        return [end for end in self.ends if end.name.endswith(">")]
+
     def lines(self) -> list[End]:
         """The calling end of every connection that lives."""
-        self.ends = [end for end in self.ends if not (end.lost and end.peer.lost)]
-        return [end for end in self.ends if end.name.endswith(">") and not end.lost]
+        return [end for end in self.connections() if not end.lost]
 
     def kill(self, process: Process) -> None:
         """A process is gone: what its kernel has taken goes on its way, the rest is lost."""

@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 import tempfile
 import unittest.mock
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -38,7 +38,7 @@ from gateway.config import load
 from gateway.engine import Gateway
 from gateway.errors import StoreError
 from gateway.ids import Ids
-from gateway.inbox import Kept
+from gateway.inbox import Heard, Kept
 from gateway.messages import Inbound, Purpose
 from gateway.outbox import Go, Waiting
 from gateway.rendering import Texts
@@ -328,7 +328,7 @@ class World:
         self.disk.full = self.disk.locked = 0.0
         self.disk.delay, self.disk.most = (0.0002, 0.004), 50
         self.smsc_process.context.run(self.smsc.open)
-        for end in self.network.lines():
+        for end in self.network.connections():
             if FOREVER in (end._stalled_until, end.peer._stalled_until):
                 end.reset()
         for process in self.processes:
@@ -346,6 +346,8 @@ class World:
             await asyncio.sleep(4)
             if self.house is None:  # it was asked to stop before; one that falls by itself is heard of
                 continue
+            for name in self.watch.paused():  # by an order that had to wait for a gateway, and came after the last word
+                self._command(f"resume {name}", self._resume, name)
             waits = self.watch.next_due()
             if waits is None and not self.smsc.open_deliveries and self.house.is_idle:
                 break
@@ -664,11 +666,11 @@ class House:
                 self._pending.append(claim)
             return verdict
 
-        async def recognise(tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
-            return await consent.recognise(tx, self.business, channel, inbound, at)
+        async def recognise(tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
+            return await consent.recognise(tx, self.business, channel, texts, at)
 
-        async def answer(tx: Tx, kept: Kept) -> str:
-            return await answer_text(tx, self.business, kept)
+        async def answer(tx: Tx, texts: Sequence[Kept]) -> list[str]:
+            return await answer_text(tx, self.business, texts)
 
         async def left(tx: Tx, person: int, why: str, at: int) -> None:
             await consent.left_by_carrier(tx, self.business, person, why, at)

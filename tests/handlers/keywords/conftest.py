@@ -44,7 +44,7 @@ class Phone:
     async def thinks(self) -> None:
         """What was kept is thought about, in order."""
         for kept in self.waiting:
-            self.said = await self.store.write(answer, self.business, kept)
+            [self.said] = await self.store.write(answer, self.business, [kept])
         self.waiting.clear()
 
     async def got(self) -> list[str]:
@@ -59,8 +59,8 @@ class Phone:
     async def _keep(self, tx: Tx, text: str) -> Kept:
         channel, recipient = self.line
         now = self.business.clock.now_ms()
-        person, intent = await consent.recognise(
-            tx, self.business, channel, Inbound(self.number, recipient, text), now
+        [(person, intent, *_)] = await consent.recognise(
+            tx, self.business, channel, [Inbound(self.number, recipient, text)], now
         )  # fmt: skip
         kept = Kept(self.business.ids.next(), channel, self.number, recipient, text, person, now, intent)
         await tx.run(
