@@ -1,6 +1,8 @@
 """How fast programs are served: batches, one text a request at each HTTP door, SMPP in to SMPP out, a lone request.
 
 A Carillon of its own serves for each case, durable, with receipts; the carrier is the C stand-in of bench/sink.py.
+Beside it goes Kannel's own sendsms, called by the same caller: with nothing kept and no receipts, with receipts, and
+with its spool store, which it does not sync.
 A text counts as accepted when its answer is read, and as delivered when the carrier's receipt for it was thanked for,
 which is after the commit. Key, number and, at the REST door, an idempotency key are checked for every request.
 
@@ -25,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,7 +40,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from rich.console import Console
 from rich.table import Table
 
+from bench import kannel as kannels
 from bench.fleet import children, cpu_s
+from bench.peers import loop_s
 from bench.sink import Sink, compiled, sink
 from bench.stage import installed_loop, phone_of, say
 from gateway.codecs import smpp
@@ -56,7 +60,7 @@ channels:
      binds: {workers}, price: 0.0079 USD per part}}
 senders: {{shop: {{number: "20655", channel: carrier, countries: [US]}}}}
 clients:
-  bench: {{smpp: {{binds: 100, window: 2000}}, twilio: {{account: {account}, token: {token}}}}}
+  bench: {{smpp: {{binds: 100, window: 2000}}, twilio: {{account: {account}, token_file: token}}}}
 store: "{store}"
 listen: {{public: 127.0.0.1:{0}, private: 127.0.0.1:{1}, api: 127.0.0.1:{2}, smpp: 127.0.0.1:{3}}}
 """
@@ -85,16 +89,30 @@ class House:
 
 
 @contextmanager
+def peer(program: Path, messages: int, *, receipts: bool, store: str) -> Iterator[House]:
+    """Kannel in our place."""
+    programs = kannels.find()
+    if programs is None:
+        raise SystemExit(f"Kannel is not here: {kannels.INSTALL}")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-kannel-")))
+        far = stack.enter_context(sink(program, "-d", int(receipts), "-n", messages, "-i", kannels.SILENCE_S))
+        pids, port = stack.enter_context(kannels.door(programs, far, folder, store))
+        yield House(port, 0, "", "", lambda: pids, far, folder / "smsbox.log")
+
+
+@contextmanager
 def serving(program: Path, messages: int, store: str, workers: int) -> Iterator[House]:
     """One, for a case of so many messages: the carrier leaves when it has been thanked for the last receipt."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-bench-")))
         far = stack.enter_context(sink(program, "-d", 1, "-n", messages))
         ports = free_ports(4)
-        text = CONFIG.format(*ports, smsc=far.address, workers=workers, account=ACCOUNT, token=TOKEN, store=store)
+        text = CONFIG.format(*ports, smsc=far.address, workers=workers, account=ACCOUNT, store=store)
         (folder / "config.yaml").write_text(text, encoding="utf-8")
-        (folder / "bench.password").write_text("secret")
-        (folder / "bench.password").chmod(0o600)
+        for name, secret in (("bench.password", "secret"), ("token", TOKEN)):
+            (folder / name).write_text(secret)
+            (folder / name).chmod(0o600)
         command = [sys.executable, str(ROOT / "run.py"), "--config", str(folder / "config.yaml")]
         subprocess.run([*command, "apply", "--yes"], check=True, stdout=subprocess.DEVNULL)
         key, password = (
@@ -148,6 +166,7 @@ class Load:
     latencies_s: list[float] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     wrong: bytes = b""
+    began: float = 0.0  # when all had connected; perf_counter
 
 
 class Caller(asyncio.Protocol):
@@ -159,9 +178,9 @@ class Caller(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common class
-        self._ask()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Send the next request, if there is one."""
         load = self._load
         if load.taken == len(load.requests):
             return
@@ -185,7 +204,7 @@ class Caller(asyncio.Protocol):
         if len(load.latencies_s) == len(load.requests) or load.wrong:
             load.done.set()
         else:
-            self._ask()
+            self.ask()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._load.done.is_set():
@@ -196,12 +215,15 @@ class Caller(asyncio.Protocol):
 async def call(house: House, requests: Sequence[bytes], connections: int) -> Load:
     """Make all requests. Ends the measurement where one is refused."""
     loop, load = asyncio.get_running_loop(), Load(requests)
-    transports = [
-        (await loop.create_connection(lambda: Caller(load), "127.0.0.1", house.api))[0]
+    lines = [
+        await loop.create_connection(lambda: Caller(load), "127.0.0.1", house.api)
         for _ in range(min(connections, len(requests)))
     ]
+    load.began = time.perf_counter()
+    for _, caller in lines:
+        caller.ask()
     await asyncio.wait_for(load.done.wait(), PATIENCE_S + len(requests) / 50)
-    for transport in transports:
+    for transport, _ in lines:
         transport.abort()
     if load.wrong:
         raise house.ends(f"refused: {load.wrong.decode('utf-8', 'replace')[:600]}")
@@ -249,7 +271,12 @@ def twilio(house: House, messages: int) -> list[bytes]:
 
 def kannel(house: House, messages: int) -> list[bytes]:
     """One text a request as Kannel's callers make it."""
-    who = f"username=bench&password={house.key}&from=20655&text={quote(TEXT)}"
+    return sendsms(house.key, messages)
+
+
+def sendsms(password: str, messages: int, asked: str = "") -> list[bytes]:
+    """Requests to a sendsms, ours or Kannel's own; what else is `asked` begins with an ampersand."""
+    who = f"username=bench&password={password}&from=20655&text={quote(TEXT)}{asked}"
     return [request("GET", f"/cgi-bin/sendsms?{who}&to={quote(phone_of(n))}") for n in range(messages)]
 
 
@@ -355,15 +382,17 @@ def submits(messages: int) -> list[bytes]:
 
 async def by_http(house: House, requests: Sequence[bytes], messages: int, connections: int) -> Figures:
     """Make requests, and wait until the carrier has been thanked for all receipts."""
-    cpu, started = cpu_s(house.pids()), time.perf_counter()
+    cpu, own = cpu_s(house.pids()), time.process_time()
     load = await call(house, requests, connections)
-    accepted = time.perf_counter() - started
+    started = load.began
+    accepted, own = time.perf_counter() - started, time.process_time() - own
     await asyncio.to_thread(house.far.left, PATIENCE_S + messages / 500)
     delivered = time.perf_counter() - started
     return {
         "accepted_per_s": round(messages / accepted),
         "delivered_per_s": round(messages / delivered),
         "cpu_us_per_message": round((cpu_s(house.pids()) - cpu) / messages * 1e6, 1),
+        "caller_us_per_message": round(own / messages * 1e6, 1),
         **quantiles(load.latencies_s),
     }
 
@@ -408,7 +437,16 @@ def quantiles(latencies_s: Sequence[float]) -> Figures:
     }
 
 
-CASES = ("batch", "single", "twilio", "kannel", "smpp", "lone")
+PEERS = {"peer": (False, "none"), "peer receipts": (True, "none"), "peer spool": (True, "spool")}
+CASES = ("batch", "single", "peer", "twilio", "peer receipts", "kannel", "peer spool", "smpp", "lone")
+RATIOS = {
+    f"{words} / {theirs}": (ours, peer_case)
+    for words, ours in {"REST": "single", "our sendsms": "kannel"}.items()
+    for theirs, peer_case in {
+        "Kannel's sendsms with everything off": "peer", "Kannel's sendsms with receipts": "peer receipts",
+        "Kannel's sendsms with receipts and spool": "peer spool",
+    }.items()
+}  # fmt: skip
 
 
 async def measured(case: str, house: House, options: argparse.Namespace) -> Figures:
@@ -421,6 +459,9 @@ async def measured(case: str, house: House, options: argparse.Namespace) -> Figu
             return await by_http(house, rest(house, count), count, 1)
         case "smpp":
             return await by_smpp(house, count, options.binds)
+    if case in PEERS:
+        told = f"&dlr-mask=3&dlr-url={quote(f'http://127.0.0.1:{house.far.http}/dlr', '')}" if PEERS[case][0] else ""
+        return await by_http(house, sendsms("secret", count, told), count, options.connections)
     made = {"single": rest, "twilio": twilio, "kannel": kannel}[case](house, count)
     return await by_http(house, made, count, options.connections)
 
@@ -444,6 +485,7 @@ async def main() -> None:
     parser.add_argument("--binds", type=int, default=2, help="SMPP lines of the program")
     options = parser.parse_args()
     found: dict[str, list[Figures]] = {}
+    chosen = options.only or [case for case in CASES if case not in PEERS or kannels.find()]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-sink-")))
         program = compiled(folder)
@@ -451,31 +493,52 @@ async def main() -> None:
         if server:
             stack.callback(server.close)
         for _ in range(options.rounds):
-            for case in options.only or CASES:
+            for case in chosen:
                 count = messages_of(case, options.messages)
                 say(f"{case}: {count:,} texts")
-                store = server.url(server.empty_database()) if server else options.store
-                store = "sqlite:bench.db" if store == "sqlite" else store
-                with serving(program, count, store, options.workers) as house:
+                with opened_for(case, program, count, server, options) as house:
                     found.setdefault(case, []).append(await measured(case, house, options))
     told = {case: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
             for case, rounds in found.items()}  # fmt: skip
     for case, figures in told.items():
         about = {"case": case, "messages": messages_of(case, options.messages), "rounds": options.rounds}
         print(json.dumps({**about, "store": options.store, "workers": options.workers, **figures}))
-    show(told)
+    ratios = {
+        words: round(told[ours]["accepted_per_s"] / told[theirs]["accepted_per_s"], 2)
+        for words, (ours, theirs) in RATIOS.items()
+        if ours in told and theirs in told
+    }
+    print(json.dumps({"loop_s": loop_s(), "ratios": ratios}))
+    show(told, ratios)
 
 
-def show(told: dict[str, Figures]) -> None:
-    """The table."""
+def opened_for(
+    case: str, program: Path, messages: int, server: PostgresServer | None, options: argparse.Namespace
+) -> AbstractContextManager[House]:
+    """Who is measured in a case: Kannel, or a Carillon with an empty store."""
+    if case in PEERS:
+        receipts, kept = PEERS[case]
+        return peer(program, messages, receipts=receipts, store=kept)
+    store = server.url(server.empty_database()) if server else options.store
+    return serving(program, messages, "sqlite:bench.db" if store == "sqlite" else store, options.workers)
+
+
+def show(told: dict[str, Figures], ratios: Figures) -> None:
+    """The table, and what is how many times as fast as what."""
     table = Table(box=None, pad_edge=False)
-    columns = ["accepted_per_s", "delivered_per_s", "receipts_per_s", "cpu_us_per_message", "p50_ms", "p99_ms"]
+    columns = [
+        "accepted_per_s", "delivered_per_s", "receipts_per_s", "cpu_us_per_message", "caller_us_per_message", "p50_ms",
+        "p99_ms",
+    ]  # fmt: skip
     table.add_column("case")
     for each in columns:
         table.add_column(each.replace("_", " "), justify="right")
     for case, figures in told.items():
         table.add_row(case, *(f"{figures[each]:,g}" if each in figures else "" for each in columns))
-    Console(stderr=True).print(table)
+    screen = Console(stderr=True)
+    screen.print(table)
+    for words, ratio in ratios.items():
+        screen.print(f"{ratio:5.2f}  {words}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Shows whether planning, claims, receipts and reports get slower as the store grows, how many octets a message takes on
 the disk, and how long it takes to drop a day (PostgreSQL). Everything runs for real: planner, gate with caps and hours,
-SMPP to a carrier, receipts, folds.
+SMPP to a carrier, receipts, folds. A shared machine changes its pace from hour to hour, so each hour also bears what a
+plain loop took beside it (`loop_ms`), and `growth` holds the last third of the day against the first by CPU per loop.
 
     python bench/day.py --smsc 127.0.0.1:2790                            # 10 million messages, some 15 minutes
     python bench/day.py --smsc 127.0.0.1:2790 --messages 240000
@@ -14,15 +15,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.peers import machine
+from bench.peers import loop_s, machine
 from bench.stage import Stage, add_people, carrier, installed_loop, say
 from campaigns import reports, runs, stories
 from campaigns.people import find_by_address
@@ -78,6 +81,7 @@ async def main() -> None:
                     "messages": people * HOURS,
                     "octets_per_message": round((after - before) / (people * HOURS)),
                     "store_gb": round(after / 1e9, 2),
+                    "growth": growth(hours),
                     "hours": hours,
                 }
                 if stage.app.store.is_shared:
@@ -89,6 +93,7 @@ async def one_hour(stage: Stage, hour: int, people: int) -> dict[str, float]:
     """One campaign from its launch to the last receipt, then the looks that people take."""
     app, name = stage.app, f"hour_{hour:02}"
     app.clock.offset_ms += HOUR_MS
+    pace = loop_s()
     cpu, started = time.process_time(), time.perf_counter()
     planned = 0.0
     await stage.launch(name)
@@ -102,6 +107,7 @@ async def one_hour(stage: Stage, hour: int, people: int) -> dict[str, float]:
         if seconds > 120 + people / 500:
             raise SystemExit(f"stuck: {standing}")
     used = time.process_time() - cpu
+    pace = (pace + loop_s()) / 2
     await asyncio.sleep(1)  # what is folded and copied behind is not the reader's
     run = await app.store.read(runs.find, app.brand, name)
     if run is None:
@@ -116,10 +122,25 @@ async def one_hour(stage: Stage, hour: int, people: int) -> dict[str, float]:
     figures = {
         "hour": hour, "planned_per_s": round(people / planned), "delivered_per_s": round(people / seconds),
         "cpu_us_per_message": round(used / people * 1e6, 1), "report_ms": round((reported - look) * 1000, 1),
-        "story_ms": round((told - reported) * 1000, 1),
+        "story_ms": round((told - reported) * 1000, 1), "loop_ms": round(pace * 1000),
     }  # fmt: skip
     say(f"  {figures}")
     return figures
+
+
+def growth(hours: list[dict[str, float]]) -> dict[str, float]:
+    """How much dearer the last third of the day was than the first; 1 is not at all. The first hour warms up."""
+    first, last = hours[1:9], hours[16:]
+
+    def grew(name: str) -> float:
+        return round(statistics.median(map(by_pace(name), last)) / statistics.median(map(by_pace(name), first)), 2)
+
+    return {name: grew(name) for name in ("cpu_us_per_message", "report_ms", "story_ms")}
+
+
+def by_pace(name: str) -> Callable[[dict[str, float]], float]:
+    """A figure of an hour in loops, so that a slow hour of the machine is not taken for growth."""
+    return lambda hour: hour[name] / hour["loop_ms"]
 
 
 async def octets(stage: Stage, folder: Path) -> int:

@@ -57,6 +57,10 @@ max-messages = 1
 catch-all = true
 accept-x-kannel-headers = true
 omit-empty = true
+
+group = sendsms-user
+username = bench
+password = secret
 """
 STORES = {"none": "", "spool": "store-type = spool\nstore-location = {folder}/spool\n"}
 ANSWERS = {"text": 'text = "Thanks, noted."', "get-url": 'get-url = "http://127.0.0.1:{http}/mo?from=%p&text=%a"'}
@@ -82,7 +86,7 @@ def bulk(
 ) -> dict[str, float]:
     """One text to each of so many phones by mtbatch, straight into bearerbox: the fastest way that it has."""
     options = ("-d", int(receipts), "-n", texts, "-i", SILENCE_S)
-    with sink(program, *options) as far, _boxes(programs, far, folder, store=store) as (running, port):
+    with sink(program, *options) as far, _boxes(programs, far, folder, store=store) as (running, port, _):
         (folder / "content").write_text(TEXT)
         (folder / "phones").write_text("".join(f"4479{number:08d}\n" for number in range(texts)))
         asked = ["-D", "3", "-u", f"http://127.0.0.1:{far.http}/dlr"] if receipts else []
@@ -109,7 +113,7 @@ def answers(
     options = ("-M", texts, "-w", 1000, "-S", 12345, "-R", "-g", "-n", texts, "-i", SILENCE_S)
     with (
         sink(program, *options) as far,
-        _boxes(programs, far, folder, store=store, answer=answer, has_smsbox=True) as (running, _),
+        _boxes(programs, far, folder, store=store, answer=answer, has_smsbox=True) as (running, _, _),
     ):
         before = _cpu_s(running)
         far.go()
@@ -126,10 +130,17 @@ def answers(
 
 
 @contextmanager
+def door(programs: dict[str, str], far: Sink, folder: Path, store: str) -> Iterator[tuple[list[int], int]]:
+    """Its sendsms, where programs bring a text a request: its process ids, and the port."""
+    with _boxes(programs, far, folder, store=store, has_smsbox=True) as (running, _, port):
+        yield running, port
+
+
+@contextmanager
 def _boxes(
     programs: dict[str, str], far: Sink, folder: Path, *, store: str, answer: str = "text", has_smsbox: bool = False
-) -> Iterator[tuple[list[int], int]]:
-    """Bearerbox, and smsbox where it is wanted: their process ids, and the port that boxes connect to."""
+) -> Iterator[tuple[list[int], int, int]]:
+    """Bearerbox, and smsbox where it is wanted: their process ids, the ports that boxes and senders connect to."""
     (folder / "spool").mkdir(parents=True)
     boxes, sendsms = free_port(), free_port()
     config = folder / "kannel.conf"
@@ -148,7 +159,7 @@ def _boxes(
             started.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             _wait_for(port)
         time.sleep(1.0)  # until they have found each other and the carrier
-        yield [each.pid for each in started], boxes
+        yield [each.pid for each in started], boxes, sendsms
     finally:
         for each in reversed(started):
             each.terminate()

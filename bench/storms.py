@@ -156,7 +156,8 @@ class Weather:
         person = await people.find_or_create(tx, app.business, phone, now)
         if person is None:
             raise RuntimeError(f"{phone} is no phone")
-        await replies.reply(tx, app.business, person, "20655", "carrier", words, answers=0, now=now)
+        reply = await replies.reply(tx, app.business, person, "20655", "carrier", words, answers=0, now=now)
+        await replies.put(tx, [reply] if reply else [], now)
 
     async def until(self, is_so: Callable[[], Awaitable[bool]], pause_s: float = 0.25) -> None:
         """Wait for something; give up when nothing at all has moved for long."""

@@ -18,6 +18,7 @@ import orjson
 from campaigns.business import Business
 from campaigns.client_settings import SCOPES, Client
 from gateway.errors import CarillonError
+from gateway.messages import Lane
 from gateway.store import Tx
 from gateway.wording import either, nearest
 
@@ -207,3 +208,15 @@ async def tidy(tx: Tx, now: int, most: int) -> int:
     """Forget answers that nobody may ask for again, and pieces whose rest never came; how many, some `most` of each."""
     answers = await tx.run("idem_tidy", before=now - IDEM_MS, limit=most)
     return max(answers, await tx.run("fragment_tidy", before=now - FRAGMENT_MS, limit=most))
+
+
+# --- their pace
+
+
+async def repace(tx: Tx, business: Business) -> None:
+    """Let the queues that clients have go at the rate that the file names now."""
+    for client in business.clients.values():
+        rate = client.settings.rate
+        for name, channel in business.config.carriers.items():
+            pace = rate.per_s / channel.slots if rate else 0.0
+            await tx.run("queue_repace", brand=business.brand, run=client.id, channel=name, lane=Lane.BULK, rate=pace)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaigns import runs, testers, versions
+from campaigns import clients, runs, testers, versions
 from campaigns.business import Business, remember
 from campaigns.planning import Plan
 from campaigns.settings import Campaign, Config
@@ -40,8 +40,10 @@ async def keep(tx: Tx, brand: int, loaded: Loaded[Config], path: Path, made: Pla
 async def launch(tx: Tx, business: Business, made: Plan, outcome: Outcome, *, trial: bool, now: int) -> Outcome:
     """Stop what is gone and launch what is new, in one transaction.
 
-    With `trial` a campaign goes to our own phones only, unless it has been there with the same words before.
+    With `trial` a campaign goes to our own phones only, unless it has been there with the same words before. Queues of
+    clients follow their rates.
     """
+    await clients.repace(tx, business)
     for key in made.gone:
         run = await runs.find(tx, business.brand, key)
         if run is not None and await runs.stop(tx, business.brand, run, REMOVED):

@@ -369,8 +369,8 @@ class Config(Document):
 
     @property
     def carriers(self) -> Mapping[str, AnyCarrier | BuiltIn]:
-        """The channels of the file, and with them what carries the texts of test keys, once there are programs."""
-        return {**self.channels, practice.CHANNEL: PRACTICE} if self.clients else self.channels
+        """The channels of the file, and what carries the texts of test keys: a program may come at any time."""
+        return {practice.CHANNEL: PRACTICE, **self.channels}
 
     @property
     def opened(self) -> dict[str, HostPort]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import failpoints, outbox
 from gateway.breaking import Breaker
@@ -105,7 +105,7 @@ class Dispatcher:
         self.counters = self._settling.counters
         self._now = asyncio.get_running_loop().time
         self.breaker = Breaker(self._now(), chance)
-        self._rate = rate
+        self._rate, self._part = rate, 1.0
         self._pace = Pace(rate, self._now())
         self._paces = {number: Pace(each, self._now()) for number, each in self.ways.rates.items()}
         self._held_until = 0.0
@@ -127,11 +127,28 @@ class Dispatcher:
     def share(self, slots: Collection[int], of: int) -> None:
         """Hold these slots of the channel, of so many: their lines, their part of the pace."""
         self.channel.share(slots)
-        self._is_held = bool(slots)
-        part, now = len(slots) / of, self._now()
-        self._pace.change(self._rate * part, now)
+        self._is_held, self._part = bool(slots), len(slots) / of
+        self._repace()
+
+    def follow(self, rate: float, ways: Ways) -> None:
+        """Go on with another rate and other ways, as a newly applied file has them.
+
+        What was moved here by an earlier way leaves as it was meant to.
+        """
+        self._rate = rate
+        self.ways = replace(ways, stands_in={**self.ways.stands_in, **ways.stands_in})
+        self._settling.elsewhere = ways.elsewhere
+        self._paces = {
+            number: self._paces.get(number) or Pace(each, self._now()) for number, each in ways.rates.items()
+        }
+        self._repace()
+        self.wake()
+
+    def _repace(self) -> None:
+        now = self._now()
+        self._pace.change(self._rate * self._part, now)
         for number, rate in self.ways.rates.items():
-            self._paces[number].change(rate * part, now)
+            self._paces[number].change(rate * self._part, now)
 
     async def let_go(self, home: str, slots: Collection[int], timeout_s: float) -> None:
         """Claim nothing more from the queues of a channel's slots; return when the carrier's answers are on disk."""

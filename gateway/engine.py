@@ -171,8 +171,10 @@ class Gateway:
         """Own every queue of our slots that is not ours yet."""
         # Looked up here and not in the writing thread: meanwhile dispatchers move their queues about.
         async with self._adopting:
-            owned = {queue.id for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
-            if not self._is_any_new(await self._store.read(self._queues), owned):
+            owned = {queue.id: queue for dispatcher in self.dispatchers.values() for queue in dispatcher.queues}
+            rows = await self._store.read(self._queues)
+            self._repace(rows, owned)
+            if not self._is_any_new(rows, owned):
                 return
             for channel, queue in await self._store.write(self._adopt, owned):
                 dispatcher = self.dispatchers.get(channel)
@@ -183,10 +185,29 @@ class Gateway:
                     self._orphans.add(queue.id)
         self.wake()
 
+    def follow(
+        self, settings: Mapping[str, carriers.AnyCarrier | carriers.BuiltIn], senders: Mapping[str, SenderSettings]
+    ) -> None:
+        """Take over the rates of a newly applied file, and who stands in for whom; lines stay as they are."""
+        ways = ways_of(senders, settings)
+        for name, dispatcher in self.dispatchers.items():
+            if name in settings:
+                dispatcher.follow(settings[name].rate.per_s, ways[name])
+
+    def _repace(
+        self, rows: Iterable[tuple[int, str, str, int, int, int, float, int]], owned: Mapping[int, Queue]
+    ) -> None:
+        """Follow what was written of the pace of queues."""
+        for id_, _, _, _, _, _, rate, _ in rows:
+            if id_ in owned and owned[id_].pace.rate != rate:
+                owned[id_].pace.change(rate, self._loop_time())
+
     async def _queues(self, tx: Tx) -> list[tuple[int, str, str, int, int, int, float, int]]:
         return [(*row,) for row in await tx.rows("queue_list", brand=self._brand)]
 
-    def _is_any_new(self, rows: Iterable[tuple[int, str, str, int, int, int, float, int]], owned: set[int]) -> bool:
+    def _is_any_new(
+        self, rows: Iterable[tuple[int, str, str, int, int, int, float, int]], owned: Collection[int]
+    ) -> bool:
         return any(id_ not in owned and self._is_ours(id_, channel, shard) for id_, channel, _, _, shard, *_ in rows)
 
     def _is_ours(self, queue: int, channel: str, shard: int) -> bool:
@@ -196,7 +217,7 @@ class Gateway:
             return self.is_planning and queue not in self._orphans
         return shard % of in self._slots[channel]
 
-    async def _adopt(self, tx: Tx, owned: set[int]) -> list[tuple[str, Queue]]:
+    async def _adopt(self, tx: Tx, owned: Collection[int]) -> list[tuple[str, Queue]]:
         now, now_s = self._clock.now_ms(), self._loop_time()
         adopted = []
         for id_, channel, lane, run, shard, _, rate, _ in await self._queues(tx):

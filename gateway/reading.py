@@ -154,7 +154,7 @@ class _Reader:
             self.complain(spot, f"{missing} is not set in the environment; set it, or write ${{{missing}:-default}}")
             return Broken(spot)
         blank = node.style is None and not node.value
-        return Scalar(spot, text, blank, absent=blank or (not text and text != node.value))
+        return Scalar(spot, text, blank, absent=blank or (not text and text != node.value), written=node.value)
 
     def _spot(self, mark: yaml.Mark, first: int) -> Spot:
         return Spot(self._file, first + mark.line + 1, mark.column + 1)

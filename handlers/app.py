@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaigns.business import Business
 from campaigns.runner import Runner
+from campaigns.settings import Config
 from campaigns.wishes import Result, Submission
 from gateway.channels.simulator import Simulator
 from gateway.clock import Clock
@@ -45,6 +46,7 @@ class App:
     simulator: Simulator | None = None
     quality: Quality = field(default_factory=Quality)
     shared: Shared = field(default_factory=Shared)
+    open_doors: Callable[[Config], Awaitable[None]] | None = None  # for programs, where this process has such doors
     on_taken: list[Callable[[Business], None]] = field(default_factory=list)
     keys: Keys = field(init=False)  # of the programs that talk to us
 
@@ -57,6 +59,11 @@ class App:
         if self._business is None:
             raise LookupError("nothing has been applied yet: run.py apply")
         return self._business
+
+    @property
+    def media(self) -> Path:
+        """Where files that people sent with their texts are kept."""
+        return self.folder / "media"
 
     @property
     def has_business(self) -> bool:

@@ -205,6 +205,11 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name}")
         return name
 
+    def dump(self, database: str, target: Path) -> None:
+        """All of a database in a file for pg_restore."""
+        with target.open("wb") as file:
+            subprocess.run([self._programs / "pg_dump", "-Fc", self.url(database)], stdout=file, check=True)
+
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
         database = url.rpartition("/")[2]

@@ -79,7 +79,7 @@ def _operation(app: App, operation: Operation) -> Handler:
             raise Problem("scope", f"the key {login.key_id} may {may}; this takes the scope {scope}")
         if query is not None:
             asked = bodies.parameters(query, request)
-        elif request.rel_url.raw_query_string:
+        elif "?" in request.raw_path and request.rel_url.raw_query_string:
             raise Problem("bad-request", "nothing may stand behind the question mark here")
         else:
             asked = None

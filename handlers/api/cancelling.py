@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from campaigns.business import Business
 from campaigns.client_settings import Client
+from gateway.ids import moment
 from gateway.messages import State
 from gateway.store import Tx
 
@@ -13,6 +14,9 @@ CANCELLED: Final = "cancelled"
 LEFT: Final = "left"  # it has left, is leaving at this moment, or has ended otherwise
 UNKNOWN: Final = "unknown"
 CODE: Final = "cancelled"  # why it ended, in its journal
+BEFORE_MS: Final = 2_000  # a message is due when its transaction began, and gets its id while that runs
+AFTER_MS: Final = 50
+EVER_MS: Final = 1 << 52
 Outcome = Literal["cancelled", "left", "unknown"]
 
 
@@ -22,7 +26,16 @@ async def cancel(tx: Tx, business: Business, client: Client, message: int, now: 
     if not rows or rows[0][1] != client.id:
         return UNKNOWN
     _, _, _, _, channel, _, _, _, parts, _ = rows[0]
-    if not await tx.run("api_cancel", brand=business.brand, client=client.id, channel=channel, message=message):
+    if await tx.value("api_state", message=message):  # most have left: their queues need not be searched
+        return LEFT
+    made = moment(message)
+    for since, until in ((made - BEFORE_MS, made + AFTER_MS), (0, EVER_MS)):  # due as it came, or else at some time
+        if await tx.run(
+            "api_cancel", brand=business.brand, client=client.id, channel=channel, message=message, since=since,
+            until=until,
+        ):  # fmt: skip
+            break
+    else:
         return LEFT
     await tx.run(
         "event_insert", brand=business.brand, run=client.id, message=message, part=-1, parts=parts,

@@ -73,7 +73,8 @@ def serve(demo: bool, roles: tuple[str, ...], workers: int, public: str, private
     """Send, receive and show pages until Ctrl-C."""
     if log_level is not None:
         os.environ[LOG_LEVEL] = log_level  # workers inherit it
-    desk().serve(demo=demo, roles=roles, listen={"public": public, "private": private}, workers=workers)
+    listen = {"public": public, "private": private}
+    desk().serve(demo=demo, roles=roles, listen=listen, workers=workers, log_level=log_level)
 
 
 @cli.command()
@@ -182,6 +183,23 @@ def import_(file: Path, program: str | None, as_json: bool) -> None:
     A file that was broken off goes on where it was left.
     """
     desk(as_json=as_json).import_file(file, program)
+
+
+@cli.command("import-stops")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--program", default="", help="They leave this programme only; else everything, as by STOP.")
+@click.option(
+    "--column", default="", metavar="HEADING", help="Where the number stands, if not under phone and its kin."
+)
+@click.option("--source", default="", help="Where the list comes from, for the ledger; else the name of the file.")
+@click.option("--dry-run", is_flag=True, help="Tell what it would come to, and change nothing.")
+@as_json
+def import_stops(file: Path, program: str, column: str, source: str, dry_run: bool, as_json: bool) -> None:
+    """Take over a FILE of people who have left elsewhere.
+
+    One number a line, or a CSV file. Safe to repeat; a list that was broken off goes on where it was left.
+    """
+    desk(as_json=as_json).import_stops(file, program, column=column, source=source, is_trial=dry_run)
 
 
 @cli.command()

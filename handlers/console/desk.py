@@ -48,11 +48,15 @@ class Desk:
 
     # --- commands
 
-    def serve(self, *, demo: bool, roles: Sequence[str], listen: Mapping[str, str], workers: int) -> None:
+    def serve(
+        self, *, demo: bool, roles: Sequence[str], listen: Mapping[str, str], workers: int, log_level: str | None
+    ) -> None:
         """Serve until Ctrl-C."""
-        from handlers.console.serving import serve  # noqa: PLC0415  other commands do without the listeners
+        from gateway import logs  # noqa: PLC0415  other commands write down nothing
+        from handlers.console.serving import serve  # noqa: PLC0415  nor do they have listeners
 
         with plainly():
+            logs.set_up(sys.stderr, log_level)
             serve(self._load_parts(), self._config, demo=demo, roles=roles, listen=listen, workers=workers)
 
     def check(self) -> None:
@@ -147,6 +151,22 @@ class Desk:
             with terminal.counting(f"reading {file.name}", total) as count:
                 answer = reading.import_file(business.ask, self._path, file, known, rejects, count)
             self._tell(answer, lambda: import_lines(answer, file.name))
+
+    def import_stops(self, file: Path, program: str, *, column: str, source: str, is_trial: bool) -> None:
+        """Take over a list of STOPs."""
+        from handlers.console import stop_lists  # noqa: PLC0415  so that other commands need not load it
+
+        with self._business() as (business, _):
+            known = business.ask(
+                "stops_begin", config=self._path, digest=reading.digest(file), column=column, program=program
+            )
+            rejects = folder_of(self._config, os.environ) / f"{file.stem}.rejects.csv"
+            with terminal.counting(f"reading {file.name}", file.stat().st_size) as count:
+                answer = stop_lists.take(
+                    business.ask, self._path, file, known, rejects, count, column=column, source=source,
+                    is_trial=is_trial,
+                )  # fmt: skip
+            self._tell(answer, lambda: stop_lists.lines(answer, file.name))
 
     def export(self) -> None:
         """Everybody, as CSV or JSON lines."""

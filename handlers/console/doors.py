@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from campaigns.settings import Config
 from gateway import web
 from gateway.errors import CarillonError
 from gateway.values import HostPort
@@ -58,31 +59,72 @@ async def doors(
     )
     outer = Listener(public, *public_at, setting="listen.public", is_shared=app.fleet is not None)
     inner = Listener(private, *private_at, setting="listen.private")
-    tls = config.listen.api_tls
-    programs = Listener(
-        api.application(app, [*twilio.routes(app), *kannel.routes(app)]), *api_at, setting="listen.api",
-        is_shared=app.fleet is not None, encrypts=tls.context() if tls else None,
-    )  # fmt: skip
-    has_programs = is_web and "api" in config.opened
+    programs = Programs(app, api_at)
     watching = [asyncio.create_task(each.run(), name="watch") for each in (health.loop, health.store)]
     try:
         if is_web:
             await outer.start()
-        if has_programs:
-            await programs.start()
         await inner.start()
+        if is_web:
+            await programs.open(config)
+            app.open_doors = programs.open
         with control.issued(control.pass_path(app.folder, app.fleet.node if app.fleet else 0), token, address(inner)):
-            async with smpp_door(app) if is_web else nullcontext():
-                yield Doors(address(outer) if is_web else "", address(inner), address(programs) if has_programs else "")
+            yield Doors(address(outer) if is_web else "", address(inner), programs.address)
     finally:
+        app.open_doors = None
         health.is_leaving = True
         for task in watching:
             task.cancel()
-        if has_programs:
-            await programs.stop()
+        await programs.close()
         if is_web:
             await outer.stop()  # meanwhile the private one says that we are leaving
         await inner.stop()
+
+
+class Programs:
+    """The doors of programs: each is opened with the first file that has somebody for it, and stays open."""
+
+    def __init__(self, app: App, place: HostPort) -> None:
+        self._app, self._place = app, place
+        self._listener: Listener | None = None
+        self._binding, self._binds = AsyncExitStack(), ""
+        self._opening = asyncio.Lock()
+
+    @property
+    def address(self) -> str:
+        """Where programs that speak HTTP reach us from this machine; empty while that door is shut."""
+        return address(self._listener) if self._listener else ""
+
+    async def open(self, config: Config) -> None:
+        """Open what this file has clients for. Raises PortTaken or CarillonError."""
+        async with self._opening:
+            await self._open_api(config)
+            await self._open_smpp(config)
+
+    async def _open_api(self, config: Config) -> None:
+        app = self._app
+        if self._listener is None and "api" in config.opened:
+            tls, doors = config.listen.api_tls, [*twilio.routes(app), *kannel.routes(app)]
+            listener = Listener(
+                api.application(app, doors), *self._place, setting="listen.api", is_shared=app.fleet is not None,
+                encrypts=tls.context() if tls else None,
+            )  # fmt: skip
+            await listener.start()
+            self._listener = listener
+
+    async def _open_smpp(self, config: Config) -> None:
+        wanted = "smpp" if "smpp" in config.opened else "pieces" if config.clients else ""
+        if wanted and self._binds not in (wanted, "smpp"):
+            binding = AsyncExitStack()
+            await binding.enter_async_context(smpp_door(self._app, config))
+            await self._binding.aclose()
+            self._binding, self._binds = binding, wanted
+
+    async def close(self) -> None:
+        """Take leave of those who are bound, then of the others."""
+        await self._binding.aclose()
+        if self._listener is not None:
+            await self._listener.stop()
 
 
 def address(listener: Listener) -> str:

@@ -27,7 +27,7 @@ from gateway.routes import CAMPAIGNS, LANES
 from gateway.store import Tx
 from gateway.wording import either, nearest
 from handlers.app import App
-from handlers.console import keys, previews, routing, status, webhooks
+from handlers.console import keys, previews, routing, status, stop_lists, webhooks
 from handlers.console.facts import audience_of, header, plan_of, run_of
 
 Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -156,10 +156,14 @@ async def apply(
     trial = not (loaded.value.is_simulated or yes or go)
     if not loaded.value.is_simulated and not yes:
         await _refuse_untried(app, loaded.value, made, go=go)
+    if app.open_doors is not None:
+        await app.open_doors(loaded.value)  # before anything changes: a port may be taken
     outcome = await app.store.write(launching.keep, app.brand, loaded, path, made, app.clock.now_ms())
     app.take(await business_of(app, loaded.value, outcome.version))
     now = app.clock.now_ms()
     await app.store.write(launching.launch, app.business, made, outcome, trial=trial, now=now)
+    if app.gateway is not None:
+        await app.gateway.adopt()  # looks at the pace of queues again
     _stir(app)
     return {"plan": plan_of(made, loaded.value), "is_served": is_served, **asdict(outcome)}
 
@@ -172,8 +176,6 @@ def _refuse_other_channels(app: App, config: Config, *, is_served: bool) -> None
     changed = [name for name in {**running.channels, **config.channels}
                if _line(running, name) != _line(config, name)]  # fmt: skip
     others = [word for word in ("listen", "store", "simulator") if getattr(running, word) != getattr(config, word)]
-    if running.opened.keys() != config.opened.keys():  # the first program, say, or the first that may bind
-        others.append("clients")
     if changed or others or running.brand.languages != config.brand.languages:
         what = ", ".join([*changed, *others]) or "brand.languages"
         raise CarillonError(
@@ -182,12 +184,12 @@ def _refuse_other_channels(app: App, config: Config, *, is_served: bool) -> None
 
 
 def _line(config: Config, name: str) -> object:
-    """What a channel and its numbers are to the carrier; the price is only ours."""
+    """What a channel and its numbers are to the carrier; its price is only ours, its rate can be followed."""
     channel = config.channels.get(name)
     numbers = sorted(
         number for sender in config.senders.values() if sender.channel == name for number in sender.numbers
     )
-    return (channel.model_dump(exclude={"price"}), numbers) if channel else None
+    return (channel.model_dump(exclude={"price", "rate"}), numbers) if channel else None
 
 
 def _refuse_what_grew(made: Plan, before: planning.Saved | None, digest: str, *, accept: bool) -> None:
@@ -424,6 +426,19 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "zones": tuple(row["zones"]), "tags": tuple(row["tags"])}
 
 
+async def stops_begin(app: App, tell: Tell, *, config: str, digest: str, column: str = "", program: str = "") -> Answer:
+    """How to read a list of STOPs, and how far one with this digest has been taken over before."""
+    business = await business_for_import(app, config)
+    if program and program not in business.config.programs:
+        raise Unknown("program", program, list(business.config.programs))
+    return await stop_lists.begin(app.store, business, digest, column, program)
+
+
+async def stops_batch(app: App, tell: Tell, *, config: str, stops: list[list[Any]], **batch: Any) -> Answer:
+    """Take over the next lines of a list of STOPs, in one transaction."""
+    return await stop_lists.batch(app.store, await business_for_import(app, config), stops, **batch)
+
+
 async def export_page(app: App, tell: Tell, *, after: int) -> Answer:
     """The next thousand people after an id."""
     business = applied(app)
@@ -552,6 +567,8 @@ OPERATIONS: Mapping[str, Callable[..., Awaitable[Answer]]] = {
     "route": route,
     "import_begin": import_begin,
     "import_batch": import_batch,
+    "stops_begin": stops_begin,
+    "stops_batch": stops_batch,
     "export_page": export_page,
     "key_new": key_new,
     "key_list": key_list,

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from campaigns import versions
 from campaigns.settings import Config
-from gateway import logs
 from gateway.config import ConfigErrors, load
 from gateway.errors import CarillonError, Fenced, PortTaken
 from gateway.settings import is_only_here
@@ -25,7 +24,6 @@ from gateway.store import open_store
 from handlers.app import App
 from handlers.console import operations, reading, terminal
 from handlers.console.client import Answer, Parts, store_of
-from handlers.console.commands import LOG_LEVEL
 from handlers.console.doors import Doors, doors
 from handlers.console.workers import supervise
 from handlers.pages import handset
@@ -47,7 +45,6 @@ def serve(
     parts: Parts, config_path: Path, *, demo: bool, roles: Sequence[str], listen: Mapping[str, str], workers: int
 ) -> None:
     """Serve until asked to stop. Raises CarillonError."""
-    logs.set_up(sys.stderr, os.environ.get(LOG_LEVEL))
     mine = [role for role in ROLES if role in roles or "all" in roles]
     store = store_of(config_path, os.environ)
     if isinstance(store, Path) and (workers > 1 or len(mine) < len(ROLES)):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from campaigns import contests, practice, runs
+from campaigns import contests, runs
 from campaigns.business import Business
 from campaigns.client_settings import Client
 from campaigns.runs import Run
+from gateway.channels import BuiltIn
 from gateway.channels.base import LineState
 from gateway.dispatcher import Dispatcher
 from gateway.fleet import Fleet, slots_in
@@ -76,7 +77,7 @@ def lines(app: App) -> list[Facts]:
     return [
         _channel(app.business, name, each) | {"held_by": _held_by(app.fleet, name)}
         for name, each in app.gateway.dispatchers.items()
-        if name != practice.CHANNEL  # nobody's line
+        if not isinstance(app.business.config.carriers.get(name), BuiltIn)  # nobody's line
     ]
 
 

@@ -11,8 +11,11 @@ from campaigns.business import Business
 from campaigns.client_settings import Binding, Client, ClientSettings
 from campaigns.clients import Key, Kind, Made
 from campaigns.settings import Config
+from gateway import outbox
 from gateway.errors import CarillonError
+from gateway.messages import Lane
 from gateway.store import Store, Tx
+from gateway.values import Rate
 from tests.conftest import Apply
 from tests.tables import look
 
@@ -217,3 +220,25 @@ async def test_old_answers_and_pieces_are_forgotten_a_bounded_number_at_a_time(
         return [[*row] for row in [*idem, *await look(tx, "SELECT number FROM fragment ORDER BY number")]]
 
     assert await store.read(left) == [["k3"], ["k4"], [3], [4]]
+
+
+# --- their pace
+
+
+async def test_queues_follow_the_rate_that_the_file_names_now(
+    store: Store, apply: Apply, shipped_config: Config, business: Business
+) -> None:
+    shop, till = business.clients["shop"], business.clients["till"]
+    for client, lane in ((shop, Lane.BULK), (shop, Lane.URGENT), (till, Lane.BULK)):
+        await store.write(outbox.ensure_queue, business.ids, business.brand, "us_sms", lane, run=client.id, rate=20)
+    settings = {"shop": SHOP.model_copy(update={"rate": Rate(5)}), "till": ClientSettings()}
+    now = await apply(shipped_config.model_copy(update={"clients": settings}))
+
+    await store.write(clients.repace, now)
+
+    found = await store.read(lambda tx: tx.rows("queue_list", brand=business.brand))
+    assert {(run, lane): rate for _, _, lane, run, _, _, rate, _ in found if run} == {
+        (shop.id, Lane.BULK): 5,
+        (shop.id, Lane.URGENT): 20,
+        (till.id, Lane.BULK): 0,
+    }

@@ -23,7 +23,8 @@ async def hear(
     store: Store, business: Business, text: str, at: int = 1_000, recipient: str = "20655"
 ) -> tuple[int, str]:
     inbound = Inbound("+12065550142", recipient, text)
-    return await store.write(consent.recognise, business, "us_sms", inbound, at)
+    [(person, intent, *_)] = await store.write(consent.recognise, business, "us_sms", [inbound], at)
+    return person, intent
 
 
 async def programs_of(store: Store, person: int) -> list[str]:
@@ -61,8 +62,8 @@ async def test_a_senders_own_stop_words_count_on_that_sender_only(store: Store, 
 
 @pytest.mark.parametrize("sender", ["20655", "10690123", "Lantern", "?"])
 async def test_what_is_no_phone_is_nobody(store: Store, business: Business, sender: str) -> None:
-    heard = await store.write(consent.recognise, business, "us_sms", Inbound(sender, "20655", "STOP"), 1)
-    assert heard == (0, "")
+    heard = await store.write(consent.recognise, business, "us_sms", [Inbound(sender, "20655", "STOP")], 1)
+    assert heard == [(0, "", False, "")]
 
 
 async def test_a_reaction_that_quotes_our_stop_changes_nothing(store: Store, business: Business) -> None:

@@ -16,9 +16,14 @@ async def put(store: Store, business: Business, address: str, sender: str, chann
     person = await store.write(people.find_or_create, business, address, 0) or people.Person(
         1, address, "", "", "", "", None
     )  # fmt: skip
-    return await store.write(
-        replies.reply, business, person, sender, channel, text, answers=5, now=business.clock.now_ms()
-    )  # fmt: skip
+    return await store.write(_put, business, person, sender, channel, text)
+
+
+async def _put(tx: Tx, business: Business, person: people.Person, sender: str, channel: str, text: str) -> int:
+    now = business.clock.now_ms()
+    reply = await replies.reply(tx, business, person, sender, channel, text, answers=5, now=now)
+    await replies.put(tx, [reply] if reply else [], now)
+    return reply.message.id if reply else 0
 
 
 @pytest.mark.parametrize(

@@ -640,7 +640,7 @@ async def test_the_number_that_a_person_texted_last_is_the_one_that_they_know(
     for recipient in (SEATTLE_LINE, BOSTON_LINE):
         office.clock.advance(seconds=1)
         text = Inbound("+12062000000", recipient, "hello")
-        await office.store.write(consent.recognise, office.business, "us_sms", text, office.clock.now_ms())
+        await office.store.write(consent.recognise, office.business, "us_sms", [text], office.clock.now_ms())
 
     await office.launch("plain")
     await office.runner.step()
@@ -651,7 +651,7 @@ async def test_the_number_that_a_person_texted_last_is_the_one_that_they_know(
 async def test_nothing_is_kept_of_numbers_while_no_sender_has_several(office: Office) -> None:
     people = await office.people(3)
     text = Inbound("+12062000000", "20655", "hello")
-    await office.store.write(consent.recognise, office.business, "us_sms", text, office.clock.now_ms())
+    await office.store.write(consent.recognise, office.business, "us_sms", [text], office.clock.now_ms())
     await office.launch("plain")
     await office.runner.step()
     assert await office.rows("sticky_among", first=people[0], last=people[-1]) == []

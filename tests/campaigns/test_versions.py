@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -124,3 +125,14 @@ def test_a_version_whose_environment_has_gone_is_named_and_not_its_scratch_folde
 
     with pytest.raises(ConfigErrors, match=r"^version 3 as applied, config\.yaml:\d+:\d+: SITE is not set"):
         versions.read(then, {}, folder)
+
+
+async def test_a_version_that_holds_a_secret_as_earlier_ones_could_still_serves(folder: Path) -> None:
+    text = (folder / "config.yaml").read_text("utf-8")
+    assert "\nstore:" in text
+    old = re.sub(r"\nstore:.*", "\nstore: postgresql://carillon:tulip@db.example/carillon", text)
+    (folder / "config.yaml").write_text(old, "utf-8")
+    with pytest.raises(ConfigErrors, match="found a secret in the file"):
+        loaded(folder)
+    kept = Version(1, 7, "digest", orjson.dumps({"config.yaml": old}).decode())
+    assert versions.read(kept, {}, folder).store == "postgresql://carillon:tulip@db.example/carillon"

@@ -7,7 +7,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +24,7 @@ from gateway.config import Document, load
 from gateway.engine import Gateway
 from gateway.errors import Retry, StoreError
 from gateway.ids import Ids
-from gateway.inbox import Kept
+from gateway.inbox import Heard, Kept
 from gateway.messages import Answer, Inbound, Lane, Outbound, Purpose, Receipt, State
 from gateway.outbox import Go, Message
 from gateway.store import Store, Tx
@@ -156,14 +156,14 @@ class House:
         self.is_full = False
         self.gateway: Gateway
 
-    async def recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
+    async def recognise(self, tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
         if self.is_full:
             raise StoreError("the disk is full")
-        return 1, ""
+        return [Heard(1, "")] * len(texts)
 
-    async def answer(self, tx: Tx, kept: Kept) -> str:
-        self.thought.append(kept.text)
-        return "heard"
+    async def answer(self, tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        self.thought += [kept.text for kept in texts]
+        return ["heard"] * len(texts)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

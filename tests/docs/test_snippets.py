@@ -35,7 +35,7 @@ brand: {{name: Lantern, country: US, timezone: America/Los_Angeles, languages: [
 channels: {{us: {{kind: smpp, carrier: simulator, rate: 500/s, price: 0.0079 USD per part}}}}
 senders: {{seattle: {{number: 20655, channel: us, countries: [US]}}}}
 clients:
-  shop: {{private: yes, smpp: {{}}, twilio: {{account: {account}, token: {token}}}}}
+  shop: {{private: yes, smpp: {{}}, twilio: {{account: {account}, token_file: token}}}}
 {hearers}
 simulator: {{delay: 1 s}}
 store: "sqlite:data/carillon.db"
@@ -46,7 +46,7 @@ HEARER = """\
   of_{name}:
     private: yes
     events: [message.sent, message.delivered]
-    webhook: {{url: "http://127.0.0.1:{port}/", secret: whsec_{secret}}}"""
+    webhook: {{url: "http://127.0.0.1:{port}/", secret_file: secret}}"""
 PATIENCE_S = 30.0
 
 
@@ -103,11 +103,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Carillon that serves; the environment of a program that talks to it."""
     folder = tmp_path_factory.mktemp("house")
     ports = free_ports(8)
-    hearers = [
-        HEARER.format(name=name, port=port, secret=SECRET) for name, port in zip(HEARERS, ports[5:], strict=True)
-    ]
-    text = CONFIG.format(*ports, account=ACCOUNT, token=TOKEN, hearers="\n".join(hearers))
+    hearers = [HEARER.format(name=name, port=port) for name, port in zip(HEARERS, ports[5:], strict=True)]
+    text = CONFIG.format(*ports, account=ACCOUNT, hearers="\n".join(hearers))
     (folder / "config.yaml").write_text(text, "utf-8")
+    (folder / "token").write_text(TOKEN)
+    (folder / "secret").write_text(f"whsec_{SECRET}")
 
     def say(*words: str) -> str:
         command = [sys.executable, "run.py", "--config", str(folder / "config.yaml"), *words]

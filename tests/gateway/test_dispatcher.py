@@ -287,7 +287,7 @@ async def test_an_answer_to_an_earlier_attempt_changes_nothing(desk: Desk) -> No
 
 
 def charging(waiting: Waiting, now: int) -> Go:
-    return Go((waiting.reached or b"") + now.to_bytes(8, "little"))
+    return Go(bytes.fromhex(waiting.reached or "") + now.to_bytes(8, "little"))
 
 
 async def test_a_cap_is_given_back_for_a_sure_failure_and_kept_for_a_doubt(desk: Desk) -> None:
@@ -863,3 +863,19 @@ async def test_a_campaign_with_a_rate_of_its_own_leaves_as_fast_as_that_and_not_
         await desk.until(lambda: len(desk.carrier.sent) >= 20)
 
     assert 0.3 < loop.time() - began < 1.5  # half a second by its rate; five when it only looks four times a second
+
+
+async def test_another_rate_holds_at_once_for_the_channel_and_for_its_numbers(desk: Desk) -> None:
+    desk.another(rate=1, ways=Ways(rates={"20655": 1.0}))
+    async with desk.open(10):
+        await desk.until_sent(1)
+        desk.dispatcher.follow(100_000, Ways(rates={"20655": 50_000.0}))
+        await desk.until_sent(10)
+
+
+async def test_what_was_moved_by_an_earlier_way_leaves_as_it_was_meant_to(desk: Desk) -> None:
+    desk.another(ways=Ways(stands_in={"20655": "+12065550100"}))
+    desk.dispatcher.follow(100_000, Ways())
+    async with desk.open(1):
+        (sent,) = await desk.until_sent(1)
+    assert sent.sender == "+12065550100"

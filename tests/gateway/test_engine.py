@@ -19,7 +19,7 @@ from gateway.clock import StoppedClock
 from gateway.engine import GRACE_MS, Gateway
 from gateway.errors import Failure, Retry, StoreError
 from gateway.ids import Ids
-from gateway.inbox import Kept
+from gateway.inbox import Heard, Kept
 from gateway.journal import REF_MS
 from gateway.messages import Answer, Inbound, Lane, Outbound, Purpose, State
 from gateway.outbox import Go, Message
@@ -45,12 +45,15 @@ class House:
         self.senders: dict[str, SenderSettings] = {}
         self.gateway: Gateway
 
-    async def recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
-        if inbound.text == "unreadable":
-            raise ValueError(inbound.text)
-        return 1, ""
+    async def recognise(self, tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
+        if any(text.text == "unreadable" for text in texts):
+            raise ValueError("unreadable")
+        return [Heard(1, "")] * len(texts)
 
-    async def answer(self, tx: Tx, kept: Kept) -> str:
+    async def answer(self, tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        return [await self._answer(tx, kept) for kept in texts]
+
+    async def _answer(self, tx: Tx, kept: Kept) -> str:
         if kept.text == "trap":
             await tx.run("fact_set", brand=1, name="trap", value="half done")
             raise ValueError("trap")
@@ -520,3 +523,19 @@ async def test_what_is_old_is_forgotten_however_much_there_is(house: House, monk
         await house.gateway.tidy()
 
     assert await house.store.read(left) == [0, 0]
+
+
+async def test_a_queue_goes_on_at_the_pace_that_is_written_down_for_it_now(house: House, store: Store) -> None:
+    async with house.open():
+        queue = await store.write(outbox.ensure_queue, house.ids, 1, "us", Lane.BULK, run=RUN, rate=0.01)
+        await house.put(20)
+        (owned,) = house.gateway.dispatchers["us"].queues
+        assert (owned.id, owned.pace.rate) == (queue, 0.01)
+
+        async def repace(tx: Tx) -> None:
+            await tx.run("queue_repace", brand=1, run=RUN, channel="us", lane=Lane.BULK, rate=1000)
+
+        await store.write(repace)
+        await house.gateway.adopt()
+
+        assert await house.settled() == {(State.DELIVERED, ""): 20}

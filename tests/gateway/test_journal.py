@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -453,7 +454,9 @@ def test_receipts_in_columns_are_matched_like_those_that_come_one_by_one(
             arrived = journal.match_deliveries("carrier", columns, NOW)
         else:
             arrived = journal.match("carrier", receipts, NOW)
-        found.append((arrived, list(journal.watch.parts)))
+        rows = {*arrived.events, *chain.from_iterable(each.rows() for each in arrived.alike)}
+        arrived.events, arrived.alike = [], []
+        found.append((rows, arrived, list(journal.watch.parts)))
 
     assert found[0] == found[1]
 
@@ -582,6 +585,17 @@ async def test_receipts_of_a_long_doubtful_text_settle_its_parts_one_by_one_and_
     assert await store.read(tally) == {State.DELIVERED: 1}
 
 
+async def test_an_unknown_receipt_is_never_about_a_part_whose_own_id_is_known(store: Store) -> None:
+    journal = await waiting(store, message(MADE + 1, parts=2))
+    await answer(store, journal, answered(MADE + 1, "c1", parts=2))
+    await store.write(append, doubtful(MADE + 1, 1, 2))
+    await fold(store, journal)
+    await record(store, journal, [receipt("of the other part")])
+    await unpark(store, journal, LATER)
+
+    assert await store.read(lambda tx: look(tx, "SELECT part FROM event WHERE state = 50")) == [(1,)]
+
+
 async def test_one_receipt_that_is_brought_twice_settles_one_part_of_a_doubt_and_no_other_doubt(store: Store) -> None:
     journal = await waiting(store, message(MADE + 1, parts=2), message(MADE + 2, address="+12065550143"))
     await store.write(append, doubtful(MADE + 1, 0, 2), doubtful(MADE + 1, 1, 2), doubtful(MADE + 2))
@@ -614,6 +628,25 @@ async def test_a_receipt_that_is_brought_again_never_settles_the_doubt_of_anothe
     await unpark(store, journal, LATER)
 
     assert await store.read(tally) == {State.DELIVERED: 1, State.IN_DOUBT: 1}
+    assert await store.read(parked) == 0
+
+
+async def test_nor_when_it_comes_long_after_and_behind_a_restart(store: Store) -> None:
+    journal = await waiting(store, message(MADE + 1), message(MADE + 2))
+    await answer(store, journal, answered(MADE + 1, "c1"))
+    await store.write(append, doubtful(MADE + 2))
+    await record(store, journal, [receipt("c1")])
+    await fold(store, journal)
+    for n in range(3):
+        await answer(store, journal, answered(MADE + 3 + n, f"another {n}"))
+        await fold(store, journal)
+        await journal.turn(store, await store.read(folded), NOW + n * (journals.KEEP_MS + 1))
+
+    journal = await restarted(store)
+    await record(store, journal, [receipt("c1")])
+    await unpark(store, journal, LATER)
+
+    assert (await store.read(tally))[State.IN_DOUBT] == 1
     assert await store.read(parked) == 0
 
 

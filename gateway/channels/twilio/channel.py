@@ -9,17 +9,20 @@ from collections import deque
 from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from gateway.channels.base import Door, LineState, Surroundings
 from gateway.channels.twilio import failures
+from gateway.channels.twilio.answers import Refused, Taken, Unknown
 from gateway.channels.twilio.doors import Doors, Heard, receipt
-from gateway.channels.twilio.requests import Refused, Requests, Taken, Unknown
 from gateway.channels.twilio.settings import TwilioCarrier
 from gateway.codecs import parts
 from gateway.errors import Failure, Retry
 from gateway.messages import Answer, Asked, Outbound
+
+if TYPE_CHECKING:
+    from gateway.channels.twilio.requests import Requests
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,8 @@ class TwilioChannel:
 
     async def run(self) -> None:
         """Hold the connections until cancelled."""
+        from gateway.channels.twilio.requests import Requests  # noqa: PLC0415  nobody else needs Twilio's own library
+
         self._requests = Requests(self._settings)
         try:
             self._upward.ready(self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import aiohttp
 import orjson
@@ -13,6 +13,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from gateway.channels.twilio import failures
+from gateway.channels.twilio.answers import Refused, Taken, Unknown
 from gateway.channels.twilio.settings import TwilioCarrier
 from gateway.errors import Failure, Retry
 
@@ -21,30 +22,6 @@ LONGEST_WAIT_S: Final = 600.0  # the most that a Retry-After is believed
 
 _quiet = logging.getLogger(f"{__name__}.library")
 _quiet.setLevel(logging.WARNING)  # the library writes each request down, with the phone's number
-
-
-class Refused(Exception):
-    """Twilio did not take it. `wait_s` is how long it asks us to wait; 0 where it does not."""
-
-    def __init__(self, failure: Failure, wait_s: float) -> None:
-        super().__init__(failure.words)
-        self.failure = failure
-        self.wait_s = wait_s
-
-
-class Unknown(Exception):
-    """Bytes have left, and nobody knows what became of them."""
-
-
-class Taken(NamedTuple):
-    """What Twilio says of a text: its name there, how it stands, and how many parts were made of it (0: not known)."""
-
-    sid: str
-    status: str
-    error: int
-    segments: int
-    sender: str
-    recipient: str
 
 
 class Requests:

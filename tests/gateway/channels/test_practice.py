@@ -16,7 +16,7 @@ from gateway.channels.practice import FATES, MOST, PracticeCarrier, PracticeChan
 from gateway.clock import StoppedClock
 from gateway.engine import Gateway
 from gateway.ids import Ids
-from gateway.inbox import Kept
+from gateway.inbox import Heard, Kept
 from gateway.messages import Answer, Asked, Inbound, Lane, Outbound, Purpose, Receipt, State
 from gateway.outbox import Go, Message
 from gateway.store import Store, Tx
@@ -86,11 +86,11 @@ class House:
         raise AssertionError(f"{found} is not {wanted}")
 
 
-async def _recognise(tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
+async def _recognise(tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
     raise AssertionError("nobody texts us here")
 
 
-async def _answer(tx: Tx, kept: Kept) -> str:
+async def _answer(tx: Tx, texts: Sequence[Kept]) -> list[str]:
     raise AssertionError("nobody texts us here")
 
 
@@ -152,7 +152,7 @@ async def test_a_slow_receipt_comes_at_the_latest_when_we_leave(house: House) ->
 # --- the channel alone
 
 
-class Heard:
+class Ear:
     """A channel and what it says upwards."""
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ def texts(count: int, to: str = DELIVERED) -> Sequence[Outbound]:
 
 
 async def test_memory_is_bounded_what_is_too_much_stays_with_us() -> None:
-    heard = Heard()
+    heard = Ear()
     assert heard.channel.room() == MOST
     untouched = heard.channel.send(texts(MOST + 3))
     assert [each.id for each in untouched] == [MOST, MOST + 1, MOST + 2]
@@ -185,14 +185,14 @@ async def test_memory_is_bounded_what_is_too_much_stays_with_us() -> None:
 
 
 async def test_who_leaves_takes_nothing_new() -> None:
-    heard = Heard()
+    heard = Ear()
     await heard.channel.drain(1)
     assert heard.channel.room() == 0
     assert len(heard.channel.send(texts(2))) == 2
 
 
 async def test_a_receipt_that_a_crash_has_swallowed_is_made_again_when_it_is_asked_for() -> None:
-    heard = Heard()
+    heard = Ear()
     heard.channel.query([Asked("1.0", "20655", UNDELIVERED), Asked("2.0", "20655", SLOW), Asked("", "20655", SLOW)])
     assert [(each.carrier_ids, each.state) for each in heard.receipts] == [
         (("1.0",), State.FAILED),

@@ -30,6 +30,6 @@ def bindable(config_file: Path) -> Path:
 @asynccontextmanager
 async def open_door(app: App) -> AsyncIterator[Server]:
     """The port for programs, open."""
-    async with door.smpp_door(app) as server:
+    async with door.smpp_door(app, app.business.config) as server:
         assert server is not None
         yield server

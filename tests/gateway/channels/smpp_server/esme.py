@@ -17,7 +17,7 @@ HELLO = smpp.message_body(SHOP, PHONE, b"Hello", registered=1)
 
 
 class Esme(asyncio.Protocol):
-    """One connection. What arrives is acknowledged with `status`; None leaves it without an answer."""
+    """One connection. What arrives is acknowledged with `status`, or as `judge` says; None leaves it unanswered."""
 
     def __init__(self, bind: sessions.Bind, window: int = 1000) -> None:
         self.session = sessions.Client(bind, window=window, enquire_s=3600, answer_s=3600)
@@ -26,6 +26,7 @@ class Esme(asyncio.Protocol):
         self.learned: list[sessions.Learned] = []
         self.refused: int | None = None
         self.status: int | None = smpp.OK
+        self.judge: Callable[[smpp.ShortMessage], int | None] | None = None
         self.is_closed = False
         self.reads = 0
         self.transport: asyncio.Transport
@@ -43,8 +44,10 @@ class Esme(asyncio.Protocol):
                 self.answers.update({token: (status, ident) for token, status, ident in event.answers})
             elif isinstance(event, sessions.Arrived):
                 self.arrived += [message for _, message in event.messages]
-                if self.status is not None:
-                    self.session.acknowledge([sequence for sequence, _ in event.messages], self.status)
+                for sequence, message in event.messages:
+                    status = self.status if self.judge is None else self.judge(message)
+                    if status is not None:
+                        self.session.acknowledge([sequence], status)
             elif isinstance(event, sessions.Learned):
                 self.learned.append(event)
             elif isinstance(event, sessions.Refused):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from gateway.channels.base import Call
 from gateway.clock import StoppedClock
 from gateway.engine import Gateway
 from gateway.ids import Ids
-from gateway.inbox import Kept
+from gateway.inbox import Heard, Kept
 from gateway.media import Gallery
 from gateway.messages import Inbound, Lane, Purpose, State
 from gateway.outbox import Go, Message
@@ -43,12 +43,12 @@ class House:
         self.gallery: Gallery
         self.site = ""
 
-    async def recognise(self, tx: Tx, channel: str, inbound: Inbound, at: int) -> tuple[int, str]:
-        return 1, inbound.obeyed
+    async def recognise(self, tx: Tx, channel: str, texts: Sequence[Inbound], at: int) -> list[Heard]:
+        return [Heard(1, text.obeyed) for text in texts]
 
-    async def answer(self, tx: Tx, kept: Kept) -> str:
-        self.thought.append(kept.text)
-        return "heard"
+    async def answer(self, tx: Tx, texts: Sequence[Kept]) -> list[str]:
+        self.thought += [kept.text for kept in texts]
+        return ["heard"] * len(texts)
 
     @asynccontextmanager
     async def open(self, *words: str) -> AsyncIterator[None]:
