@@ -28,6 +28,7 @@ POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 1_000  # messages in one claim: about 15 ms of the writing thread
 GATHER_S = 0.01  # what the pace allows within this time leaves together: a commit for each part would be too dear
 LEAVES_S = 1.0  # what is claimed leaves within this time, or is released and asked about again
+AHEAD = 2  # claims under way: the next is decided while the last is synced, and half the writer's pauses are gone
 URGENT_SHARE = 20  # bulk leaves a twentieth of the window free, so that an urgent message need not wait for answers
 BULK_WAIT_S = 1.0  # however much is urgent, bulk gets a turn after so long
 AGAIN_S = 1.0  # before a claim that failed is tried again
@@ -50,6 +51,10 @@ class Queue:
     slot: int = 0  # of the channel, by which processes divide the queues
     rest_until: float = 0.0  # nothing was due at the last look
     served_at: float = 0.0
+    asked: int = 0  # claims that are being written
+    asked_parts: int = 0  # what they may come to at most
+    is_deep: bool = False  # the last claim left something behind, which may be claimed ahead
+    is_stirred: bool = False  # something was put in since the last claim was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class Dispatcher:
         self._paces = {number: Pace(each, self._now()) for number, each in self.ways.rates.items()}
         self._held_until = 0.0
         self._served = Lane.BULK  # what was claimed from last
-        self._claiming = False
+        self._asked = self._asked_parts = 0  # claims that are being written, of queues that are gone among them
         self._wake = asyncio.Event()
         self._draining = False
         self._is_held = True  # a slot of the channel is ours
@@ -121,7 +126,7 @@ class Dispatcher:
         """There may be something to send, in these queues or in any."""
         for queue in self.queues:
             if among is None or queue.id in among:
-                queue.rest_until = 0.0
+                queue.rest_until, queue.is_stirred = 0.0, True
                 self._wake.set()
 
     def share(self, slots: Collection[int], of: int) -> None:
@@ -152,14 +157,18 @@ class Dispatcher:
 
     async def let_go(self, home: str, slots: Collection[int], timeout_s: float) -> None:
         """Claim nothing more from the queues of a channel's slots; return when the carrier's answers are on disk."""
-        gone = {queue.id for queue in self.queues if queue.home == home and queue.slot in slots}
-        if not gone:
+        going = [queue for queue in self.queues if queue.home == home and queue.slot in slots]
+        if not going:
             return
+        gone = {queue.id for queue in going}
         self.queues = [queue for queue in self.queues if queue.id not in gone]
         end = self._now() + timeout_s
         while self._now() < end and (  # noqa: ASYNC110  rare, and it has no event of its own
-            self._claiming or self._settling.is_busy or any(each.claim.queue in gone for each in self._flying.values())
+            any(queue.asked for queue in going) or any(each.claim.queue in gone for each in self._flying.values())
         ):
+            await asyncio.sleep(LET_GO_S)
+        settlements = self._settling.promised  # others of this process go on, and theirs need not be waited for
+        while self._now() < end and self._settling.kept < settlements:  # noqa: ASYNC110
             await asyncio.sleep(LET_GO_S)
 
     def ready(self) -> None:
@@ -174,7 +183,7 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is claimed or in flight, and every answer is on disk."""
-        return not self._claiming and self._settling.is_idle
+        return not self._asked and self._settling.is_idle
 
     # --- out
 
@@ -182,12 +191,14 @@ class Dispatcher:
         """Send until cancelled."""
         while True:
             try:
-                pause = await self._turn()
-            except Exception:  # a full disk, say: nothing was claimed, so nothing is lost by waiting
-                log.exception("%s: a claim failed", self.name)
+                pause = self._turn()
+            except Exception:
+                log.exception("%s: nothing could be claimed", self.name)
                 pause = AGAIN_S
             if pause:
                 await self._rest(pause)
+            else:
+                await asyncio.sleep(0)
 
     async def _rest(self, pause: float) -> None:
         try:
@@ -197,64 +208,80 @@ class Dispatcher:
             pass
         self._wake.clear()
 
-    async def _turn(self) -> float:
-        """One claim and its sending; how long to rest before the next."""
+    def _turn(self) -> float:
+        """Ask for one claim, if there is room for what it may bring; how long to rest before the next."""
         now = self._now()
         if self.trouble and now >= self._held_until:
             self.trouble = None
         room = 0 if self._draining or self.trouble or not self._is_held else self.channel.room()
         reserve = (room + len(self._flying)) // URGENT_SHARE
         tries = self.breaker.allowance(now)  # few, while a channel that was out is tried again
-        most = self._pace.room(now, min(room, BATCH if tries is None else tries))
+        coming = self._asked_parts
+        most = self._pace.room(now, room) - coming
+        if tries is not None:
+            most = min(most, tries - coming)
         if self.ways.are_bound:  # to look at more would only put them off, again and again
-            most = min(most, sum(pace.room(now, most) for pace in self._paces.values()))
+            most = min(most, sum(pace.room(now, room) for pace in self._paces.values()) - coming)
         if most <= 0:
-            return _rest_s(self._pace) if room else POLL_S
+            return _rest_s(self._pace) if room and not coming else POLL_S
         rest = _rest_s(self._pace)
         for queue in self._in_order(now):
-            free = most if queue.lane is Lane.URGENT else min(most, room - reserve)
-            parts = queue.pace.room(now, free)
+            is_urgent = queue.lane is Lane.URGENT
+            free = most if is_urgent else min(most, room - reserve - coming)
+            parts = min(queue.pace.room(now, room) - queue.asked_parts, free, BATCH)
             if parts <= 0:
                 rest = min(rest, _rest_s(queue.pace))
-                continue
-            asked = self._now()
-            claim = await self._claim(queue, parts)
-            if claim is not None and claim.looked:
-                self._served, queue.served_at = queue.lane, asked
-            if claim is None:
-                log.info("%s: queue %s is gone, or another process owns it now", self.name, queue.id)
-                if queue in self.queues:
-                    self.queues.remove(queue)
-            elif claim.flights and not self._hand_over(queue, claim, asked):
-                return FULL_S
-            if claim is None or claim.looked:
+            elif self._asked < AHEAD + is_urgent and (queue.is_deep or not queue.asked):
+                self._ask(queue, parts)
                 return 0.0
-            queue.rest_until = now + POLL_S
         return rest
 
-    async def _claim(self, queue: Queue, parts: int) -> Claim | None:
-        self._claiming = True
-        try:
-            return await self._write_claim(queue, parts)
-        finally:
-            self._claiming = False
+    def _ask(self, queue: Queue, parts: int) -> None:
+        """Have a claim written, which is sent at the moment at which it is known to be on the disk."""
+        asked = self._now()
+        queue.is_stirred = False
+        self._count_asked(queue, 1, parts)
 
-    async def _write_claim(self, queue: Queue, parts: int) -> Claim | None:
-        return await self._store.write(
-            outbox.claim,
-            brand=self._brand,
-            queue=queue.id,
-            epoch=queue.epoch,
-            now=self._clock.now_ms(),
-            messages=min(parts, BATCH),
-            parts=parts,
-            gate=self._paced if self._paces else self._gate,
-            sender_of=self._own
-            if self.ways.stands_in and queue.home == self.name
-            else self._stand_in
-            if queue.home != self.name
-            else None,
-        )
+        def done(claim: Claim | None, error: BaseException | None) -> None:
+            self._count_asked(queue, -1, -parts)
+            self._wake.set()
+            if error is None:
+                self._claimed(queue, claim, asked)
+                return
+            log.error("%s: a claim failed", self.name, exc_info=error)  # nothing was claimed, so nothing is lost
+            queue.rest_until, queue.is_deep = self._now() + AGAIN_S, False
+
+        self._store.submit(
+            outbox.claim, brand=self._brand, queue=queue.id, epoch=queue.epoch, now=self._clock.now_ms(),
+            messages=parts, parts=parts, gate=self._paced if self._paces else self._gate,
+            sender_of=self._sender_of(queue), done=done,
+        )  # fmt: skip
+
+    def _count_asked(self, queue: Queue, claims: int, parts: int) -> None:
+        queue.asked += claims
+        queue.asked_parts += parts
+        self._asked += claims
+        self._asked_parts += parts
+
+    def _claimed(self, queue: Queue, claim: Claim | None, asked: float) -> None:
+        if claim is None:
+            log.info("%s: queue %s is gone, or another process owns it now", self.name, queue.id)
+            if queue in self.queues:
+                self.queues.remove(queue)
+            return
+        queue.is_deep = claim.is_more
+        if claim.looked:
+            self._served, queue.served_at = queue.lane, asked
+        elif not queue.is_stirred:
+            queue.rest_until = asked + POLL_S
+        if claim.flights and not self._hand_over(queue, claim, asked):
+            queue.rest_until, queue.is_deep = self._now() + FULL_S, False
+            asyncio.get_running_loop().call_later(FULL_S, self._wake.set)
+
+    def _sender_of(self, queue: Queue) -> Callable[[str], str] | None:
+        if queue.home != self.name:
+            return self._stand_in
+        return self._own if self.ways.stands_in else None
 
     def _own(self, number: str) -> str:
         """A message that was moved here alone leaves from the number that stands in; all others from their own."""

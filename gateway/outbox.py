@@ -113,10 +113,12 @@ async def nobody_left(tx: Tx, person: int, why: str, at: int) -> None:
 class Claim:
     """Messages that were claimed together, and what the claim wrote; `looked` counts the rows that were decided on.
 
+    `is_more`: it left some behind that were due, or may have.
+
     `id` names its row on disk, which is there until every message has landed.
     """
 
-    __slots__ = ("at", "epoch", "flights", "id", "is_changed", "looked", "open", "queue", "written_at")
+    __slots__ = ("at", "epoch", "flights", "id", "is_changed", "is_more", "looked", "open", "queue", "written_at")
 
     def __init__(self, queue: int, epoch: int, at: int) -> None:
         self.id = 0
@@ -125,6 +127,7 @@ class Claim:
         self.at = at
         self.written_at = at  # when its row was written
         self.looked = 0
+        self.is_more = False
         self.flights: list[Flight] = []
         self.open = 0  # flights that have not landed
         self.is_changed = False  # some have landed otherwise than by being taken whole: the row must say so
@@ -361,6 +364,7 @@ async def claim(
         else:
             state = State.EXPIRED if verdict.reason == EXPIRED else State.REFUSED
             events.append((brand, run, id_, -1, whole, state, now, verdict.reason, ""))
+    taken.is_more = taken.looked < len(found) or len(found) == messages
     await _take(tx, taken, brand, found[: taken.looked], left)
     await _charge(tx, brand, reached)
     for query, rows in (("outbox_insert", later), ("event_insert", events)):

@@ -76,6 +76,7 @@ class Settling:
         self.flying: dict[int, Flight] = {}
         self.counters = Counters()
         self.is_busy = False  # a settlement is being written
+        self.kept = 0  # settlements that are on disk
         self.doubts: dict[tuple[int, int, int], Leg] = {}  # message, attempt, part: an answer may come after all
         self._name, self._store, self._clock, self._ids, self._brand = name, store, clock, ids, brand
         self._journal, self._chance, self._watch, self.elsewhere = journal, chance, watch, elsewhere
@@ -87,6 +88,11 @@ class Settling:
     def is_idle(self) -> bool:
         """Whether nothing is on the way, and every answer is on disk."""
         return not (self.flying or self.is_busy or self._settlement)
+
+    @property
+    def promised(self) -> int:
+        """How many settlements are on disk once every answer that has come until now is."""
+        return self.kept + self.is_busy + bool(self._settlement)
 
     def release(self, flights: list[Flight]) -> None:
         """Nothing left: back into the queue as if it had never been claimed."""
@@ -283,6 +289,7 @@ class Settling:
             return
         failpoints.hit("settled")
         self.is_busy = False
+        self.kept += 1
         if settlement.is_stirred:
             self._stirred()
         for ref, *leg in settled.late:

@@ -203,10 +203,11 @@ class Store(ABC):
         function: Callable[..., Coroutine[Any, Any, T]],
         *args: Any,
         done: Callable[[T | None, BaseException | None], None],
+        **kwargs: Any,
     ) -> None:
         """Write without waiting; `done(result, error)` is called in this loop after the commit."""
         loop = asyncio.get_running_loop()
-        self._put(Kind.WRITE, Job(loop, lambda job: done(job.result, job.error), function, args))
+        self._put(Kind.WRITE, Job(loop, lambda job: done(job.result, job.error), function, args, kwargs))
 
     async def _wait(self, kind: Kind, function: Callable[..., Coroutine[Any, Any, T]], args: Any, kwargs: Any) -> T:
         loop = asyncio.get_running_loop()

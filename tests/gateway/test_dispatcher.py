@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from gateway.journal import Journal
 from gateway.messages import Answer, Lane, Outbound, Purpose, Receipt, State
 from gateway.outbox import Gate, Go, Later, Message, Never, Waiting
 from gateway.pacing import Pace
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, sqlite
 from tests.conftest import EVENING, EmptyStores
 from tests.gateway.carrier import Carrier, parts_in
 from tests.tables import look
@@ -461,6 +462,36 @@ async def test_a_window_that_is_full_is_waited_for_and_not_asked_for_again_and_a
 # --- a slow disk -----------------------------------------------------------------------------------------------------
 
 
+async def test_the_next_claim_is_decided_while_the_last_is_synced(
+    tmp_path: Path, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.dispatcher.BATCH", 2)
+    is_well, synced = threading.Event(), sqlite.sync
+    asked: list[int] = []
+
+    def slow(file: int) -> None:
+        is_well.wait(5)
+        synced(file)
+
+    def gate(waiting: Waiting, now: int) -> Go:
+        asked.append(waiting.id)
+        return Go()
+
+    desk = Desk(sqlite.open_store(tmp_path / "store.db"), clock)
+    desk.gate = gate
+    desk.queue = await desk.put(2)
+    await desk.put(6)  # into the same queue
+    async with desk.running():
+        monkeypatch.setattr(sqlite, "sync", slow)
+        desk.dispatcher.queues[0].is_deep = True
+        await desk.until(lambda: len(asked) == 4)
+        assert not desk.carrier.sent  # nothing leaves before its claim is on the disk
+        is_well.set()
+        sent = [each.id for each in await desk.until_sent(8)]
+        assert sent == asked
+    desk.store.close()
+
+
 async def test_what_took_more_than_a_second_to_claim_is_released_and_asked_about_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -808,7 +839,8 @@ async def dies_somewhere(store: Store, texts: list[tuple[int, int]], data: st.Da
     desk = Desk(store, StoppedClock(EVENING))
     for parts, repeat in texts:
         desk.queue = await desk.put(1, parts=parts, repeat=repeat)
-    await desk.dispatcher._turn()
+    desk.dispatcher._turn()
+    await desk.until(lambda: not desk.dispatcher._asked)
     open_parts = [(one, part) for one in desk.carrier.sent for part in range(texts[index_of(desk, one)][0])]
     answers = data.draw(st.permutations(open_parts))
     for one, part in answers[: data.draw(st.integers(0, len(answers)))]:

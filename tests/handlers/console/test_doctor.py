@@ -262,9 +262,9 @@ def test_a_postgresql_that_is_gone_is_told(look: Look, edit: Edit) -> None:
 # --- Redis and Valkey
 
 
-def shared(look: Look, edit: Edit, place: str) -> list[Line]:
+def shared(look: Look, edit: Edit, place: str, password: str = "") -> list[Line]:
     edit("store: sqlite:", f"shared: {place}\nstore: sqlite:")
-    return look("shared")
+    return look("shared", {"PASSWORD": password})
 
 
 def test_a_valkey_that_answers_is_well(tmp_path: Path, look: Look, edit: Edit) -> None:
@@ -283,21 +283,21 @@ def test_few_rights_are_enough_and_one_that_is_missing_is_named(tmp_path: Path, 
     with running(tmp_path) as server:
         for name, rights in (("shop", RIGHTS.split()), ("poor", ["~carillon:*", "+get"])):
             server.say("ACL", "SETUSER", name, "on", ">tulip", *rights)
-        place = server.url.replace("//", "//{}:tulip@")
-        assert "answers" in only(shared(look, edit, place.format("shop")), OK).found
-        edit("shop:tulip", "poor:tulip")
-        line = only(look("shared"), WRONG)
+        place = server.url.replace("//", "//shop:${PASSWORD}@")
+        assert "answers" in only(shared(look, edit, place, "tulip"), OK).found
+        edit("//shop:", "//poor:")
+        line = only(look("shared", {"PASSWORD": "tulip"}), WRONG)
     assert RIGHTS in line.cure
     assert "tulip" not in str(line)
 
 
 def test_a_wrong_password_and_a_single_server_taken_for_a_cluster(tmp_path: Path, look: Look, edit: Edit) -> None:
     with running(tmp_path, "--requirepass", "tulip") as server:
-        line = only(shared(look, edit, f"redis://:rose@127.0.0.1:{server.port}"), WRONG)
+        line = only(shared(look, edit, f"redis://:${{PASSWORD}}@127.0.0.1:{server.port}", "rose"), WRONG)
         assert line.found.endswith("user or password is wrong")
         assert "rose" not in str(line)
-        edit("redis://:rose@", "redis+cluster://:tulip@")
-        assert only(look("shared"), WRONG).found.endswith("is a single server")
+        edit("redis://", "redis+cluster://")
+        assert only(look("shared", {"PASSWORD": "tulip"}), WRONG).found.endswith("is a single server")
 
 
 def test_a_server_that_is_gone_is_told(look: Look, edit: Edit) -> None:
