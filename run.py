@@ -330,6 +330,7 @@ async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], A
 
 async def follow(app: App, environ: Mapping[str, str]) -> None:
     """Take over what another process has applied."""
+    trouble = ""
     while True:
         await asyncio.sleep(FOLLOW_S)
         try:
@@ -337,10 +338,13 @@ async def follow(app: App, environ: Mapping[str, str]) -> None:
             if version is not None and version.number > app.business.version:
                 applied = versions.read(version, environ, app.config_path.parent)
                 app.take(await business_of(app, applied, version.number))
-                if app.open_doors is not None:
-                    await app.open_doors(applied)
-        except Exception:  # the database is away, say: the next look finds it
-            log.exception("a newly applied config could not be taken over, trying again")
+            if app.open_doors is not None:  # each time: a port that was taken may be free now
+                await app.open_doors(app.business.config)
+            trouble = ""
+        except Exception as error:  # the database is away, say: the next look finds it
+            if str(error) != trouble:
+                log.exception("a newly applied config could not be taken over, trying again")
+            trouble = str(error)
 
 
 FILE = "sqlite:"

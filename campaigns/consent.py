@@ -13,6 +13,7 @@ from gateway.store import Tx
 
 STOPPED = "stopped"  # a STOP from a person who had left already
 OBEYED = "obeyed"  # the carrier has obeyed this word and answered the person: ours would be one answer too many
+OBEYED_STOP = "obeyed stop"  # and this was a word to leave
 
 
 class HasLeft(Exception):
@@ -45,7 +46,8 @@ async def _recognise(tx: Tx, business: Business, person: int, text: Inbound, at:
         return Heard(0, "")
     if text.obeyed:
         await _follow_carrier(tx, business, person, text, at)
-        return Heard(person, OBEYED)
+        is_stop = text.obeyed == "stop"
+        return Heard(person, OBEYED_STOP if is_stop else OBEYED, leaves=is_stop)
     sender = business.senders.get(text.recipient)
     intent = words.intent_of(text.text, sender.stop_words if sender else ())
     if intent in (Intent.STOP, Intent.WRONG_NUMBER):

@@ -83,9 +83,12 @@ class Arrivals:
     handles: list[object] = field(default_factory=list)
 
     def cut(self, most: int) -> Arrivals:
-        """Leave so many texts here; all others."""
-        rest = Arrivals(self.channel, texts=self.texts[most:])
-        del self.texts[most:]
+        """Leave so many texts here; all others. What is thanked for together stays together."""
+        texts = self.texts
+        while 0 < most < len(texts) and texts[most].handle is not None and texts[most].handle is texts[most - 1].handle:
+            most += 1
+        rest = Arrivals(self.channel, texts=texts[most:])
+        del texts[most:]
         return rest
 
 
@@ -157,8 +160,8 @@ class Inbox:
         batch, self._gathered = list(self._gathered.values()), {}
         for arrivals in batch:
             arrivals.alive = frozenset(self.channels[arrivals.channel].alive())
-            if len(arrivals.texts) > AT_ONCE:
-                self._gathered[arrivals.channel] = arrivals.cut(AT_ONCE)
+            if (rest := arrivals.cut(AT_ONCE)).texts:
+                self._gathered[arrivals.channel] = rest
         self._keeping = True
         is_beside = not any(arrivals.texts or arrivals.receipts.left for arrivals in batch)
         keep = self._keep_receipts if is_beside else self._keep

@@ -29,7 +29,8 @@ from handlers.api.webhooks import AGENT, client_of
 
 # What Twilio says of words that it has obeyed itself, as we do: the program need not answer them.
 _OBEYED: Final[Mapping[str, str]] = {
-    Intent.STOP: "STOP", "stopped": "STOP", Intent.WRONG_NUMBER: "STOP", Intent.HELP: "HELP", Intent.START: "START",
+    Intent.STOP: "STOP", "stopped": "STOP", "obeyed stop": "STOP", Intent.WRONG_NUMBER: "STOP",
+    Intent.HELP: "HELP", Intent.START: "START",
 }  # fmt: skip
 _ADDRESS: Final = re.compile(r"https?://[^\0-\x1f]+", re.IGNORECASE)
 _SILENT: Final = frozenset({State.IN_DOUBT, State.UNKNOWN})  # of which Twilio tells nothing

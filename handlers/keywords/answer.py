@@ -25,6 +25,7 @@ ALWAYS: dict[str, Callable[[Turn], Coroutine[Any, Any, str]]] = {
 }
 SILENT: dict[str, str] = {
     consent.OBEYED: "the carrier obeyed and answered, so we do not",
+    consent.OBEYED_STOP: "the carrier obeyed and answered, so we do not",
     Intent.REACTION: "a phone's reaction, no answer",
     Intent.ROBOT: "an auto-reply, no answer",
     Intent.ANGRY: "angry: a person should read this, no answer",

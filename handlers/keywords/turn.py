@@ -110,7 +110,7 @@ class Talk:
         await replies.put(tx, self._replies, self.business.clock.now_ms())
 
 
-LEAVING = frozenset((Intent.STOP, Intent.WRONG_NUMBER, consent.STOPPED))
+LEAVING = frozenset((Intent.STOP, Intent.WRONG_NUMBER, consent.STOPPED, consent.OBEYED_STOP))
 
 
 class Turn(NamedTuple):

@@ -446,6 +446,14 @@ async def test_more_than_one_transaction_may_hold_is_kept_in_several_in_its_orde
     assert len(desk.carrier.thanked) == len(words)
 
 
+async def test_texts_that_one_call_brought_are_kept_together_for_they_are_thanked_for_together(desk: Desk) -> None:
+    call = object()
+    before = [desk.text(f"VOTE {n}") for n in range(AT_ONCE - 1)]
+    await desk.bring(*before, *(desk.text(f"LATTE {n}")._replace(handle=call) for n in range(3)), desk.text("HELP"))
+
+    assert [len(each) for each in desk.thinking] == [AT_ONCE + 2, 1]
+
+
 async def test_a_flood_on_one_channel_does_not_hold_up_what_comes_on_another(desk: Desk) -> None:
     desk.inbox.channels = {"us": desk.carrier, "cn": Carrier()}
     desk.inbox.arrived("us", [], [desk.text(f"VOTE {n}") for n in range(5 * AT_ONCE)])

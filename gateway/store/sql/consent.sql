@@ -58,7 +58,7 @@ SELECT count(*) FROM stop WHERE person IN (SELECT value FROM numbers(:people))
 -- name: stop_follows
 -- Whether this person left after a text, by a later one or another way: a START thought about late must not undo it.
 SELECT EXISTS (SELECT 1 FROM inbound
-               WHERE person = :person AND id > :inbound AND intent IN ('stop', 'stopped', 'wrong number'))
+               WHERE person = :person AND id > :inbound AND intent IN ('stop', 'stopped', 'obeyed stop', 'wrong number'))
     OR EXISTS (SELECT 1 FROM stop WHERE person = :person AND at > :at)
 
 -- name: programs_left

@@ -98,7 +98,15 @@ def test_a_program_that_is_no_twilio_client_any_more_is_told_later() -> None:
 
 @pytest.mark.parametrize(
     ("intent", "kind"),
-    [("stop", "STOP"), ("stopped", "STOP"), ("help", "HELP"), ("start", "START"), ("", None), ("robot", None)],
+    [
+        ("stop", "STOP"),
+        ("stopped", "STOP"),
+        ("obeyed stop", "STOP"),
+        ("help", "HELP"),
+        ("start", "START"),
+        ("", None),
+        ("robot", None),
+    ],
 )
 def test_a_text_that_came_in_says_what_we_have_obeyed(intent: str, kind: str | None) -> None:
     data = {"id": "6", "from": "+12065550142", "to": "20655", "text": " hi & bye 👍", "intent": intent}

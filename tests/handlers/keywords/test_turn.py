@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -90,10 +90,12 @@ class Line:
         self.number = self.clock.now_ms()
         self.carrier.living = [self.number]
 
-    async def brings(self, *texts: tuple[str, str]) -> None:
-        """One read: who writes what."""
+    async def brings(self, *texts: tuple[str, str], obeyed: Mapping[str, str] | None = None) -> None:
+        """One read: who writes what; of some words, what the carrier has obeyed itself."""
         read = [
-            Inbound(sender, "20655", words, "", f"{sender}|{words}", None, self.number, (sender, words))
+            Inbound(sender, "20655", words, "", f"{sender}|{words}", None, self.number, (sender, words))._replace(
+                obeyed=(obeyed or {}).get(words, "")
+            )
             for sender, words in texts
         ]
         self.inbox.arrived("us_sms", [], read)
@@ -130,6 +132,16 @@ async def test_a_stop_and_a_start_in_one_read_count_in_their_order(line: Line) -
     assert not await line.has_left(MAYA)
     assert await line.has_left(BEN)
     assert (await line.outcomes(BEN))[0] == "START, but a STOP came after it: not obeyed"
+
+
+async def test_a_stop_that_the_carrier_obeyed_ends_a_start_that_came_before_it_in_the_same_read(line: Line) -> None:
+    await line.brings((MAYA, "STOP"))
+    await line.brings((MAYA, "START"), (MAYA, "ARRET"), obeyed={"ARRET": "stop"})
+
+    assert await line.has_left()
+    assert (await line.outcomes())[1:] == [
+        "START, but a STOP came after it: not obeyed", "the carrier obeyed and answered, so we do not"
+    ]  # fmt: skip
 
 
 async def test_who_leaves_in_the_same_read_gets_no_answer_to_what_they_asked_before(line: Line) -> None:
