@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from functools import lru_cache, partial
 from itertools import chain, islice
 from typing import BinaryIO, NamedTuple
@@ -26,10 +27,11 @@ WHEN_LEFT = frozenset((
     "left", "left_at", "stopped", "stopped_at", "opted_out", "opted_out_at", "opt_out", "opt_out_at", "opt_out_time",
     "opt_out_date", "unsubscribed", "unsubscribed_at", "unsubscribe_date", "date_unsubscribed", "退订", "退订时间",
 ))  # fmt: skip
-WHEN = frozenset((  # of any time that stands beside a STOP
-    "time", "date", "timestamp", "at", "date_sent", "date_created", "created_at", "received", "received_at",
-    "日期", "时间",
-))  # fmt: skip
+# Of any time that stands beside a STOP; not when a row was made, which may be long before the person left.
+WHEN = frozenset(("time", "timestamp", "at", "date_sent", "received", "received_at", "时间"))
+# Below WHEN_LEFT these say who has left; to `cells.yes_or_no`, which reads them as words of consent, the opposite.
+LEFT = frozenset(("opted_out", "unsubscribed", "stopped", "stop", "left", "不同意", "退订", "已退订"))
+STAYED = frozenset(("subscribed", "opted_in", "active"))
 
 
 class Stop(NamedTuple):
@@ -99,7 +101,7 @@ def read(
     if not sheet.has_headings and not start_line:
         records = chain([spreadsheets.Record(lines.number, first, ",".join(first))], records)
     lines.skip(start_line)
-    moment = lru_cache(8192)(partial(cells.moment, now_ms=now_ms, zone=ZoneInfo(timezone)))
+    moment = lru_cache(8192)(partial(_moment, now_ms=now_ms, zone=ZoneInfo(timezone)))
     while chunk := list(islice(records, BATCH)):
         stops: dict[str, int] = {}
         rejects = []
@@ -121,13 +123,19 @@ def _sheet(first: list[str], column: str, country: str) -> _Sheet:
         raise spreadsheets.BadFile(f'no column "{column}": found {there}')
     phones = [place for place, name in enumerate(headings)
               if (name == wanted if column else columns.HEADINGS.get(name) == "phone")]  # fmt: skip
+    if len(phones) > 1:
+        there = ", ".join(f'"{first[place]}"' for place in phones)
+        raise spreadsheets.BadFile(f"{len(phones)} columns hold numbers: {there}; say --column, one at a time")
     if phones:
         left = next((place for place, name in enumerate(headings) if name in WHEN_LEFT), -1)
         when = left if left >= 0 else next((place for place, name in enumerate(headings) if name in WHEN), -1)
         return _Sheet(phones[0], when, first[when] if when >= 0 else "", left >= 0, has_headings=True)
-    for place, cell in enumerate(first):
-        if _parsed(cell, country)[1]:
-            return _Sheet(place, -1, "", is_left=False, has_headings=False)
+    places = [place for place, cell in enumerate(first) if _parsed(cell, country)[1]]
+    if len(places) > 1:
+        there = ", ".join(f'"{first[place]}"' for place in places)
+        raise spreadsheets.BadFile(f"line 1 holds {len(places)} numbers: {there}; give it headings and say --column")
+    if places:
+        return _Sheet(places[0], -1, "", is_left=False, has_headings=False)
     there = ", ".join(f'"{heading}"' for heading in first) or "nothing"
     raise spreadsheets.BadFile(f"line 1 holds neither a number nor a heading that we know: found {there}; say --column")
 
@@ -143,6 +151,9 @@ def _stop(
     reason, phone = _parsed(record.cells[sheet.phone], country)
     if not phone:
         return reason, None
+    if not sheet.has_headings:
+        others = [cell for place, cell in enumerate(record.cells) if place != sheet.phone and _parsed(cell, country)[1]]
+        return f"{', '.join(others)} not stopped: write one number a line" if others else "", Stop(phone, 0)
     if sheet.when < 0:
         return "", Stop(phone, 0)
     cell = record.cells[sheet.when].strip() if len(record.cells) > sheet.when else ""
@@ -158,11 +169,30 @@ def _timed(phone: str, cell: str, sheet: _Sheet, moment: Callable[[str], int]) -
         return "", Stop(phone, moment(cell))
     except cells.Unusable as unusable:
         reason = str(unusable)
-    try:
-        has_left = cells.yes_or_no(cell)
-    except cells.Unusable:
+    has_left = _has_left(cell) if sheet.is_left else None
+    if has_left is None:
         return f'{sheet.heading} "{cell[:40]}" {reason}; the STOP counts from now', Stop(phone, 0)
     return ("", Stop(phone, 0)) if has_left else (f'{sheet.heading} says "{cell}": no STOP', None)
+
+
+def _has_left(cell: str) -> bool | None:
+    """Whether a word says that the person has left; None if it says neither."""
+    word = cell.casefold().replace("-", "_").replace(" ", "_")
+    if word in LEFT or word in STAYED:
+        return word in LEFT
+    try:
+        return cells.yes_or_no(cell)
+    except cells.Unusable:
+        return None
+
+
+def _moment(cell: str, *, now_ms: int, zone: ZoneInfo) -> int:
+    """A time as in `cells.moment`. A day alone counts to its end, so that no START of that day outweighs the STOP."""
+    try:
+        date.fromisoformat(cell.replace("/", "-"))
+    except ValueError:
+        return cells.moment(cell, now_ms=now_ms, zone=zone)
+    return min(now_ms, cells.moment(f"{cell}T23:59:59.999", now_ms=now_ms, zone=zone))
 
 
 def _parsed(cell: str, country: str) -> tuple[str, str]:

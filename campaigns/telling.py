@@ -32,7 +32,7 @@ KINDS = {
 }
 WORDS = {state.value: state.name.lower() for state in State}
 RECEIVED = "message.received"
-PARCEL_SIZE = 100  # receipts in a row; those of them that have no answer when we die come again
+PARCEL_SIZE = 100  # receipts in a row; if we die before all have their answer, all come again, the answered too
 INTERMEDIATE = 0x10  # of registered_delivery: what is not final is asked for, too (SMPP 3.4, 5.2.17)
 
 

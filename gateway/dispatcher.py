@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway import failpoints, outbox
@@ -158,11 +158,11 @@ class Dispatcher:
         for number, rate in self.ways.rates.items():
             self._paces[number].change(rate * self._part, now)
 
-    async def let_go(self, home: str, slots: Collection[int], timeout_s: float) -> None:
-        """Claim nothing more from the queues of a channel's slots; return when the carrier's answers are on disk."""
-        going = [queue for queue in self.queues if queue.home == home and queue.slot in slots]
-        if not going:
-            return
+    async def let_go(self, going: Sequence[Queue], timeout_s: float) -> None:
+        """Claim nothing more from these queues; return when the carrier's answers to their messages are on disk.
+
+        They need not be here: what was claimed before they moved to another channel may still be on its way.
+        """
         gone = {queue.id for queue in going}
         self.queues = [queue for queue in self.queues if queue.id not in gone]
         end = self._now() + timeout_s
@@ -224,9 +224,9 @@ class Dispatcher:
         if tries is not None:
             most = min(most, tries - coming)
         if self.ways.are_bound:  # to look at more would only put them off, again and again
-            most = min(most, sum(pace.room(now, room) for pace in self._paces.values()) - coming)
+            most = min(most, sum(pace.peek(now, room) for pace in self._paces.values()) - coming)
         if most <= 0:
-            return _rest_s(self._pace) if room and not coming else POLL_S
+            return min(map(_rest_s, (self._pace, *self._paces.values()))) if room and not coming else POLL_S
         rest = min(_rest_s(self._pace), self._resting_s(now))
         for queue in self._in_order(now):
             is_urgent = queue.lane is Lane.URGENT
@@ -234,7 +234,7 @@ class Dispatcher:
             parts = min(queue.pace.room(now, room) - queue.asked_parts, free, BATCH)
             if parts <= 0:
                 rest = min(rest, _rest_s(queue.pace))
-            elif self._asked < AHEAD + is_urgent and (queue.is_deep or not queue.asked):
+            elif self._asked < AHEAD + (is_urgent or self._is_owed(queue, now)) and (queue.is_deep or not queue.asked):
                 self._ask(queue, parts)
                 return 0.0
         return rest
@@ -243,7 +243,6 @@ class Dispatcher:
         """Have a claim written, which is sent at the moment at which it is known to be on the disk."""
         asked = self._now()
         queue.is_stirred = False
-        self._count_asked(queue, 1, parts)
 
         def done(claim: Claim | None, error: BaseException | None) -> None:
             self._count_asked(queue, -1, -parts)
@@ -259,6 +258,8 @@ class Dispatcher:
             messages=parts, parts=parts, gate=self._paced if self._paces else self._gate,
             sender_of=self._sender_of(queue), done=done,
         )  # fmt: skip
+        queue.served_at = asked
+        self._count_asked(queue, 1, parts)
 
     def _count_asked(self, queue: Queue, claims: int, parts: int) -> None:
         queue.asked += claims
@@ -274,7 +275,7 @@ class Dispatcher:
             return
         queue.is_deep = claim.is_more
         if claim.looked:
-            self._served, queue.served_at = queue.lane, asked
+            self._served = queue.lane
         if not claim.is_more:
             queue.gathers_until = asked + TOGETHER_S
             queue.rest_until = queue.gathers_until if claim.looked or queue.is_stirred else asked + POLL_S
@@ -316,10 +317,13 @@ class Dispatcher:
         def place(queue: Queue) -> tuple[int, float]:
             if queue.lane is Lane.URGENT:
                 return 1, 0.0
-            is_next = self._served is Lane.URGENT and now - queue.served_at > BULK_WAIT_S
-            return 0 if is_next else 2, queue.served_at
+            return 0 if self._is_owed(queue, now) else 2, queue.served_at
 
         return sorted((queue for queue in self.queues if queue.rest_until <= now), key=place)
+
+    def _is_owed(self, queue: Queue, now: float) -> bool:
+        """Bulk that has waited long while urgent was served."""
+        return queue.lane is Lane.BULK and self._served is Lane.URGENT and now - queue.served_at > BULK_WAIT_S
 
     def _hand_over(self, queue: Queue, claim: Claim, asked: float) -> bool:
         """Write the bytes; release what could not be written. False when that was everything."""
@@ -333,7 +337,7 @@ class Dispatcher:
             log.warning(
                 "%s: a claim took longer than %g s to be written down, nothing of it leaves", self.name, LEAVES_S
             )
-        is_over = self.trouble or self._draining or is_late
+        is_over = self.trouble or self._draining or is_late or not self._is_held
         untouched = outbounds if is_over else self._send(flights, outbounds)
         if failpoints.is_set("written"):
             asyncio.get_running_loop().call_later(WRITTEN_S, failpoints.hit, "written")

@@ -158,8 +158,13 @@ class Gateway:
         for channel, held in slots.items():
             self._slots[channel] -= set(held)
             dispatcher = self.dispatchers[channel]
-            for each in self.dispatchers.values():  # one that stands in may carry what waits for this channel
-                await each.let_go(channel, held, LET_GO_S)
+            going = [  # one that stands in may carry what waits for this channel
+                queue
+                for each in self.dispatchers.values()
+                for queue in each.queues
+                if queue.home == channel and queue.slot in held
+            ]
+            await asyncio.gather(*(each.let_go(going, LET_GO_S) for each in self.dispatchers.values() if going))
             dispatcher.share(self._slots[channel], self._of[channel])
             self.journal.leave([f"{channel}:{slot}" for slot in held])
 

@@ -135,8 +135,8 @@ class Intake(Generic[S, R]):
     def _end(self, batch: list[_Waiting[S, R]], accepted: Accepted[R] | None, error: BaseException | None) -> None:
         """Tell who waits, before the next batch is made ready: their answers need not wait for that."""
         if accepted is not None:
-            self._accepted(accepted.queues, accepted.is_new)
             _tell(batch, accepted.results)
+            self._accepted(accepted.queues, accepted.is_new)
         elif len(batch) > 1 and not isinstance(error, CarillonError):  # one of them may be what fails: each alone
             log.error("calls of programs could not be accepted together, trying each by itself", exc_info=error)
             for one in batch:

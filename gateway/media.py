@@ -35,8 +35,7 @@ LIMITS: Final = Limits(
     seconds=60,
     kinds=("image/", "audio/", "video/", "text/vcard", "text/x-vcard", "text/calendar", "application/pdf"),
 )
-# What a browser could run is never kept, whatever the carrier calls it.
-DANGEROUS: Final = frozenset({"image/svg+xml"})
+DANGEROUS: Final = "+xml"  # so end the types that a browser could run, such as image/svg+xml; they are never kept
 NAME: Final = re.compile(r"[0-9a-f]{32}(\.part)?")
 PICTURES: Final = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -176,8 +175,10 @@ def kind_of(fetched: Fetched) -> str:
         shown = "image/webp"
     if shown:
         return shown
-    if said in DANGEROUS or said in PICTURES.values() or said == "image/webp":
-        raise FetchRefused(f"{said}, but it is none" if said not in DANGEROUS else f"the media type {said}")
+    if said.endswith(DANGEROUS):
+        raise FetchRefused(f"the media type {said}")
+    if said in PICTURES.values() or said == "image/webp":
+        raise FetchRefused(f"{said}, but it is none")
     return said
 
 

@@ -29,6 +29,13 @@ class Pace:
         self._fill(now)
         return max(0, min(most, int(self._tokens)))
 
+    def peek(self, now: float, most: int) -> int:
+        """The same for another thread than the one that spends: nothing is changed."""
+        if not self.rate:
+            return most
+        held = min(max(1.0, self.rate * BURST_S), self._tokens + (now - self._at) * self.rate)
+        return max(0, min(most, int(held)))
+
     def spend(self, parts: int, now: float) -> None:
         """Take what was sent at this moment. A message of several parts may run into debt, which is waited off.
 

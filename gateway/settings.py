@@ -65,7 +65,8 @@ class OrAlone:
 
 def _store(text: str) -> str:
     if not text.startswith(("sqlite:", "postgresql://")) or text == "sqlite:":
-        shown = found(re.sub("//.*@", "//...@", text))  # a password may stand there
+        # A password may stand before the @ and behind the ?, and may hold either of them.
+        shown = found(re.sub("//.*@", "//...@", re.sub(r"(//.*)?\?.*", "...", text, flags=re.DOTALL), flags=re.DOTALL))
         raise ValueError(f"found {shown}, expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
     return text
 

@@ -20,7 +20,7 @@ from gateway.store.postgres_worker import CHANNEL, Line, Pauses, Worker, gather_
 
 log = logging.getLogger(__name__)
 
-BESIDE = 3  # connections of those who may write beside each other
+BESIDE = 4  # connections of those who may write beside each other; claims that wait for their turn hold some
 READERS = 3
 TURN_S = 0.001  # how long our loop's thread may wait for the interpreter's lock: it does so after each trip
 HEART_S = 5.0  # how often the line that listens is tried

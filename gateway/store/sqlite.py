@@ -41,6 +41,7 @@ CURES = {
 SYSTEM_CURES = {
     errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EACCES: RIGHT, errno.EPERM: RIGHT, errno.EROFS: RIGHT,
 }  # fmt: skip
+UNSYNCED = "{} could not be synced: {}; start anew when the disk is well"
 COPY_S = 0.1  # how often the log is copied into the file
 sync = getattr(os, "fdatasync", os.fsync)  # not every system has the former
 
@@ -229,7 +230,7 @@ class Worker(threading.Thread):
             execute("COMMIT")
             if self._copier and self._copier.is_long:
                 self._copier.is_long = False
-                checkpoint(self._connection)
+                self._copier.copy(self._connection)
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):  # the next BEGIN is refused then, and this is tried again
                 if self._connection.in_transaction:
@@ -302,7 +303,7 @@ class Syncer(threading.Thread):
                     self._is_behind = False  # first: what the writer adds meanwhile may need the next sync
                     self._sync()
             except OSError as error:
-                self.failure = self.failure or f"the log could not be synced: {error}; start anew when the disk is well"
+                self.failure = self.failure or UNSYNCED.format("the log", error)
             if self.failure:
                 for job in jobs:
                     job.result, job.error = None, StoreError(self.failure)
@@ -329,31 +330,34 @@ class Copier(threading.Thread):
     copies the little that is left.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, syncer: Syncer) -> None:
         super().__init__(name="store-copier", daemon=True)
         self.is_long = False
+        self._syncer = syncer
         self._connection = connect(path)
         self._ended = threading.Event()
 
     def run(self) -> None:
         """Copy now and then, until told to end."""
         while not self._ended.wait(COPY_S):
-            self.is_long = checkpoint(self._connection) > WAL_LIMIT
+            if not self._syncer.failure:  # what may not be on the disk must not get into the file
+                self.is_long = self.copy(self._connection) > WAL_LIMIT
         self._connection.close()
+
+    def copy(self, connection: sqlite3.Connection) -> int:
+        """Copy what can be copied of the log without waiting for anybody; the octets of the log."""
+        try:
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:  # a full disk, say: the log keeps everything, and is tried again
+            if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC:  # the next sync would say that all is well
+                self._syncer.failure = UNSYNCED.format("the file", error)
+            return 0
+        return int(pages) * PAGE
 
     def end(self) -> None:
         """Copy nothing more."""
         self._ended.set()
         self.join()
-
-
-def checkpoint(connection: sqlite3.Connection) -> int:
-    """Copy what can be copied of the log without waiting for anybody; the octets of the log."""
-    try:
-        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    except sqlite3.Error:  # a full disk, say: the log keeps everything, and is tried again
-        return 0
-    return int(pages) * PAGE
 
 
 class Store(door.Store):
@@ -367,12 +371,12 @@ class Store(door.Store):
         self._lock = lock
         self._writes = Line()
         self._reads = Line()
-        self._copier = Copier(path)
+        self._syncer = Syncer(path)
+        self._copier = Copier(path, self._syncer)
         writer = connect(path)
         writer.execute("PRAGMA wal_autocheckpoint = 0")
         writer.execute("PRAGMA synchronous = NORMAL")  # the log is synced before it is copied; commits, by the syncer
         self._ears: list[Callable[[str], None]] = []
-        self._syncer = Syncer(path)
         self._workers = [
             Worker("store-writer", writer, self._writes, "BEGIN IMMEDIATE", self._copier, self._ears, self._syncer)
         ]  # fmt: skip

@@ -92,8 +92,8 @@ async def _listening(app: App, desk: Desk, address: HostPort) -> AsyncIterator[S
         desk.upward(), app.clock.now_ms, tls=tls.context() if tls else None, is_shared=app.fleet is not None
     )  # fmt: skip
     desk.attend(server)
-    app.store.listen(desk.heard)
     await server.start(*address)
+    app.store.listen(desk.heard)
     running = [asyncio.create_task(work, name="smpp") for work in (desk.teller.run(), desk.follow())]
     try:
         yield server

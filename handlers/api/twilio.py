@@ -511,7 +511,12 @@ async def _file(request: web.Request, app: App, login: Login) -> web.Response:
         octets = None
     if octets is None:
         raise Trouble(errors.NOT_FOUND, "the file could not be had, or is not on this machine")
-    headers = {"Content-Type": picture.kind, "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+    headers = {
+        "Content-Type": picture.kind, "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }  # fmt: skip
+    if not picture.kind.startswith(("image/", "audio/", "video/")):
+        headers["Content-Disposition"] = "attachment"
     return web.Response(body=octets, headers=headers)
 
 

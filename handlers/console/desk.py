@@ -160,7 +160,8 @@ class Desk:
             known = business.ask(
                 "stops_begin", config=self._path, digest=reading.digest(file), column=column, program=program
             )
-            rejects = folder_of(self._config, os.environ) / f"{file.stem}.rejects.csv"
+            kind = "dry-run" if is_trial else "stops"
+            rejects = folder_of(self._config, os.environ) / f"{file.stem}.{kind}.rejects.csv"
             with terminal.counting(f"reading {file.name}", file.stat().st_size) as count:
                 answer = stop_lists.take(
                     business.ask, self._path, file, known, rejects, count, column=column, source=source,

@@ -96,10 +96,17 @@ class Programs:
         return address(self._listener) if self._listener else ""
 
     async def open(self, config: Config) -> None:
-        """Open what this file has clients for. Raises PortTaken or CarillonError."""
+        """Open what this file has clients for, all of it or nothing. Raises PortTaken or CarillonError."""
         async with self._opening:
+            before = self._listener
             await self._open_api(config)
-            await self._open_smpp(config)
+            try:
+                await self._open_smpp(config)
+            except BaseException:
+                if before is None and self._listener is not None:
+                    opened, self._listener = self._listener, None
+                    await opened.stop()
+                raise
 
     async def _open_api(self, config: Config) -> None:
         app = self._app
@@ -117,8 +124,8 @@ class Programs:
         if wanted and self._binds not in (wanted, "smpp"):
             binding = AsyncExitStack()
             await binding.enter_async_context(smpp_door(self._app, config))
-            await self._binding.aclose()
-            self._binding, self._binds = binding, wanted
+            before, self._binding, self._binds = self._binding, binding, wanted
+            await before.aclose()
 
     async def close(self) -> None:
         """Take leave of those who are bound, then of the others."""

@@ -80,7 +80,7 @@ def take(
     first: list[tuple[int, str]] = []
     if is_trial:
         counts = asdict(stop_lists.Counts())
-    importing.begin_rejects(rejects, line)
+    importing.begin_rejects(rejects, 0 if is_trial else line)
     with file.open("rb") as stream:
         batches = stop_lists.read(
             stream, country=known["country"], now_ms=known["now"], timezone=known["timezone"], column=column,

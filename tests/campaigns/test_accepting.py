@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -341,6 +341,22 @@ async def test_the_intake_answers_after_the_commit_and_says_when_too_much_waits(
     with pytest.raises(Busy):
         await intake.submit(Submission(shop, [Wish(SEATTLE, "hi")] * 9))
     assert len((await first).outcomes) == 9
+
+
+async def test_whose_text_is_accepted_hears_it_even_if_nobody_can_be_sent_to_work(
+    store: Store, business: Business
+) -> None:
+    async def accept_now(tx: Any, submissions: Sequence[Submission]) -> accepting.Accepted:
+        return await accepting.accept(tx, business, submissions, business.clock.now_ms())
+
+    def fails(queues: Collection[int], is_new: bool) -> None:
+        raise RuntimeError(queues, is_new)
+
+    intake: Intake[Submission, Result] = Intake(store, accept_now, fails)
+    async with asyncio.timeout(5):
+        for _ in range(2):  # and the next batch goes out too
+            result = await intake.submit(Submission(business.clients["shop"], [Wish(SEATTLE, "hi")]))
+            assert len(result.outcomes) == 1
 
 
 WRITTEN = st.one_of(st.text(max_size=30), st.sampled_from([SEATTLE, SHANGHAI, "20655", "seattle", "+15005550001"]))

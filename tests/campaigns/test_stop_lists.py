@@ -77,8 +77,60 @@ def test_yes_and_no_may_stand_for_the_time() -> None:
     assert told(batch) == [(3, 'opted_out says "no": no STOP', False)]
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["opted_out", "Opted-Out", "opted out", "unsubscribed", "STOPPED", "stop", "left", "退订", "已退订", "不同意"],
+)
+def test_a_word_that_says_that_somebody_left_is_a_stop(word: str) -> None:
+    batch = whole(f"phone,opted_out\n2065550142,{word}\n")
+    assert (batch.stops, batch.rejects) == ((Stop(MAYA, 0),), ())
+
+
+@pytest.mark.parametrize("word", ["subscribed", "opted_in", "Opted-In", "active"])
+def test_a_word_that_says_that_somebody_stayed_is_no_stop(word: str) -> None:
+    batch = whole(f"phone,unsubscribed\n2065550142,{word}\n")
+    assert (batch.stops, told(batch)) == ((), [(2, f'unsubscribed says "{word}": no STOP', False)])
+
+
+@pytest.mark.parametrize("word", ["no", "0", "subscribed", "active"])
+def test_a_word_under_a_heading_of_any_time_undoes_no_stop(word: str) -> None:
+    batch = whole(f"phone,received\n2065550142,{word}\n")
+    assert (batch.stops, batch.rejects[0].kept) == ((Stop(MAYA, 0),), True)
+
+
+@pytest.mark.parametrize("day", ["2026-03-01", "20260301", "2026/03/01"])
+def test_a_day_without_a_time_counts_to_its_end(day: str) -> None:
+    (stop,) = whole(f"phone,left_at\n2065550142,{day}\n").stops
+    assert stop == Stop(MAYA, MARCH + 13 * 3_600_000 + 1_799_999)  # 23:59:59.999
+
+
+def test_today_without_a_time_is_now() -> None:
+    (stop,) = whole("phone,left_at\n2065550142,2027-01-15\n").stops
+    assert stop == Stop(MAYA, NOW)
+
+
+@pytest.mark.parametrize("heading", ["created_at", "Date Created", "date", "日期"])
+def test_the_time_at_which_a_row_was_made_is_not_when_somebody_left(heading: str) -> None:
+    assert whole(f"phone,{heading}\n2065550142,2026-03-01 10:30\n").stops == (Stop(MAYA, 0),)
+
+
+def test_of_two_columns_of_numbers_one_must_be_named_so_that_none_is_passed_over() -> None:
+    text = "Mobile,Name,Phone\n2065550142,Maya,2065550143\n"
+    with pytest.raises(BadFile, match='2 columns hold numbers: "Mobile", "Phone"; say --column'):
+        whole(text)
+    assert whole(text, column="phone").stops == (Stop(LEO, 0),)
+
+
+def test_two_numbers_in_a_line_without_headings_are_never_one_stop_in_silence() -> None:
+    with pytest.raises(BadFile, match=r'line 1 holds 2 numbers: "2065550142", "2065550143"; .* --column'):
+        whole("2065550142,2065550143\n")
+    batch = whole("2065550142\n2065550143,8005550199\n2065550143,+13605550142\n")
+    assert batch.stops == (Stop(MAYA, 0), Stop(LEO, 0))
+    assert (3, "+13605550142 not stopped: write one number a line", True) in told(batch)
+
+
 def test_a_time_that_cannot_be_read_loses_no_stop() -> None:
-    batch = whole("phone,date\n2065550142,last spring\n2065550143,\n")
+    batch = whole("phone,time\n2065550142,last spring\n2065550143,\n")
     assert batch.stops == (Stop(MAYA, 0), Stop(LEO, 0))
     ((line, reason, is_kept),) = told(batch)
     assert (line, is_kept) == (2, True)

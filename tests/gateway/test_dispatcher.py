@@ -462,6 +462,25 @@ async def test_a_window_that_is_full_is_waited_for_and_not_asked_for_again_and_a
 # --- a slow disk -----------------------------------------------------------------------------------------------------
 
 
+async def test_bulk_that_waited_long_gets_its_turn_though_urgent_is_claimed_ahead(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.dispatcher.BATCH", 2)
+    monkeypatch.setattr("gateway.dispatcher.BULK_WAIT_S", 0.05)
+    urgent = await desk.put(600, lane=Lane.URGENT, run=0)
+    bulk = await desk.put(2, run=8)
+
+    def gate(waiting: Waiting, now: int) -> Go:
+        time.sleep(0.001)  # so that three claims are always under way
+        return Go()
+
+    desk.gate = gate
+    assert urgent != bulk
+    async with desk.running():
+        await desk.until(lambda: any(each.text.startswith("bulk 8") for each in desk.carrier.sent))
+        assert len(desk.carrier.sent) < 600
+
+
 async def test_the_next_claim_is_decided_while_the_last_is_synced(
     tmp_path: Path, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

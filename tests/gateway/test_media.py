@@ -142,6 +142,7 @@ async def test_another_channels_picture_is_asked_for_without_our_password(
         (b"\0\0\0\x18ftyp3gp4", "video/3gpp", "video/3gpp"),
         (b"<html><script>", "image/jpeg", ""),
         (b"<svg onload='x'>", "image/svg+xml", ""),
+        (b"<html xmlns='http://www.w3.org/1999/xhtml'>", "image/x+xml", ""),
     ],
 )
 def test_a_file_is_what_its_octets_show(octets: bytes, said: str, kind: str) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.channels.smpp import SmppCarrier
-from gateway.settings import Brand, Certificate, Listen, RouteSettings, SenderSettings, Simulator
+from gateway.settings import Brand, Certificate, Listen, RouteSettings, SenderSettings, Simulator, StorePlace
 from gateway.values import HostPort, Price, Rate
 
 CHANNEL = {"kind": "smpp", "carrier": "simulator", "price": "0.0079 USD per part"}
@@ -137,3 +137,21 @@ def test_a_rule_may_name_one_thing_without_a_list() -> None:
 def test_a_prefix_begins_with_a_plus_and_has_only_digits(prefix: str) -> None:
     with pytest.raises(ValidationError, match="expected the first digits"):
         RouteSettings.model_validate({"prefix": prefix, "senders": ["a"]})
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "mysql://ana@db/shop?password=s3cret",
+        "mysql://ana@db/shop?password=x@s3cret",
+        "mysql://ana:s3?s3cret@db/shop",
+        "mysql://ana:x\ns3cret@db/shop",
+        "mysql:shop?password=x\ns3cret",
+    ],
+)
+def test_a_password_in_the_address_of_an_unknown_store_is_not_shown(place: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(StorePlace).validate_python(place)
+    (error,) = caught.value.errors()
+    assert "expected sqlite:FILE" in error["msg"]
+    assert "s3cret" not in error["msg"]

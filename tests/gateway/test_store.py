@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,8 @@ async def test_urgent_writes_do_not_wait_behind_bulk_ones(store: Store) -> None:
     order: list[str] = []
 
     async def note(_: Tx, name: str) -> None:
+        if not order:
+            time.sleep(0.05)  # so that the urgent one is there before the others are done
         order.append(name)
 
     bulk = [asyncio.ensure_future(store.write_bulk(note, f"bulk {n}")) for n in range(20)]

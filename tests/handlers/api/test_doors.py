@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from handlers.console.doors import doors
+from gateway.errors import PortTaken
+from gateway.values import HostPort
+from handlers.console.doors import Programs, doors
+from tests.handlers.api.binding import bindable
 from tests.handlers.api.conftest import ANA, Caller, key_of, listening, served
 
 
@@ -41,6 +45,24 @@ async def test_without_programs_no_port_is_opened(file_without_programs: Path) -
 async def test_only_the_role_web_opens_it(config_file: Path) -> None:
     async with served(config_file) as app, doors(app, ("dispatch",)) as open_doors:
         assert open_doors.api == ""
+
+
+@pytest.mark.engine("sqlite")
+async def test_of_two_doors_one_is_not_left_open_when_the_port_of_the_other_is_taken(config_file: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = bindable(config_file)
+        text = path.read_text("utf-8")
+        path.write_text(text.replace("smpp: 127.0.0.1:0", f"smpp: 127.0.0.1:{taken.getsockname()[1]}"), "utf-8")
+        async with served(path) as app:
+            programs = Programs(app, HostPort("127.0.0.1", 0))
+            with pytest.raises(PortTaken):
+                await programs.open(app.business.config)
+            assert programs.address == ""
+
+            taken.close()
+            await programs.open(app.business.config)
+            assert programs.address
+            await programs.close()
 
 
 @pytest.mark.engine("postgresql")

@@ -453,14 +453,15 @@ async def test_pictures_that_came_in_are_listed_and_fetched_by_their_program_alo
 
     async def bring(tx: Tx) -> None:
         later = stage.app.clock.now_ms() + 3_600_000  # that of the second is not fetched meanwhile
-        rows = [(inbound, n, 1, "us_sms", "https://a.example/", "image/png", later, later) for n in (0, 1)]
+        rows = [(inbound, n, 1, "us_sms", "https://a.example/", "image/png", later, later) for n in (0, 1, 2)]
         await tx.many("media_insert", rows)
         await tx.run("media_kept", inbound=inbound, n=0, file="0" * 32, kind="image/png", size=11)
+        await tx.run("media_kept", inbound=inbound, n=2, file="0" * 32, kind="text/vcard", size=11)
 
     await stage.app.store.write(bring)
-    assert (await beside(client.messages(found[0].sid).fetch)).num_media == "2"
-    assert [each.num_media for each in await beside(lambda: client.messages.list(from_=phone))] == ["2"]
-    one, two = await beside(client.messages(found[0].sid).media.list)
+    assert (await beside(client.messages(found[0].sid).fetch)).num_media == "3"
+    assert [each.num_media for each in await beside(lambda: client.messages.list(from_=phone))] == ["3"]
+    one, two, three = await beside(client.messages(found[0].sid).media.list)
     assert (one.content_type, one.parent_sid) == ("image/png", found[0].sid)
     assert (await beside(client.messages(found[0].sid).media(one.sid).fetch)).uri == one.uri
     url = stage.api + one.uri.removesuffix(".json")
@@ -469,7 +470,11 @@ async def test_pictures_that_came_in_are_listed_and_fetched_by_their_program_alo
         async with session.get(url) as response:
             assert (response.status, response.content_type) == (200, "image/png")
             assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+            assert "Content-Disposition" not in response.headers
             assert (await response.read()).startswith(b"\x89PNG")
+        async with session.get(stage.api + three.uri.removesuffix(".json")) as response:
+            assert (response.content_type, response.headers["Content-Disposition"]) == ("text/vcard", "attachment")
         async with session.get(stage.api + two.uri.removesuffix(".json")) as response:
             assert (response.status, response.headers["Retry-After"]) == (503, "5")
         async with session.get(url[:-1] + "7") as response:

@@ -65,8 +65,18 @@ def test_import_plan_apply_and_report_without_serve(say: Say) -> None:
 def test_a_list_of_stops_is_tried_taken_and_told_line_by_line(say: Say, config_file: Path) -> None:
     (config_file.parent / "left.txt").write_text("+12065550142\n(206) 555-0143\nhello\n206-555-0142\n")
     path = str(config_file.parent / "left.txt")
+    people, real, trial = (
+        config_file.parent / "data" / f"left{end}.csv" for end in (".rejects", ".stops.rejects", ".dry-run.rejects")
+    )
+    people.parent.mkdir(exist_ok=True)
+    people.write_text("line,reason,row\n7,bad,x\n")
     assert "2 would be stopped, 1 had left already (left.txt)" in say("import-stops", path, "--dry-run").output
+    assert (real.exists(), trial.exists()) == (False, True)
     taken = say("import-stops", path, "--source", "Kannel").output
+    written = real.read_text("utf-8")
+    assert "hello" in written
+    say("import-stops", path, "--dry-run")
+    assert (real.read_text("utf-8"), people.read_text()) == (written, "line,reason,row\n7,bad,x\n")
     assert "  STOP       2 stopped, 1 had left already (left.txt)" in taken
     assert "1 line that is no STOP we can read: " in taken
     assert "line 3: not a phone number" in taken
