@@ -141,7 +141,7 @@ async def test_urgent_writes_do_not_wait_behind_bulk_ones(store: Store) -> None:
 
     async def note(_: Tx, name: str) -> None:
         if not order:
-            time.sleep(0.05)  # so that the urgent one is there before the others are done
+            time.sleep(0.05)  # noqa: ASYNC251  the store waits, so that the urgent one is there before the others
         order.append(name)
 
     bulk = [asyncio.ensure_future(store.write_bulk(note, f"bulk {n}")) for n in range(20)]
