@@ -278,7 +278,7 @@ class Dispatcher:
             self._served = queue.lane
         if not claim.is_more:
             queue.gathers_until = asked + TOGETHER_S
-            queue.rest_until = queue.gathers_until if claim.looked or queue.is_stirred else asked + POLL_S
+            queue.rest_until = queue.gathers_until if claim.looked or queue.is_stirred else self._now() + POLL_S
         if claim.flights and not self._hand_over(queue, claim, asked):
             queue.rest_until, queue.is_deep = self._now() + FULL_S, False
 

@@ -415,7 +415,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.create_function("lower", 1, lower, deterministic=True)
     for pragma in (
         "journal_mode = WAL",
-        "synchronous = FULL",  # a commit that was acknowledged survives the loss of power
+        "synchronous = FULL",  # the writer alone leaves its syncs to another thread
         "busy_timeout = 2000",  # nobody else may write; who waits at a door must hear within seconds
         "temp_store = MEMORY",
         "secure_delete = FAST",  # the outbox deletes as much as it inserts: do not write pages only to blank them

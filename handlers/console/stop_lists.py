@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import CarillonError
 from gateway.store import Store, Tx
 from handlers.console import terminal
-from handlers.console.client import Answer
 
 if TYPE_CHECKING:
     from campaigns.business import Business
@@ -22,12 +21,12 @@ SHOWN = 5  # of the lines that could not be read; the rest stand in the file
 class _Undone(Exception):
     """Carries what a batch would come to out of the transaction that is undone by it."""
 
-    def __init__(self, counts: Answer) -> None:
+    def __init__(self, counts: dict[str, Any]) -> None:
         super().__init__(counts)
         self.counts = counts
 
 
-async def begin(store: Store, business: Business, digest: str, column: str, program: str) -> Answer:
+async def begin(store: Store, business: Business, digest: str, column: str, program: str) -> dict[str, Any]:
     """How to read a list, and how far one with this digest has been taken over before."""
     from campaigns import stop_lists  # noqa: PLC0415  so that the commands that need none of it start at once
 
@@ -44,14 +43,14 @@ async def begin(store: Store, business: Business, digest: str, column: str, prog
 async def batch(
     store: Store, business: Business, stops: Sequence[Sequence[Any]], *, digest: str, name: str, program: str,
     source: str, was: int, line: int, repeated: int, rejected: int, is_trial: bool,
-) -> Answer:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Take over the lines that follow line `was` of a list, in one transaction; a trial is undone."""
     from campaigns import stop_lists  # noqa: PLC0415  the same
 
     asked = [stop_lists.Stop(phone, at) for phone, at in stops]
     now = business.clock.now_ms()
 
-    async def write(tx: Tx) -> Answer:
+    async def write(tx: Tx) -> dict[str, Any]:
         before = await stop_lists.progress_of(tx, business, digest) or stop_lists.Progress(0, stop_lists.Counts())
         if before.line != was and not is_trial:
             raise CarillonError("another import of this list has gone on meanwhile; start this one again")
@@ -70,9 +69,9 @@ async def batch(
 
 
 def take(
-    ask: Callable[..., Answer], config: str, file: Path, known: Answer, rejects: Path, count: Callable[[int], None],
-    *, column: str, source: str, is_trial: bool,
-) -> Answer:  # fmt: skip
+    ask: Callable[..., dict[str, Any]], config: str, file: Path, known: Mapping[str, Any], rejects: Path,
+    count: Callable[[int], None], *, column: str, source: str, is_trial: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Read the list from where it was left and hand it over in batches. Raises CarillonError for what is no list."""
     from campaigns import importing, stop_lists  # noqa: PLC0415  loads the tables of all numbering plans
 
