@@ -28,7 +28,7 @@ POLL_S = 0.25  # how long a message may wait should a wake-up be lost
 BATCH = 1_000  # messages in one claim: about 15 ms of the writing thread
 GATHER_S = 0.01  # what the pace allows within this time leaves together: a commit for each part would be too dear
 TOGETHER_S = 0.005  # a queue that was emptied is looked at again no sooner: a claim for each few costs a third more
-SOON_S = 0.001
+SOON_S = 0.001  # the shortest rest, so that a clock that rings a little early makes nobody spin
 LEAVES_S = 1.0  # what is claimed leaves within this time, or is released and asked about again
 AHEAD = 2  # claims under way: the next is decided while the last is synced, and half the writer's pauses are gone
 URGENT_SHARE = 20  # bulk leaves a twentieth of the window free, so that an urgent message need not wait for answers
@@ -166,12 +166,18 @@ class Dispatcher:
         gone = {queue.id for queue in going}
         self.queues = [queue for queue in self.queues if queue.id not in gone]
         end = self._now() + timeout_s
-        while self._now() < end and (  # noqa: ASYNC110  rare, and it has no event of its own
-            any(queue.asked for queue in going) or any(each.claim.queue in gone for each in self._flying.values())
-        ):
-            await asyncio.sleep(LET_GO_S)
+        await self._until(
+            lambda: (
+                not any(queue.asked for queue in going)
+                and not any(each.claim.queue in gone for each in self._flying.values())
+            ),
+            end,
+        )
         settlements = self._settling.promised  # others of this process go on, and theirs need not be waited for
-        while self._now() < end and self._settling.kept < settlements:  # noqa: ASYNC110
+        await self._until(lambda: self._settling.kept >= settlements, end)
+
+    async def _until(self, is_so: Callable[[], bool], end: float) -> None:
+        while not is_so() and self._now() < end:  # noqa: ASYNC110  rare, and it has no event of its own
             await asyncio.sleep(LET_GO_S)
 
     def ready(self) -> None:
