@@ -220,7 +220,7 @@ class Session:
         words = data.decode("latin-1")  # once: the texts in it are then cut out of this, without a decoding each
         read = _Read([], [], [], [], [])
         while not self.closed:
-            end = self._read_usual(words, at, read)
+            end = self._read_usual(data, words, at, read)
             most = 1 if end - at >= WORTHWHILE else ONE_BY_ONE
             at = self._read_each(data, words, end, most, now, read)
             if at == end:
@@ -255,7 +255,7 @@ class Session:
 
     # --- within
 
-    def _read_usual(self, words: str, at: int, read: _Read) -> int:
+    def _read_usual(self, data: bytes, words: str, at: int, read: _Read) -> int:
         """Read what can be read at one go; where that ends."""
         return at
 
@@ -387,9 +387,9 @@ class Session:
         """The other side says goodbye."""
         self._say_goodbye(sequence)
 
-    def _say_goodbye(self, sequence: int) -> None:
+    def _say_goodbye(self, sequence: int) -> Closed:
         self._write(smpp.UNBIND | ANSWER, 0, sequence)
-        self._close("the other side said goodbye")
+        return self._close("the other side said goodbye")
 
     def _nacked(self, status: int, sequence: int, read: _Read) -> None:
         entry = self._waiting.pop(sequence, None) or self._late_entry(sequence)
@@ -469,6 +469,7 @@ class Client(Session):
         self._bind = bind
         self._sends = smpp.DATA_SM if use_data_sm else smpp.SUBMIT_SM
         self._reads_deliveries = reads_deliveries
+        self._has_rows = True  # usual packets stand together, many in a row
 
     def ask_about(self, questions: Iterable[tuple[Token, bytes]], now: float) -> None:
         """Ask what became of messages: a token and a body (of `smpp.query_body`) each. `Learned` comes, or nothing.
@@ -480,9 +481,11 @@ class Client(Session):
             self._questions[sequence] = (token, now)
             self._write(smpp.QUERY_SM, 0, sequence, body)
 
-    def _read_usual(self, words: str, at: int, read: _Read) -> int:
+    def _read_usual(self, data: bytes, words: str, at: int, read: _Read) -> int:
         usual = smpp_usual.pattern(self._sends | ANSWER, takes_deliveries=self._reads_deliveries and self._may_take)
-        run = smpp_usual.read(usual, words, at)
+        run = smpp_usual.read(usual, data, words, at, by_columns=self._has_rows)
+        if at < run.end < len(data) - smpp_usual.WORTHWHILE:  # as long as this one was, the next is likely to be
+            self._has_rows = run.end - at >= smpp_usual.STEADY
         entries: list[tuple[Any, ...] | None] = list(map(self._waiting.pop, run.answered, repeat(None)))
         if None in entries:
             entries = [each or self._late_entry(sequence) for each, sequence in zip(entries, run.answered, strict=True)]
@@ -554,10 +557,13 @@ class Server(Session):
         self._asking: Pdu | None = None  # a bind that is not decided on
         self._goodbye: int | None = None  # the sequence of an unbind that waits for our answers
 
-    def answer(self, answers: Iterable[tuple[int, int, str]]) -> None:
-        """Answer submits: (sequence, command_status, message id). The id is left out where the status is not 0."""
+    def answer(self, answers: Iterable[tuple[int, int, str]]) -> list[Event]:
+        """Answer submits: (sequence, command_status, message id). The id is left out where the status is not 0.
+
+        `Closed` comes of the last answer that a goodbye waited for; else nothing.
+        """
         if self.closed:
-            return
+            return []
         pack, write, submit = HEADER.pack, self._out.append, smpp.SUBMIT_SM | ANSWER
         for sequence, status, message_id in answers:
             command = self._answer_command(sequence) if self._other_takes else submit
@@ -565,7 +571,8 @@ class Server(Session):
             write(pack(16 + len(body), command, status, sequence) + body)
             self.unanswered -= 1
         if self._goodbye is not None and self.unanswered <= 0:
-            self._say_goodbye(self._goodbye)
+            return [self._say_goodbye(self._goodbye)]
+        return []
 
     def decide(self, status: int) -> list[Event]:
         """Answer the bind that `admit` left open, as `admit` would have. Nothing happens where there is none."""
@@ -592,7 +599,7 @@ class Server(Session):
             events.append(Requested(pdu))
 
     def _part(self, sequence: int, read: _Read) -> None:
-        self._may_take = False
+        self._may_send = self._may_take = False
         if self.unanswered + len(read.messages) > 0:
             self._goodbye = sequence
         else:

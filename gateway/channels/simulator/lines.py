@@ -257,8 +257,7 @@ class Line(asyncio.Protocol):
 
     def answer(self, answers: Iterable[tuple[int, int, str]]) -> None:
         """Answer submits in one write."""
-        self._session.answer(answers)
-        self._flush()
+        self._heed(self._session.answer(answers))
 
     def reply(self, request: Pdu, status: int, **fields: Value) -> None:
         """Answer a request that is no submit."""

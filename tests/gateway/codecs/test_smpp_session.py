@@ -734,3 +734,28 @@ def test_a_server_says_goodbye_after_it_has_answered_all(together: bool) -> None
     assert [pdu.command for pdu in frames(server.take_out())] == [
         smpp.SUBMIT_SM | ANSWER, smpp.SUBMIT_SM | ANSWER, smpp.UNBIND | ANSWER,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_goodbye_that_waited_for_answers_tells_what_was_on_the_way(together: bool) -> None:
+    client, server = pair()
+    send(server, "xy")
+    octets = send(client, "a")
+    client.unbind(0)
+    if together:
+        messages = arrived(server.receive(octets + client.take_out(), 0))
+    else:
+        messages = arrived(server.receive(octets, 0))
+        assert server.receive(client.take_out(), 0) == []
+
+    assert server.answer([(messages[0][0], 0, "1")]) == [Closed("the other side said goodbye", ["x", "y"])]
+    assert server.lost() == []
+
+
+def test_who_has_said_goodbye_is_sent_nothing_more_while_it_waits_for_answers() -> None:
+    client, server = pair()
+    octets = send(client, "a")
+    client.unbind(0)
+    server.receive(octets + client.take_out(), 0)
+    assert server.room == 0
+    assert not server.closed

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs import smpp, smpp_usual
@@ -39,7 +39,7 @@ def receipt(octets: bytes, esm_class: int = 4, more: bytes = b"") -> bytes:
 
 
 def read(octets: bytes, at: int = 0) -> smpp_usual.Run:
-    return smpp_usual.read(PATTERN, octets.decode("latin-1"), at)
+    return smpp_usual.read(PATTERN, octets, octets.decode("latin-1"), at)
 
 
 def same(ident: bytes, state: bytes = b"\2") -> bytes:
@@ -122,10 +122,11 @@ def test_an_answer_that_is_not_just_an_id_is_left_to_the_thorough_reader(other: 
 
 
 def test_where_no_receipt_may_come_none_is_read() -> None:
-    words = packet(smpp.DELIVER_SM, 1, DELIVERED).decode("latin-1")
+    octets = packet(smpp.DELIVER_SM, 1, DELIVERED)
 
-    assert smpp_usual.read(smpp_usual.pattern(YES, takes_deliveries=False), words, 0).end == 0
-    assert read(words.encode("latin-1")).deliveries == [USUAL]
+    none = smpp_usual.read(smpp_usual.pattern(YES, takes_deliveries=False), octets, octets.decode("latin-1"), 0)
+    assert none.end == 0
+    assert read(octets).deliveries == [USUAL]
 
 
 idents = st.binary(max_size=20)
@@ -173,7 +174,7 @@ Told = tuple[list[object], list[object], bytes]
 class Thorough(Client):
     """Reads one packet after the other."""
 
-    def _read_usual(self, words: str, at: int, read: object) -> int:
+    def _read_usual(self, data: bytes, words: str, at: int, read: object) -> int:
         return at
 
 
@@ -224,6 +225,70 @@ def test_a_line_that_reads_at_one_go_tells_what_one_tells_that_does_not(
     octets = b"".join(frames) + noise
 
     assert told(Client, octets, cuts, mode) == told(Thorough, octets, (), mode)
+
+
+def yes(number: int) -> bytes:
+    return packet(YES, number, b"%08x\0" % number)
+
+
+def receipt_of(number: int, more: bytes = b"", state: bytes = b"DELIVRD") -> bytes:
+    octets = WORDS % (
+        b"%08x" % number,
+        state,
+        b"%03d" % (number % 7),
+        b"Lantern Coffee" if number % 3 else b"Hello",
+    )
+    addresses = smpp.address(1, 1, f"1206555{number:04}"), smpp.address(3, 0, "20655")
+    return packet(smpp.DELIVER_SM, number, smpp.message_body(*addresses, octets, esm_class=4, more=more))
+
+
+ROWS: dict[str, Callable[[int], bytes]] = {
+    "answers": yes,
+    "receipts": receipt_of,
+    "by turns": lambda number: yes(number) + receipt_of(number),
+    "receipts with options": lambda number: receipt_of(number, same(b"%08x" % number)),
+    "receipts before answers": lambda number: receipt_of(number) + yes(number),
+}
+FAILED = {"one in twenty failed": lambda n: yes(n) + receipt_of(n, state=b"DELIVRD" if n % 20 else b"UNDELIV")}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_many_of_one_make_are_read_as_each_of_them_would_be(kind: str) -> None:
+    pieces = [ROWS[kind](number) for number in range(2, 202)]
+
+    run = read(b"".join(pieces))
+
+    each = [read(piece) for piece in pieces]
+    assert [*run.answered] == [number for one in each for number in one.answered]
+    assert run.idents == [ident for one in each for ident in one.idents]
+    assert [*run.delivered] == [number for one in each for number in one.delivered]
+    assert run.deliveries == [delivery for one in each for delivery in one.deliveries]
+    assert run.end == sum(map(len, pieces))
+
+
+def test_a_short_read_behind_a_mixed_one_is_read_to_its_end() -> None:
+    mixed = b"".join(yes(n) + receipt_of(n, state=b"DELIVRD" if n % 5 else b"UNDELIV") for n in range(2, 60))
+    rest = packet(smpp.DELIVER_SM, 1, receipt(b"VOTE 3", esm_class=0))
+
+    assert told(Client, mixed + rest, [len(mixed)], "transceiver") == told(Thorough, mixed + rest, (), "transceiver")
+
+
+@settings(deadline=None)  # hundreds of packets, twice
+@given(
+    st.lists(st.tuples(st.sampled_from([*ROWS, *FAILED]), st.integers(1, 100)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 100_000), st.binary(min_size=1, max_size=1)), max_size=3),
+    st.lists(st.integers(0, 100_000), max_size=4),
+)
+def test_rows_with_some_octets_changed_tell_what_the_thorough_reader_tells(
+    rows: list[tuple[str, int]], changes: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
+    """R-2.12"""
+    kinds = ROWS | FAILED
+    octets = bytearray(b"".join(kinds[kind](number) for kind, count in rows for number in range(2, 2 + count)))
+    for place, octet in changes:
+        octets[place % len(octets)] = octet[0]
+
+    assert told(Client, bytes(octets), cuts, "transceiver") == told(Thorough, bytes(octets), (), "transceiver")
 
 
 @given(st.binary(max_size=300))

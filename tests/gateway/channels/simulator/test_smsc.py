@@ -227,6 +227,20 @@ async def test_a_text_without_an_acknowledgement_comes_again(
     assert carrier.counters.texts_acknowledged == 0
 
 
+async def test_a_text_on_a_line_that_says_goodbye_behind_a_submit_comes_again(open_carrier: Open, dial: Dial) -> None:
+    carrier = await open_carrier()
+    leaving = await dial(carrier.port, acknowledge_with=None)
+    texting = carrier.post(ANN, OURS, "STOP")
+    await leaving.until(lambda: leaving.texts() == ["STOP"])
+    leaving.session.send([("last", smpp.message_body(smpp.address(0, 0, OURS), smpp.address(1, 1, ANN[1:]), b"Hi"))], 0)
+    leaving.session.unbind(0)
+    leaving.transport.write(leaving.session.take_out())
+    await leaving.until(lambda: leaving.closed)
+    client = await dial(carrier.port)
+    await asyncio.wait_for(texting, 5)
+    assert client.texts() == ["STOP"]
+
+
 async def test_a_line_that_cannot_keep_up_is_brought_nothing_until_it_can(open_carrier: Open, dial: Dial) -> None:
     carrier = await open_carrier()
     client = await dial(carrier.port)
