@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import Failure
 from gateway.ids import Ids
 from gateway.journal import Journal
-from gateway.messages import Answer, Lane, Outbound
+from gateway.messages import NOTHING, Answer, Cargo, Content, Lane, Outbound
 from gateway.outbox import Claim, Flight, Gate, Go, Later, Left, Never, Waiting, nobody_left
 from gateway.pacing import Pace
 from gateway.settling import Settling
@@ -66,13 +66,15 @@ class Ways:
 
     `stands_in` gives, by the number of another channel, the own number from which its texts leave through this one;
     `elsewhere`, by an own number, the channels that may carry its texts, the best first; `rates` are the parts a second
-    that own numbers may send, where they are bound to fewer than the channel.
+    that own numbers may send, where they are bound to fewer than the channel; `carries` is what each channel can carry
+    beside letters.
     """
 
     stands_in: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     are_bound: bool = False
+    carries: Mapping[str, frozenset[Cargo]] = field(default_factory=dict)
 
 
 class Dispatcher:
@@ -107,7 +109,8 @@ class Dispatcher:
         self._store, self._clock, self._brand, self._gate, self._stopped = store, clock, brand, gate, stopped
         self._settling = Settling(
             name=name, store=store, clock=clock, ids=ids, brand=brand, journal=journal, chance=chance, watch=watch,
-            elsewhere=self.ways.elsewhere, left=left, stirred=self.wake, moved=moved, refused=self._hold,
+            elsewhere=self.ways.elsewhere, carries=self.ways.carries, left=left, stirred=self.wake, moved=moved,
+            refused=self._hold,
         )  # fmt: skip
         self._flying = self._settling.flying
         self.counters = self._settling.counters
@@ -117,7 +120,7 @@ class Dispatcher:
         self._pace = Pace(rate, self._now())
         self._paces = {number: Pace(each, self._now()) for number, each in self.ways.rates.items()}
         self._held_until = 0.0
-        self._served = Lane.BULK  # what was claimed from last
+        self._served = Lane.BULK  # what was claimed from last, be it in vain: or empty queues would keep the turn
         self._asked = self._asked_parts = 0  # claims that are being written, of queues that are gone among them
         self._wake = asyncio.Event()
         self._draining = False
@@ -145,7 +148,7 @@ class Dispatcher:
         """
         self._rate = rate
         self.ways = replace(ways, stands_in={**self.ways.stands_in, **ways.stands_in})
-        self._settling.elsewhere = ways.elsewhere
+        self._settling.elsewhere, self._settling.carries = ways.elsewhere, ways.carries
         self._paces = {
             number: self._paces.get(number) or Pace(each, self._now()) for number, each in ways.rates.items()
         }
@@ -264,7 +267,7 @@ class Dispatcher:
             messages=parts, parts=parts, gate=self._paced if self._paces else self._gate,
             sender_of=self._sender_of(queue), done=done,
         )  # fmt: skip
-        queue.served_at = asked
+        queue.served_at, self._served = asked, queue.lane
         self._count_asked(queue, 1, parts)
 
     def _count_asked(self, queue: Queue, claims: int, parts: int) -> None:
@@ -280,8 +283,6 @@ class Dispatcher:
                 self.queues.remove(queue)
             return
         queue.is_deep = claim.is_more
-        if claim.looked:
-            self._served = queue.lane
         if not claim.is_more:
             queue.gathers_until = asked + TOGETHER_S
             queue.rest_until = queue.gathers_until if claim.looked or queue.is_stirred else self._now() + POLL_S
@@ -293,17 +294,18 @@ class Dispatcher:
         soonest = min((each.rest_until for each in self.queues if each.rest_until > now), default=now + POLL_S)
         return max(soonest - now, SOON_S)
 
-    def _sender_of(self, queue: Queue) -> Callable[[str], str] | None:
+    def _sender_of(self, queue: Queue) -> Callable[[str, Content | None], str] | None:
         if queue.home != self.name:
             return self._stand_in
         return self._own if self.ways.stands_in else None
 
-    def _own(self, number: str) -> str:
+    def _own(self, number: str, _content: Content | None) -> str:
         """A message that was moved here alone leaves from the number that stands in; all others from their own."""
         return self.ways.stands_in.get(number, number)
 
-    def _stand_in(self, number: str) -> str:
-        return self.ways.stands_in.get(number, "")
+    def _stand_in(self, number: str, content: Content | None) -> str:
+        can = content is None or content.needs <= self.ways.carries.get(self.name, NOTHING)
+        return self.ways.stands_in.get(number, "") if can else ""
 
     def _paced(self, waiting: Waiting, now: int) -> Go | Later | Never:
         """The gate's word, put off while the number has sent all that it may. Runs in the writing thread."""

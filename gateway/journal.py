@@ -128,12 +128,14 @@ class Match(NamedTuple):
 class Doubt(NamedTuple):
     """A message that a receipt without a known id may be about; `state` is IN_DOUBT where that would settle it.
 
-    `sent` has a bit for each part whose answer or receipt has come: its own receipts have a known id.
+    `repeat`: its parts may have been sent several times. `sent` has a bit for each part whose answer or receipt has
+    come: its own receipts have a known id.
     """
 
     message: int
     run: int
     parts: int
+    repeat: int
     sent: int
     state: int
     at: int
@@ -308,8 +310,8 @@ class Journal:
         """These parts are delivered, and that is on disk. For a while this is known: receipts may be repeated."""
         young, old, done = self._young, self._old, self._done
         for ref in refs:
-            if young.pop(ref, None) is None:
-                old.pop(ref, None)
+            young.pop(ref, None)
+            old.pop(ref, None)  # in both, where a carrier counts its ids anew
             done.add(ref)
         if len(done) > KEEP_DONE:
             self._done_before, self._done = done, set()
@@ -429,22 +431,32 @@ class Journal:
         return [each.parked.n for each in fitting]
 
     def _settle_doubts(self, rows: list[Doubt], now: int, found: dict[int, Match]) -> None:
-        """An unknown receipt settles a doubt only if it came after the bytes may have left, and fits nothing else."""
+        """An unknown receipt settles a doubt only if it came after the bytes may have left, and fits nothing else.
+
+        It does not say which part of a long text it is about. So that text waits until it has one for each part whose
+        id is not known, for then all of them are told of. Where parts were sent twice not even that is sure: two
+        receipts may be about the copies of one part; nor where a receipt bears no id: it may be the same one, again.
+        """
         doubts: dict[str, list[Doubt]] = {}
         for doubt in rows:
             doubts.setdefault(fit_of(doubt.channel, doubt.sender, doubt.recipient), []).append(doubt)
         for fit, fitting in doubts.items():
             doubt = fitting[0]
-            if len(fitting) > 1 or doubt.state != State.IN_DOUBT:
+            if len(fitting) > 1 or doubt.state != State.IN_DOUBT or (doubt.repeat and doubt.parts > 1):
                 continue
-            open_parts = (part for part in range(doubt.parts) if not doubt.sent >> part & 1)
+            open_parts = [part for part in range(doubt.parts) if not doubt.sent >> part & 1]
+            told: list[list[int]] = []
             for n in self.shelf.by_fit.get(fit, ()):
                 parked = self.shelf.receipts[n]
                 is_about = doubt.at <= parked.at < now - DOUBT_REST_MS and parked.state != State.SENT
-                if n not in found and is_about and (part := next(open_parts, None)) is not None:
-                    leg = doubt.run, doubt.message, part, doubt.parts
-                    for same in self._same(n):  # one receipt may have been brought twice
-                        found[same] = Match(self.shelf.receipts[same], leg, sure=True)
+                is_about = is_about and (doubt.parts == 1 or parked.refs[0] != "")
+                if is_about and n not in found and not any(n in same for same in told):
+                    told.append(self._same(n))  # one receipt may have been brought twice
+            if len(told) < len(open_parts):
+                continue
+            for part, same in zip(open_parts, told, strict=False):
+                leg = doubt.run, doubt.message, part, doubt.parts
+                found.update({n: Match(self.shelf.receipts[n], leg, sure=True) for n in same})
 
     def _same(self, n: int) -> list[int]:
         """The parked receipts that bear the same id as this one, itself among them."""
@@ -537,13 +549,16 @@ class Journal:
         last = max(after, await tx.value("event_settled"))
         until = min(last, after + FOLD_EVENTS)
         if until > after:
-            await tx.run("fold_short", after=after, until=until)
-            await tx.run("fold_long", after=after, until=until)
-            await tx.run("fold_states", brand=self.brand)
-            await tx.run("fold_tally", brand=self.brand)
+            await tx.post("fold_short", after=after, until=until)
+            await tx.post("fold_long", after=after, until=until)
+            await tx.post("fold_states", brand=self.brand)
             await self._folded(tx)
-            await tx.run("fold_clear")
-            await _set_cursors(tx, [("fold", self.brand, until)])
+            # The sums come last, with the commit: their rows are everybody's, and locked until then. In the order in
+            # which a planner's page takes them (put, then run_advance), or the two would stand in each other's way.
+            await tx.post("fold_tally", brand=self.brand)
+            await tx.post("fold_taken")
+            await tx.post("fold_clear")
+            await tx.post_many("cursor_set", [("fold", self.brand, until)])
             failpoints.hit("fold")
         return Folded(until - after, until, until < last)
 

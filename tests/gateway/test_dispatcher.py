@@ -21,7 +21,7 @@ from gateway.dispatcher import FULL_S, Dispatcher, Queue, Ways
 from gateway.errors import Failure, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal
-from gateway.messages import Answer, Lane, Outbound, Purpose, Receipt, State
+from gateway.messages import Answer, Cargo, Content, Lane, Outbound, Purpose, Receipt, State
 from gateway.outbox import Gate, Go, Later, Message, Never, Waiting
 from gateway.pacing import Pace
 from gateway.store import Store, Tx, sqlite
@@ -668,11 +668,13 @@ async def test_a_window_that_has_shrunk_still_lets_bulk_pass(desk: Desk, window:
 
 
 async def test_bulk_gets_a_turn_however_much_is_urgent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.dispatcher.BULK_WAIT_S", 0.1)
+    monkeypatch.setattr("gateway.dispatcher.BULK_WAIT_S", 0.5)
     await desk.put(1)
     await desk.put(3_000, lane=Lane.URGENT, run=0)
     desk.another(rate=400)
-    desk.dispatcher.queues[0].served_at = asyncio.get_running_loop().time()
+    bulk, urgent = desk.dispatcher.queues
+    bulk.served_at = asyncio.get_running_loop().time()
+    urgent.is_deep = True  # or bulk would be claimed from while the first urgent claim is written
     async with desk.running():
         await desk.until(lambda: any(outbound.text.startswith("bulk") for outbound in desk.carrier.sent))
 
@@ -695,6 +697,23 @@ async def test_an_urgent_text_waits_for_no_number_of_bulk_queues_at_any_rate(
 
     place = [outbound.text for outbound in desk.carrier.sent].index("urgent 0 0")
     assert place - before <= 0.25 * rate + 2  # what leaves at once, and one in a hurry
+
+
+async def test_bulk_queues_that_are_looked_at_in_vain_do_not_hold_up_what_is_urgent(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a slow disk: when the last of these queues has been looked at, the first is due to be once more.
+    monkeypatch.setattr("gateway.dispatcher.POLL_S", 0.0)
+    monkeypatch.setattr("gateway.dispatcher.BULK_WAIT_S", 0.0)
+    desk.carrier.window = 1  # no claim is asked for while another is under way
+    for run in (1, 2, 3):
+        await desk.put(0, run=run)
+    await desk.put(1, lane=Lane.URGENT, run=0)
+    async with desk.running():
+        [first] = await desk.until_sent(1)
+        desk.carrier.take(first)
+        await desk.put(1, lane=Lane.URGENT, run=0)
+        await desk.until_sent(2)
 
 
 async def test_a_bulk_queue_of_nothing_but_refusals_does_not_hold_up_what_is_urgent(
@@ -750,6 +769,19 @@ async def test_what_this_carrier_cannot_bring_goes_to_another_at_once_and_its_ch
         assert await desk.reach(1) == b""
 
     assert await desk.states() == {(State.QUEUED, ""): 1, (State.SENT, ""): 1}
+
+
+async def test_a_picture_goes_only_to_a_channel_that_carries_pictures(desk: Desk) -> None:
+    carries = {"asia": frozenset((Cargo.PICTURES,))}
+    desk.another(ways=Ways(elsewhere={"20655": ("eu", "asia")}, carries=carries))
+    async with desk.open():
+        [outbound] = await desk.until_sent(1)
+        flight = desk.dispatcher._flying[outbound.id]
+        flight.outbound = outbound._replace(content=Content(("https://shop.example/latte.jpg",)))
+        refuse(desk, outbound, AWAY)
+        await desk.recorded()
+        assert await waiting_on(desk, "eu") == []
+        assert await waiting_on(desk, "asia") == [(outbound.id, 1)]
 
 
 async def test_when_every_channel_has_been_tried_the_last_failure_counts(desk: Desk) -> None:

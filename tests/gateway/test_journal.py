@@ -175,10 +175,11 @@ async def test_delivered_means_every_part_failed_means_any_and_a_late_receipt_co
 # --- with the real store
 
 
-def message(id_: int, *, parts: int = 1, address: str = "+12065550142") -> Message:
+def message(id_: int, *, parts: int = 1, address: str = "+12065550142", repeat: int = 0) -> Message:
     return Message(
-        id_, 1, RUN, 9, Purpose.MARKETING, "club", "us", "20655", address, "UTC", "hello", parts, 7900 * parts
-    )
+        id_, 1, RUN, 9, Purpose.MARKETING, "club", "us", "20655", address, "UTC", "hello", parts, 7900 * parts,
+        repeat=repeat,
+    )  # fmt: skip
 
 
 async def waiting(store: Store, *messages: Message) -> Journal:
@@ -542,8 +543,13 @@ def doubtful(id_: int, part: int = 0, parts: int = 1) -> tuple[object, ...]:
     return (1, RUN, id_, part, parts, State.IN_DOUBT, NOW, "interrupted", "")
 
 
+async def delivered_parts(tx: Tx) -> list[int]:
+    return [part for (part,) in await look(tx, "SELECT part FROM event WHERE state = 50 ORDER BY n")]
+
+
 MADE = first_at(NOW)
 LATER = NOW + DOUBT_REST_MS + 1
+OTHER = "+12065550143"
 
 
 async def test_an_unknown_receipt_settles_a_doubt_only_when_exactly_one_message_fits(store: Store) -> None:
@@ -569,7 +575,7 @@ async def test_a_receipt_never_settles_the_doubt_of_a_message_that_left_after_it
     assert await store.read(tally) == {State.IN_DOUBT: 1}
 
 
-async def test_receipts_of_a_long_doubtful_text_settle_its_parts_one_by_one_and_a_note_on_the_way_none(
+async def test_receipts_of_a_long_doubtful_text_settle_it_once_there_is_one_for_each_part_and_a_note_on_the_way_none(
     store: Store,
 ) -> None:
     journal = await waiting(store, message(MADE + 1, parts=2))
@@ -577,12 +583,37 @@ async def test_receipts_of_a_long_doubtful_text_settle_its_parts_one_by_one_and_
     await fold(store, journal)
     now = NOW
     for state in (State.SENT, State.DELIVERED, State.DELIVERED):
-        assert State.DELIVERED not in await store.read(tally)
+        assert await store.read(tally) == {State.IN_DOUBT: 1}
+        assert await store.read(delivered_parts) == []
         await record(store, journal, [receipt(f"x{now}", state=state)], now)
         now += DOUBT_REST_MS + 1
         await unpark(store, journal, now)
 
     assert await store.read(tally) == {State.DELIVERED: 1}
+    assert await store.read(parked) == 0
+
+
+async def test_a_receipt_of_one_part_never_stands_for_another_part_of_its_text(store: Store) -> None:
+    journal = await waiting(store, message(MADE + 1, parts=2))
+    await store.write(append, *(doubtful(MADE + 1, part, 2) for part in (0, 1)))
+    await record(store, journal, [receipt("of the second part")])
+    await unpark(store, journal, LATER)
+    await answer(store, journal, answered(MADE + 1, "of the first part", parts=2))  # late, and never delivered
+    await answer(store, journal, answered(MADE + 1, "of the second part", part=1, parts=2))
+    await unpark(store, journal, LATER + journals.DOUBT_LOOK_MS)
+
+    assert await store.read(tally) == {State.SENT: 1}
+    assert await store.read(delivered_parts) == [1]
+
+
+async def test_of_a_long_text_that_may_be_sent_twice_two_unknown_receipts_may_be_about_one_part(store: Store) -> None:
+    journal = await waiting(store, message(MADE + 1, parts=2, repeat=1), message(MADE + 2, address=OTHER, repeat=1))
+    await store.write(append, *(doubtful(MADE + 1, part, 2) for part in (0, 1) for _ in range(2)), doubtful(MADE + 2))
+    await record(store, journal, [receipt("x1"), receipt("x2"), receipt("x3", recipient=OTHER)])
+    await unpark(store, journal, LATER)
+
+    assert await store.read(tally) == {State.IN_DOUBT: 1, State.DELIVERED: 1}
+    assert await store.read(delivered_parts) == [0]  # of the short one, whose every copy is the whole of it
 
 
 async def test_an_unknown_receipt_is_never_about_a_part_whose_own_id_is_known(store: Store) -> None:
@@ -593,7 +624,7 @@ async def test_an_unknown_receipt_is_never_about_a_part_whose_own_id_is_known(st
     await record(store, journal, [receipt("of the other part")])
     await unpark(store, journal, LATER)
 
-    assert await store.read(lambda tx: look(tx, "SELECT part FROM event WHERE state = 50")) == [(1,)]
+    assert await store.read(delivered_parts) == [1]
 
 
 async def test_one_receipt_that_is_brought_twice_settles_one_part_of_a_doubt_and_no_other_doubt(store: Store) -> None:
@@ -611,6 +642,17 @@ async def test_one_receipt_that_is_brought_twice_settles_one_part_of_a_doubt_and
     await unpark(store, journal, LATER + 9 * journals.DOUBT_LOOK_MS)
 
     assert await store.read(tally) == {State.IN_DOUBT: 2, State.DELIVERED: 1}
+
+
+async def test_receipts_without_an_id_settle_no_long_doubt_since_one_may_have_been_brought_twice(store: Store) -> None:
+    journal = await waiting(store, message(MADE + 1, parts=2), message(MADE + 2, address=OTHER))
+    await store.write(append, doubtful(MADE + 1, 0, 2), doubtful(MADE + 1, 1, 2), doubtful(MADE + 2))
+    for _ in range(2):
+        await record(store, journal, [receipt(), receipt(recipient=OTHER)])
+    await unpark(store, journal, LATER)
+
+    assert await store.read(tally) == {State.IN_DOUBT: 1, State.DELIVERED: 1}
+    assert await store.read(delivered_parts) == [0]
 
 
 @pytest.mark.parametrize("crash", [False, True])
@@ -819,7 +861,7 @@ async def test_one_receipt_that_never_comes_does_not_make_a_start_read_everythin
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "KEEP_EVENTS", 20)
-    journal = await waiting(store, message(1))
+    journal = await waiting(store, *(message(n) for n in range(1, 102)))
     await answer(store, journal, answered(1, "lost"))
     for n in range(2, 102):
         await answer(store, journal, answered(n, f"c{n}"))

@@ -20,6 +20,7 @@ from gateway.store.sqlite import Line, Store, Worker, connect
 from tests.simulation.loop import Loop
 from tests.simulation.trace import Trace
 
+SLOW = (0.3, 1.8)  # seconds: some claims are too late then, some are not
 sqlite.BATCH_S = 1e9  # the real clock must not decide how much one commit takes; `Disk.most` does
 
 
@@ -32,6 +33,11 @@ class Disk:
     full: float = 0.0  # the chance that a commit fails for want of room
     locked: float = 0.0
     most: int = 50
+    slow_until: float = 0.0  # until when a commit takes as long as `SLOW`, in seconds of the loop
+
+    def delay_at(self, now: float) -> tuple[float, float]:
+        """Between what and what a commit takes that is begun now."""
+        return SLOW if now < self.slow_until else self.delay
 
 
 class Failing:
@@ -112,7 +118,8 @@ class CommitLine(Line):
         if not self._set and (self.urgent or self.bulk):
             self._set = True
             store = self._store
-            store.loop.call_later(store.chance.uniform(*store.disk.delay), self._commit, context=self._context)
+            delay = store.disk.delay_at(store.loop.time())
+            store.loop.call_later(store.chance.uniform(*delay), self._commit, context=self._context)
 
     def _commit(self) -> None:
         """Everything that waits in one commit; whoever waits for it hears a moment later, in order."""

@@ -20,6 +20,7 @@ from gateway.dispatcher import Dispatcher
 from gateway.inbox import Inbox
 from gateway.messages import Inbound
 from gateway.outbox import Go, Waiting
+from tests.simulation.store import SLOW
 from tests.simulation.world import ROOT, World
 
 FIRST = int(os.environ.get("CARILLON_SEED", "1"))
@@ -51,6 +52,16 @@ def test_one_seed_is_one_world_in_every_process() -> None:
 
     assert len(digests) == 1
     assert len(digests.pop().split()) == 6
+
+
+def test_a_disk_that_is_slowed_down_twice_is_as_fast_as_before_in_the_end(tmp_path: Path) -> None:
+    world = World(FIRST, tmp_path)
+    usual = world.disk.delay
+    world._slow_disk()
+    world._slow_disk()
+
+    assert world.disk.delay_at(0.0) == SLOW
+    assert world.disk.delay_at(10.0) == usual
 
 
 # --- a gateway that is broken on purpose is found out

@@ -325,7 +325,7 @@ class World:
         self.say("all faults end")
         self.smsc.temper = Temper()
         self.network.weather = Weather(cut=0.1)
-        self.disk.full = self.disk.locked = 0.0
+        self.disk.full = self.disk.locked = self.disk.slow_until = 0.0
         self.disk.delay, self.disk.most = (0.0002, 0.004), 50
         self.smsc_process.context.run(self.smsc.open)
         for end in self.network.connections():
@@ -494,9 +494,7 @@ class World:
     def _slow_disk(self) -> None:
         seconds = self._deeds.choice((0.5, 5.0))
         self.say(f"slow disk for {seconds} s")
-        usual = self.disk.delay
-        self.disk.delay = (0.3, 1.8)
-        self.loop.call_later(seconds, setattr, self.disk, "delay", usual)
+        self.disk.slow_until = max(self.disk.slow_until, self.loop.time() + seconds)
 
     def _freeze(self) -> None:
         if self.house is not None and self.house.process.held is None:
