@@ -13,7 +13,7 @@ from gateway.channels.smpp_server import receipts
 from gateway.clock import from_ms
 from gateway.ids import moment
 from gateway.inbox import Kept
-from gateway.messages import State
+from gateway.messages import Content, State
 from gateway.notices import KEPT, PARCEL, TOPIC, WAITS, WEBHOOK
 from gateway.store import Tx
 from gateway.values import Money
@@ -34,6 +34,7 @@ WORDS = {state.value: state.name.lower() for state in State}
 RECEIVED = "message.received"
 PARCEL_SIZE = 100  # receipts in a row; if we die before all have their answer, all come again, the answered too
 INTERMEDIATE = 0x10  # of registered_delivery: what is not final is asked for, too (SMPP 3.4, 5.2.17)
+PLAIN = tuple(f'{{"door":"{SMPP}","asked":{asked},' for asked in (1, 2, 3))  # callbacks that ask for the end alone
 
 
 class Fate(NamedTuple):
@@ -55,6 +56,7 @@ class Fate(NamedTuple):
     is_test: int
     reference: str
     callback: str
+    content: str | None
 
 
 def wants(client: Client, kind: str) -> bool:
@@ -72,13 +74,15 @@ async def fates(tx: Tx, business: Business) -> None:
     rows, currency = [], business.config.brand.currency
     by_line: dict[int, list[Fate]] = {}
     hearing = [client.id for client in by_id.values() if any(wants(client, kind) for kind in KINDS.values())]
-    for fate in await tx.all(Fate, "fates_told", clients=[*by_id], hearing=hearing):
+    for fate in await tx.all(Fate, "fates_told", clients=[*by_id], hearing=hearing, sent=int(State.SENT)):
         client, kind = by_id[fate.client], KINDS[State(fate.state)]
         body = ""
         if wants(client, kind):
             body = _fate(fate, kind, currency)
             rows.append(_notice(business, client, WEBHOOK, kind, f"m:{fate.message}", fate.at, body, ""))
-        if fate.callback:
+        if fate.callback.startswith(PLAIN) and fate.was <= State.SENT < fate.state:
+            by_line.setdefault(fate.client, []).append(fate)
+        elif fate.callback:
             target = orjson.loads(fate.callback)
             door = target["door"]
             if door == SMPP and _is_only_receipt(fate, target):
@@ -194,6 +198,7 @@ def _fate(fate: Fate, kind: str, currency: str) -> str:
             "reference": fate.reference, "test": bool(fate.is_test),
             "taken": fate.sent != 0 or fate.state == State.DELIVERED, "channel": fate.channel,
             "created_at": _time(moment(fate.message)), "text": fate.text,
+            **(Content.read(fate.content).told() if fate.content else {}),
         },
     )  # fmt: skip
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
 import hashlib
 import hmac
 import logging
 import re
 import secrets
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,9 +28,10 @@ from aiohttp import web as http
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
+from gateway import listening
 from gateway.channels.base import Call, Door
 from gateway.counting import count
-from gateway.errors import CarillonError, PortTaken, StoreError
+from gateway.errors import StoreError
 from gateway.logs import request_id
 
 Request = http.Request
@@ -308,26 +309,23 @@ class Listener:
         """Whether it speaks HTTPS."""
         return self._encrypts is not None
 
-    async def start(self) -> None:
-        """Open the door. PortTaken when another program has it; CarillonError when the address cannot be ours."""
+    async def start(self, taken: Sequence[socket.socket] = ()) -> None:
+        """Open the door, on sockets that were `taken` for it or on its address.
+
+        PortTaken when another program has it; CarillonError when the address cannot be ours.
+        """
+        sockets = taken or await listening.take(self.host, self.port, self._setting, is_shared=self._is_shared)
         await self._runner.setup()
         try:
-            await http.TCPSite(
-                self._runner, self.host, self.port, backlog=1024, reuse_port=self._is_shared or None,
-                ssl_context=self._encrypts,
-            ).start()  # fmt: skip
+            for each in sockets:
+                await http.SockSite(
+                    self._runner, each, backlog=listening.BACKLOG, ssl_context=self._encrypts
+                ).start()  # fmt: skip
         except OSError as error:
             await self._runner.cleanup()
-            raise self._plainly(error) from error
+            listening.let_go(sockets)
+            raise listening.plainly(error, self.host, self.port, self._setting) from error
         self.port = self._runner.addresses[0][1]
-
-    def _plainly(self, error: OSError) -> CarillonError:
-        if error.errno == errno.EADDRINUSE:
-            return PortTaken(
-                f"port {self.port} is taken by another program; set {self._setting} in config.yaml or stop it"
-            )
-        reason = (error.strerror or str(error)).lower()
-        return CarillonError(f"cannot listen on {self.host}:{self.port} ({reason}); set {self._setting} in config.yaml")
 
     async def stop(self) -> None:
         """Take no more requests, let those in hand finish (3 s at most), close."""

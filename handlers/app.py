@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class App:
     simulator: Simulator | None = None
     quality: Quality = field(default_factory=Quality)
     shared: Shared = field(default_factory=Shared)
-    open_doors: Callable[[Config], Awaitable[None]] | None = None  # for programs, where this process has such doors
+    # For programs, where this process has such doors: the block applies the file, and opens nothing should it fail.
+    opening: Callable[[Config], AbstractAsyncContextManager[None]] | None = None
     on_taken: list[Callable[[Business], None]] = field(default_factory=list)
     keys: Keys = field(init=False)  # of the programs that talk to us
 

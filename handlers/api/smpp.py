@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import lru_cache, partial
@@ -13,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 from campaigns.client_settings import Client
 from campaigns.settings import Config
 from campaigns.wishes import Refused, Result, Submission, Taken, Why, Wish
-from gateway import notices, numbers
+from gateway import binds, notices, numbers
+from gateway.binds import Binds
 from gateway.channels.smpp_server import Account, Fate, Server, Submit, Upward
-from gateway.channels.smpp_server import server as statuses
-from gateway.channels.smpp_server.account import Answers
+from gateway.channels.smpp_server.account import Answers, Others
 from gateway.channels.smpp_server.deliveries import Delivery
+from gateway.channels.smpp_server.reading import BAD_ALPHABET, SYSTEM_ERROR
 from gateway.errors import CarillonError, StoreError
 from gateway.intake import Busy
 from gateway.messages import State
 from gateway.store import Tx
-from gateway.values import HostPort
 from handlers.api import cancelling
 from handlers.api.desk import Login
 from handlers.api.smpp_notices import Teller, tidy
@@ -40,6 +41,7 @@ CLOSE_S: Final = 2.0
 TIDY_EVERY: Final = 60  # sweeps
 SEND, READ = "send", "read"
 RINGS: Final = frozenset((notices.TOPIC, ""))  # of what the store tells: there is a notice, or may be
+COUNTED: Final = frozenset((binds.TOPIC, ""))  # a line has come or gone, or may have
 
 # command_status (SMPP 3.4, 5.1.3)
 BAD_TEXT_LENGTH: Final = 0x01
@@ -62,15 +64,16 @@ STATUSES: Final = {
     Why.BAD_TEXT: CANNOT_SUBMIT,
     Why.NO_PROGRAM: BAD_SERVICE,
     Why.TOO_LATE: BAD_EXPIRY,
+    Why.CANNOT_CARRY: BAD_ALPHABET,
     Why.NOT_ALL: CANNOT_SUBMIT,
 }
 
 
 @asynccontextmanager
-async def smpp_door(app: App, config: Config) -> AsyncIterator[Server | None]:
+async def smpp_door(app: App, config: Config, taken: Sequence[socket.socket] = ()) -> AsyncIterator[Server | None]:
     """The port for programs that bind to us, for as long as the block runs; None where no client of the file has smpp.
 
-    Raises PortTaken or CarillonError.
+    `taken` are sockets that have its address already. Raises PortTaken or CarillonError.
     """
     if not config.clients:
         yield None
@@ -78,7 +81,7 @@ async def smpp_door(app: App, config: Config) -> AsyncIterator[Server | None]:
     desk = Desk(app)
     sweeping = asyncio.create_task(desk.sweep(), name="smpp")  # other doors bring pieces too
     try:
-        async with _listening(app, desk, config.opened[PORT]) if PORT in config.opened else nullcontext() as server:
+        async with _listening(app, desk, config, taken) if PORT in config.opened else nullcontext() as server:
             yield server
     finally:
         sweeping.cancel()
@@ -86,15 +89,16 @@ async def smpp_door(app: App, config: Config) -> AsyncIterator[Server | None]:
 
 
 @asynccontextmanager
-async def _listening(app: App, desk: Desk, address: HostPort) -> AsyncIterator[Server]:
-    tls = app.business.config.listen.smpp_tls
+async def _listening(app: App, desk: Desk, config: Config, taken: Sequence[socket.socket]) -> AsyncIterator[Server]:
+    tls = config.listen.smpp_tls
     server = Server(
         desk.upward(), app.clock.now_ms, tls=tls.context() if tls else None, is_shared=app.fleet is not None
     )  # fmt: skip
     desk.attend(server)
-    await server.start(*address)
+    await server.start(*config.opened[PORT], taken)
     app.store.listen(desk.heard)
-    running = [asyncio.create_task(work, name="smpp") for work in (desk.teller.run(), desk.follow())]
+    counting = [desk.binds.run()] if desk.binds else []
+    running = [asyncio.create_task(work, name="smpp") for work in (desk.teller.run(), desk.follow(), *counting)]
     try:
         yield server
     finally:
@@ -106,6 +110,9 @@ async def _listening(app: App, desk: Desk, address: HostPort) -> AsyncIterator[S
         await asyncio.gather(*running, return_exceptions=True)
         with contextlib.suppress(StoreError):  # else they are told twice
             await desk.teller.finish()
+        if desk.binds:
+            with contextlib.suppress(StoreError):  # else they are free when this process has left
+                await desk.binds.leave()
 
 
 class Desk:
@@ -116,10 +123,13 @@ class Desk:
     def __init__(self, app: App) -> None:
         self._app = app
         self._pieces = Pieces(app, status_of)
+        self.binds = Binds(app.store, app.brand) if app.fleet is not None else None
 
     def upward(self) -> Upward:
         """The functions that the server is given."""
-        return Upward(self._admit, self._submitted, self._asked, self._cancel, self._room, self._told)
+        held = self.binds
+        others = Others(held.take, held.give_back, held.beyond, held.share) if held else None
+        return Upward(self._admit, self._submitted, self._asked, self._cancel, self._room, self._told, others)
 
     def attend(self, server: Server) -> None:
         """Work for this server."""
@@ -130,6 +140,8 @@ class Desk:
         """Something was committed, here or in another process."""
         if topic in RINGS:
             self.teller.wake()
+        if self.binds is not None and topic in COUNTED:
+            self.binds.wake()
 
     def _room(self) -> None:
         self.teller.wake()
@@ -145,19 +157,15 @@ class Desk:
 
     async def follow(self) -> None:
         """Send away whose key has ended, and let what is applied hold for those who are bound."""
-        seen = self._app.business
         while True:
             await asyncio.sleep(FOLLOW_S)
-            business, is_new = self._app.business, self._app.business is not seen
-            seen = business
-            bound = {
-                (line.account.client, line.account.key): line.account for line in self._server.lines if line.account
-            }
-            for (client, key), account in bound.items():
-                if await self._app.keys.is_ended(key):
-                    self._server.follow(client, key, None)
-                elif is_new:
-                    self._server.follow(client, key, revised(business.clients.get(account.name), account))
+            for account in {line.account for line in self._server.lines if line.account}:
+                if await self._app.keys.is_ended(account.key):
+                    self._server.follow(account.client, account.key, None)
+                    continue
+                now = revised(self._app.business.clients.get(account.name), account)
+                if now != account:
+                    self._server.follow(account.client, account.key, now)
 
     # --- texts in
 
@@ -167,15 +175,19 @@ class Desk:
         if client is None:
             answered([(submit.sequence, CANNOT_SUBMIT, "") for submit in submits])
             return
-        spelled = [self._spelled(submit) for submit in submits]
+        senders = self._app.business.senders
+        spelled = [
+            submit if submit.recipient[:1] == "+" and submit.sender in senders else self._spelled(submit)
+            for submit in submits
+        ]
         whole = [submit for submit in spelled if submit.joint is None]
         if len(whole) < len(spelled):
             self._pieces.put(client, [submit for submit in spelled if submit.joint is not None], answered)
         if not whole:
             return
         wishes = [
-            Wish(recipient, text, sender, None, is_urgent, send_at, valid_until, None, reference, callback)
-            for _, recipient, text, sender, send_at, valid_until, is_urgent, reference, callback, _ in whole
+            Wish(recipient, text, sender, None, is_urgent, send_at, valid_until, None, reference, callback, content)
+            for _, recipient, text, sender, send_at, valid_until, is_urgent, reference, callback, _, content in whole
         ]
         intake = self._app.intake
         try:
@@ -268,7 +280,7 @@ def status_of(why: Refused | BaseException) -> int:
     """Why a text was not accepted, as a command_status (SMPP 3.4, 5.1.3)."""
     if isinstance(why, Refused):
         return STATUSES[why.why]
-    return QUEUE_FULL if isinstance(why, Busy) else statuses.SYSTEM_ERROR
+    return QUEUE_FULL if isinstance(why, Busy) else SYSTEM_ERROR
 
 
 def _answer(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from campaigns.settings import Config
-from gateway import web
+from gateway import listening, web
 from gateway.errors import CarillonError
 from gateway.values import HostPort
 from gateway.web import Listener, Request, Response, Route
 from handlers import carriers, pages
 from handlers.api import app as api
 from handlers.api import kannel, twilio
-from handlers.api.smpp import smpp_door
+from handlers.api.smpp import PORT, smpp_door
 from handlers.app import App
 from handlers.console import control, metrics
 from handlers.console.health import Health, LoopWatch, StoreWatch
@@ -23,6 +24,7 @@ from handlers.console.operations import hello
 from handlers.console.status import status
 
 NOTHING: Mapping[str, str] = {}
+PIECES = "pieces"  # of long texts, which other doors bring too
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,11 @@ async def doors(
         await inner.start()
         if is_web:
             await programs.open(config)
-            app.open_doors = programs.open
+            app.opening = programs.opening
         with control.issued(control.pass_path(app.folder, app.fleet.node if app.fleet else 0), token, address(inner)):
             yield Doors(address(outer) if is_web else "", address(inner), programs.address)
     finally:
-        app.open_doors = None
+        app.opening = None
         health.is_leaving = True
         for task in watching:
             task.cancel()
@@ -97,35 +99,51 @@ class Programs:
 
     async def open(self, config: Config) -> None:
         """Open what this file has clients for, all of it or nothing. Raises PortTaken or CarillonError."""
-        async with self._opening:
-            before = self._listener
-            await self._open_api(config)
-            try:
-                await self._open_smpp(config)
-            except BaseException:
-                if before is None and self._listener is not None:
-                    opened, self._listener = self._listener, None
-                    await opened.stop()
-                raise
+        async with self.opening(config):
+            pass
 
-    async def _open_api(self, config: Config) -> None:
-        app = self._app
-        if self._listener is None and "api" in config.opened:
-            tls, doors = config.listen.api_tls, [*twilio.routes(app), *kannel.routes(app)]
-            listener = Listener(
-                api.application(app, doors), *self._place, setting="listen.api", is_shared=app.fleet is not None,
-                encrypts=tls.context() if tls else None,
-            )  # fmt: skip
-            await listener.start()
-            self._listener = listener
+    @asynccontextmanager
+    async def opening(self, config: Config) -> AsyncIterator[None]:
+        """The same for a file that the block applies, in which we are bound to all addresses and nobody is heard there.
 
-    async def _open_smpp(self, config: Config) -> None:
-        wanted = "smpp" if "smpp" in config.opened else "pieces" if config.clients else ""
-        if wanted and self._binds not in (wanted, "smpp"):
+        They are opened when it is over; should it fail, or any of them, all are given up again. The latter is rare and
+        undoes nothing of what the block did (gateway/listening.py): the next opening tries anew.
+        """
+        async with self._opening, AsyncExitStack() as undo:
+            listener, binds = self._listener, self._missing(config)
+            wants_api = listener is None and "api" in config.opened
+            for_api = await self._take("api", self._place, undo) if wants_api else ()
+            for_smpp = await self._take(PORT, config.opened[PORT], undo) if binds == PORT else ()
+            yield
+            if wants_api:
+                listener = self._listener_of(config)
+                undo.push_async_callback(listener.stop)
+                await listener.start(for_api)
             binding = AsyncExitStack()
-            await binding.enter_async_context(smpp_door(self._app, config))
-            before, self._binding, self._binds = self._binding, binding, wanted
-            await before.aclose()
+            if binds:
+                await binding.enter_async_context(smpp_door(self._app, config, for_smpp))
+            undo.pop_all()
+            self._listener = listener
+            if binds:
+                before, self._binding, self._binds = self._binding, binding, binds
+                await before.aclose()
+
+    def _missing(self, config: Config) -> str:
+        """What of SMPP is to be opened: its port, or where nobody binds only the care for pieces; empty for nothing."""
+        wanted = PORT if PORT in config.opened else PIECES if config.clients else ""
+        return "" if self._binds in (wanted, PORT) else wanted
+
+    async def _take(self, door: str, place: HostPort, undo: AsyncExitStack) -> Sequence[socket.socket]:
+        taken = await listening.take(*place, f"listen.{door}", is_shared=self._app.fleet is not None)
+        undo.callback(listening.let_go, taken)
+        return taken
+
+    def _listener_of(self, config: Config) -> Listener:
+        app, tls = self._app, config.listen.api_tls
+        return Listener(
+            api.application(app, [*twilio.routes(app), *kannel.routes(app)]), *self._place, setting="listen.api",
+            is_shared=app.fleet is not None, encrypts=tls.context() if tls else None,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Take leave of those who are bound, then of the others."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,21 @@ async def apply(
     trial = not (loaded.value.is_simulated or yes or go)
     if not loaded.value.is_simulated and not yes:
         await _refuse_untried(app, loaded.value, made, go=go)
-    if app.open_doors is not None:
-        await app.open_doors(loaded.value)  # before anything changes: a port may be taken
+    outcome = None
+    try:
+        async with app.opening(loaded.value) if app.opening else nullcontext():  # first, for a port may be taken
+            outcome = await _carry_out(app, loaded, path, made, trial=trial)
+    except CarillonError as error:
+        if outcome is None:
+            raise
+        raise CarillonError(
+            f"{error}. The file is applied as version {outcome.version}; to open its doors, say run.py apply again"
+        ) from error
+    return {"plan": plan_of(made, loaded.value), "is_served": is_served, **asdict(outcome)}
+
+
+async def _carry_out(app: App, loaded: Loaded[Config], path: Path, made: Plan, *, trial: bool) -> launching.Outcome:
+    """What is kept is launched too, whatever becomes of the doors."""
     outcome = await app.store.write(launching.keep, app.brand, loaded, path, made, app.clock.now_ms())
     app.take(await business_of(app, loaded.value, outcome.version))
     now = app.clock.now_ms()
@@ -165,7 +179,7 @@ async def apply(
     if app.gateway is not None:
         await app.gateway.adopt()  # looks at the pace of queues again
     _stir(app)
-    return {"plan": plan_of(made, loaded.value), "is_served": is_served, **asdict(outcome)}
+    return outcome
 
 
 def _refuse_other_channels(app: App, config: Config, *, is_served: bool) -> None:
@@ -295,7 +309,7 @@ async def report(app: App, tell: Tell, *, campaign: str) -> Answer:
     """What a campaign came to."""
     business = applied(app)
     now = app.clock.now_ms()
-    made = await reports.report(app.store, business, await run_named(app, campaign), now)
+    made = await reports.report(app.store, business, await run_named(app, campaign))
     return {
         **run_of(made.run),
         **audience_of(made.waterfall),

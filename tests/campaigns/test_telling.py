@@ -13,7 +13,8 @@ from campaigns.business import Business
 from campaigns.client_settings import ClientSettings
 from campaigns.settings import Config
 from campaigns.wishes import Result, Submission, Taken, Wish
-from gateway.channels.smpp_server import receipts
+from gateway.channels.smpp_server import reading, receipts
+from gateway.codecs import smpp
 from gateway.ids import moment
 from gateway.inbox import Kept
 from gateway.journal import Journal
@@ -126,6 +127,24 @@ async def parcels(store: Store) -> list[list[receipts.Receipt]]:
     found = [receipts.unpack(body) for body, _ in rows]
     assert [str(len(each)) for each in found] == [target for _, target in rows]
     return found
+
+
+@pytest.mark.parametrize("asked", range(0x20))
+def test_who_asks_for_the_end_alone_is_known_by_how_the_callback_begins(asked: int) -> None:
+    """As `fates_told` reads it, too: by its first 25 characters."""
+    sender, recipient, body = smpp.address(3, 0, "20655"), smpp.address(1, 1, "12065550142"), b"Hello"
+    octets = smpp.message_body(sender, recipient, body, registered=asked)
+    callback = reading.callback_of(smpp.read_message(octets, 0, len(octets)), "7")
+    assert (callback[:25] in telling.PLAIN) == (asked & reading.ASKED in (1, 2, 3))
+    assert {len(each) for each in telling.PLAIN} == {25}
+
+
+async def test_that_a_carrier_took_it_is_told_to_who_hears_of_everything_and_not_by_smpp(
+    store: Store, business: Business
+) -> None:
+    for client in ("shop", "deaf"):
+        await happen(store, business, await send(store, business, client, callback=by_line(1)), client, State.SENT)
+    assert [(door, kind) for _, door, kind, _, _ in await notices(store, business)] == [("webhook", "message.sent")]
 
 
 async def test_receipts_of_a_fold_share_a_row_each_with_a_number_of_its_own(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
@@ -41,8 +41,24 @@ Answers = Sequence[tuple[int, int, str]]  # sequence, command_status, id
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """Functions of the house where other processes of ours let programs in too.
+
+    `take` holds a line of a client, of which so many may be held and which may bring texts or not: a name for it, or
+    None when there are enough. `give_back` says that the line of a name has ended. `beyond` tells which of the lines
+    here are too many for a client that may hold so many. `share` is which part of the client's rate holds here.
+    `take` and `beyond` may wait and raise StoreError.
+    """
+
+    take: Callable[[int, int, bool], Awaitable[str | None]]
+    give_back: Callable[[str], None]
+    beyond: Callable[[int, int], Awaitable[Collection[str]]]
+    share: Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
 class Upward:
-    """Functions of the house.
+    """Functions of the house; `others` is None where this process alone lets programs in.
 
     `admit` finds the account of a name and a password. `submitted` gets what one read brought and calls its last
     argument, once or several times, until each sequence is answered: the id only after the commit. `asked` tells what
@@ -57,3 +73,4 @@ class Upward:
     cancel: Callable[[Account, int], Awaitable[bool]]
     room: Callable[[], None]
     told: Callable[[Sequence[Delivery]], None]
+    others: Others | None = None

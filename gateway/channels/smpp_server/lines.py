@@ -11,6 +11,7 @@ from gateway.channels.smpp_server import reading
 from gateway.channels.smpp_server.account import Account, Answers, Upward
 from gateway.channels.smpp_server.deliveries import NOT_TAKEN, Delivery
 from gateway.channels.smpp_server.doorkeeper import Doorkeeper, place_of
+from gateway.channels.smpp_server.reading import SYSTEM_ERROR, Submit
 from gateway.codecs import smpp, smpp_session
 from gateway.codecs.smpp import Pdu, ShortMessage, Value
 from gateway.codecs.smpp_session import Answered, Arrived, Bind, Bound, Closed, Event, Reassured, Unanswered
@@ -59,24 +60,26 @@ class Hall(Protocol):
 
 class Line(asyncio.Protocol):
     """One connection. Everything that comes in one read is answered in one write, as far as it can be answered at once;
-    the answers of one commit leave in another.
+    the answers of one commit leave in another. `place` is its name among the lines that all processes hold; one that
+    `is_ending` is to part.
     """
 
     def __init__(self, hall: Hall) -> None:
         self.account: Account | None = None
-        self.host = ""
+        self.host, self.place = "", ""
         self.gone: asyncio.Future[None] = hall.loop.create_future()
         self._hall = hall
         self._loop = hall.loop
         self._session = smpp_session.Server(NAME, self._admit, enquire_s=QUIET_S, answer_s=ANSWER_S)
         self._transport: asyncio.Transport
         self._born = hall.loop.time()
+        self.is_ending = False
         self._is_full = self._is_flushing = self._is_entering = self._is_parting = False
 
     @property
     def room(self) -> int:
         """How many receipts and texts may be written now."""
-        return 0 if self._is_full else self._session.room
+        return 0 if self._is_full or self.is_ending else self._session.room
 
     @property
     def unanswered(self) -> int:
@@ -91,7 +94,7 @@ class Line(asyncio.Protocol):
     @property
     def takes(self) -> bool:
         """Whether receipts and texts may be brought on it."""
-        return self._session.mode in ("transceiver", "receiver")
+        return self._session.mode in ("transceiver", "receiver") and not self.is_ending
 
     # --- what asyncio tells
 
@@ -162,8 +165,10 @@ class Line(asyncio.Protocol):
 
     def answer(self, answers: Answers) -> None:
         """Answer texts; all that is answered in one turn of the loop leaves in one write."""
-        self._session.answer(answers)
-        if not self._is_flushing:
+        events = self._session.answer(answers)
+        if events:  # it said goodbye, and this was the last answer
+            self._heed(events)
+        elif not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush_later)
 
@@ -172,11 +177,15 @@ class Line(asyncio.Protocol):
         self._session.reply(request, status, **fields)
         self._flush()
 
+    def wind_up(self) -> None:
+        """Take and bring nothing more, since it is to part; what came is still answered."""
+        self.is_ending = True
+
     def part(self) -> None:
         """Say goodbye, take nothing more, and hang up in a moment whatever the program does."""
         if self._is_parting or self._session.closed:
             return
-        self._is_parting = True
+        self._is_parting = self.is_ending = True
         self._session.unbind(self._loop.time())
         self._flush()
         self._loop.call_later(GOODBYE_S, self._transport.abort)
@@ -201,8 +210,6 @@ class Line(asyncio.Protocol):
     def _flush_later(self) -> None:
         self._is_flushing = False
         self._flush()
-        if self._session.closed:  # it said goodbye, and this was the last answer
-            self._hang_up()
 
     def _flush(self) -> None:
         out = self._session.take_out()
@@ -244,19 +251,27 @@ class Line(asyncio.Protocol):
             return
         room = (
             0
-            if self._is_parting
+            if self.is_ending
             else self._hall.allowed(account, len(messages), self._session.unanswered - len(messages))
         )
         now_ms = self._hall.now_ms()
         submits, refused = [], []
         for sequence, message in messages[:room]:
-            submit = reading.read(sequence, message, now_ms)
+            submit = self._read(sequence, message, now_ms)
             if isinstance(submit, int):
                 refused.append((sequence, submit, ""))
             else:
                 submits.append(submit)
         refused += [(sequence, smpp.THROTTLED, "") for sequence, _ in messages[room:]]
         if refused:
-            self._session.answer(refused)
+            self.answer(refused)
         if submits:
             self._hall.upward.submitted(account, submits, self.answer)
+
+    def _read(self, sequence: int, message: ShortMessage, now_ms: int) -> Submit | int:
+        """What it asks for, or why not; what we fail to read costs one answer, never the line."""
+        try:
+            return reading.read(sequence, message, now_ms)
+        except Exception:
+            log.exception("smpp: a text from %s could not be read", self.host)
+            return SYSTEM_ERROR

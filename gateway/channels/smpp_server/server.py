@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from gateway import listening
 from gateway.channels.smpp_server import writing
 from gateway.channels.smpp_server.account import Account, Upward
 from gateway.channels.smpp_server.deliveries import Delivery, Waiting
 from gateway.channels.smpp_server.doorkeeper import Doorkeeper, place_of
 from gateway.channels.smpp_server.lines import Line
+from gateway.channels.smpp_server.reading import SYSTEM_ERROR
 from gateway.codecs import smpp
 from gateway.codecs.smpp import Pdu
 from gateway.codecs.smpp_session import Bind
-from gateway.errors import CarillonError, PortTaken, StoreError
+from gateway.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 # command_status (SMPP 3.4, 5.1.3)
-SYSTEM_ERROR: Final = 0x08
 BIND_FAILED: Final = 0x0D
 BAD_PASSWORD: Final = 0x0E
 CANNOT_CANCEL: Final = 0x11
@@ -36,6 +37,7 @@ REFUSED_S: Final = 0.3  # how long a refusal takes at least
 QUESTIONS_AT_ONCE: Final = 100
 AHEAD: Final = 2  # so many windows may wait in memory beside what is on the way
 DRAIN_S: Final = 3.0
+AGAIN_S: Final = 1.0  # before what could not be counted is asked again
 GOODBYE_S: Final = 2.0
 SETTING: Final = "listen.smpp"
 
@@ -60,6 +62,7 @@ class Server:
         self.loop: asyncio.AbstractEventLoop
         self.host, self.port = "", 0
         self._tls, self._is_shared = tls, is_shared
+        self._listeners: list[asyncio.Server] = []
         self._waiting: dict[int, Waiting] = {}
         self._full_at: dict[int, float] = {}  # by client: when its bucket of texts is full again (GCRA, ITU-T I.371)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,27 +71,33 @@ class Server:
 
     # --- the house
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes any free one, see `port`. Raises PortTaken or CarillonError."""
+    async def start(self, host: str, port: int, taken: Sequence[socket.socket] = ()) -> None:
+        """Listen, on sockets that were `taken` for this address or on the address itself.
+
+        Port 0 takes any free one, see `port`. Raises PortTaken or CarillonError.
+        """
         self.loop = asyncio.get_running_loop()
         more: dict[str, Any] = {"ssl_handshake_timeout": 10} if self._tls else {}
+        sockets = taken or await listening.take(host, port, SETTING, is_shared=self._is_shared)
+        port = int(sockets[0].getsockname()[1])
         try:
-            self._listener = await self.loop.create_server(
-                partial(Line, self), host, port, ssl=self._tls, reuse_port=self._is_shared or None, backlog=1024, **more
-            )
+            for each in sockets:
+                self._listeners.append(
+                    await self.loop.create_server(
+                        partial(Line, self), sock=each, ssl=self._tls, backlog=listening.BACKLOG, **more
+                    )
+                )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                text = f"port {port} is taken by another program; set {SETTING} in config.yaml or stop it"
-                raise PortTaken(text) from error
-            reason = (error.strerror or str(error)).lower()
-            raise CarillonError(f"cannot listen on {host}:{port} ({reason}); set {SETTING} in config.yaml") from error
-        self.host, self.port = host, int(self._listener.sockets[0].getsockname()[1])
+            self._close()
+            listening.let_go(sockets)
+            raise listening.plainly(error, host, port, SETTING) from error
+        self.host, self.port = host, port
         self._heartbeat = self.loop.call_later(1, self._on_second)
 
     async def stop(self) -> None:
         """Take nobody and nothing new, answer what came, say goodbye on every line."""
         self._is_leaving = True
-        self._listener.close()
+        self._close()
         await self._until(lambda: not any(line.unanswered or line.in_flight for line in self.lines), DRAIN_S)
         self._heartbeat.cancel()
         for line in list(self.lines):
@@ -100,6 +109,10 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _close(self) -> None:
+        for each in self._listeners:
+            each.close()
 
     async def _until(self, is_so: Callable[[], bool], timeout_s: float) -> None:
         end = self.loop.time() + timeout_s
@@ -120,21 +133,57 @@ class Server:
         return {line.account.client: line.account for line in self.lines if line.account is not None}
 
     def follow(self, client: int, key: str, account: Account | None) -> None:
-        """What a client may do has changed; with None whoever bound by this key is sent away."""
+        """What a client may do has changed; with None whoever bound by this key is sent away.
+
+        Where it may hold fewer lines than before, the youngest that are too many say goodbye.
+        """
+        has_fewer = False
         for line in list(self.lines):
             held = line.account
             if held is None or (held.client, held.key) != (client, key):
                 continue
             if account is None:
                 line.part()
+                continue
+            has_fewer = has_fewer or account.binds < held.binds
+            line.revise(account)
+        if account is not None and has_fewer:
+            self._begin(self._part_beyond(client, account.binds))
+
+    async def _part_beyond(self, client: int, most: int) -> None:
+        """So many lines may be held from now on: the youngest take leave, once what came on them is answered."""
+        lines = await self._beyond(client, most)
+        for line in lines:
+            line.wind_up()
+        await self._until(
+            lambda: not any(line.unanswered or line.in_flight for line in lines if not line.gone.done()), DRAIN_S
+        )
+        for line in lines:
+            log.info("smpp: %s may hold %d lines now, one is ended", line.account and line.account.name, most)
+            line.part()
+
+    async def _beyond(self, client: int, most: int) -> list[Line]:
+        """The lines here that are too many, the count being that of all processes."""
+        others = self.upward.others
+        if others is None:
+            return [line for line in self._held(client) if not line.is_ending][most:]
+        while True:
+            try:
+                names = await others.beyond(client, most)
+            except StoreError:
+                await asyncio.sleep(AGAIN_S)
             else:
-                line.revise(account)
+                return [line for line in self._held(client) if line.place in names]
+
+    def _held(self, client: int) -> list[Line]:
+        """The lines here on which a client is bound, the eldest first."""
+        return [line for line in self.lines if line.account is not None and line.account.client == client]
 
     def rooms(self) -> dict[int, int]:
         """How many things may be given to `bring` for each client that is bound here and takes any."""
         rooms = {}
         for client, waiting in self._waiting.items():
-            lines = [line for line in self.lines if line.takes and line.account and line.account.client == client]
+            lines = [line for line in self._held(client) if line.takes]
             most = AHEAD * sum(line.account.window for line in lines if line.account)
             on_the_way = sum(line.in_flight for line in lines)
             if lines and not self._is_leaving and most > on_the_way + len(waiting):
@@ -170,6 +219,8 @@ class Server:
         """A connection is gone."""
         if line in self.lines:
             self.lines.remove(line)
+        if line.place and self.upward.others is not None:
+            self.upward.others.give_back(line.place)
         if line.account is None:
             return
         client = line.account.client
@@ -208,10 +259,12 @@ class Server:
         room = max(0, min(count, account.window - unanswered))
         if not account.rate or not room:
             return room
-        now, pause = self.loop.time(), 1 / account.rate
+        others = self.upward.others
+        now, rate = self.loop.time(), account.rate * others.share(account.client) if others else account.rate
         full_at = max(now, self._full_at.get(account.client, 0.0))
-        room = max(0, min(room, int((now + 1.0 - full_at) * account.rate + 1e-6)))  # a second's worth at once
-        self._full_at[account.client] = full_at + room * pause
+        worth = max(1.0, 1 / rate)  # a second's worth at once, and never less than a text
+        room = max(0, min(room, int((now + worth - full_at) * rate + 1e-6)))
+        self._full_at[account.client] = full_at + room / rate
         return room
 
     # --- binding
@@ -244,16 +297,37 @@ class Server:
             await asyncio.sleep(max(0.0, began + wait_s + REFUSED_S - self.loop.time()))
             line.decide(BAD_PASSWORD, None)
             return
-        line.decide(self._status_of(account, bind.mode), account)
+        line.decide(await self._status_of(line, account, bind.mode), account)
 
-    def _status_of(self, account: Account, mode: str) -> int:
-        may = account.may_read if mode == "receiver" else account.may_send
-        held = sum(line.account is not None and line.account.client == account.client for line in self.lines)
-        if may and held < account.binds and not self._is_leaving:
-            return smpp.OK
-        why = f"holds {held} lines already" if may else f"may not bind as {mode}"
-        log.warning("smpp: %s %s", account.name, why)
-        return BIND_FAILED
+    async def _status_of(self, line: Line, account: Account, mode: str) -> int:
+        if self._is_leaving:
+            return BIND_FAILED
+        if not (account.may_read if mode == "receiver" else account.may_send):
+            log.warning("smpp: %s may not bind as %s", account.name, mode)
+            return BIND_FAILED
+        try:
+            is_held = await self._hold(line, account, mode)
+        except StoreError:
+            return SYSTEM_ERROR
+        if not is_held:
+            log.warning("smpp: %s holds %d lines already", account.name, account.binds)
+        return smpp.OK if is_held else BIND_FAILED
+
+    async def _hold(self, line: Line, account: Account, mode: str) -> bool:
+        """Whether it is one of the lines that a program may hold, counted over all our processes. Raises StoreError.
+
+        Alone it waits for nothing, so that no other line is let in between the count and the answer.
+        """
+        others = self.upward.others
+        if others is None:
+            return len(self._held(account.client)) < account.binds
+        place = await others.take(account.client, account.binds, mode != "receiver")
+        if place is None:
+            return False
+        if line.gone.done():
+            others.give_back(place)
+        line.place = place
+        return True
 
     # --- questions
 

@@ -77,43 +77,42 @@ def receipt_bodies(receipt: Receipt) -> list[bytes]:
     _, message, state, code, created_at, at, text, asked = receipt
     if not _is_asked(asked["asked"], state):
         return []
-    esm_class, words, rest = _ending(state, code_of(code, state), asked.get("reference", ""))
-    sender, phone = _address(*asked["sender"]), smpp.address(*asked["recipient"])
-    letters = _PLAIN.match(text)
-    said = words % (
-        _stamp(created_at // _MINUTE_MS), _stamp(at // _MINUTE_MS), letters[0].encode() if letters else b"",
-    )  # fmt: skip
+    form, size = _form(*asked["sender"], state, code_of(code, state), created_at // _MINUTE_MS, at // _MINUTE_MS)
+    phone, letters = smpp.address(*asked["recipient"]), _PLAIN.match(text)
+    said, reference = letters[0].encode() if letters else b"", asked.get("reference")
+    own = smpp.options({_USER_REFERENCE: (int(reference) & 0xFFFF).to_bytes(2, "big")}) if reference else b""
+    size += len(said)
     return [
-        smpp.message_body(
-            phone, sender, b"id:%b %b" % (ident, said), esm_class=esm_class,
-            more=b"\0\x1e\0%c%b\0%b" % (len(ident) + 1, ident, rest),
-        )
-        for ident in [str(each).encode("ascii", "replace") for each in asked.get("ids") or (message,)]
-    ]  # fmt: skip
+        form % (phone, size + len(ident), ident, said, len(ident) + 1, ident, own)
+        for ident in [b"%d" % each for each in asked.get("ids") or (message,)]
+    ]
 
 
-class Ending(NamedTuple):
-    """What all receipts of an end have in common: their class, their words without times and text, their options."""
+class Form(NamedTuple):
+    """The body of all receipts of a sender, an end and two minutes, with gaps; `size` is that of its text without them.
 
-    esm_class: int
-    words: bytes
-    options: bytes
+    The gaps are for the phone, the size of the text, the id, the letters of the text, the id's size and the id again,
+    and the program's own reference.
+    """
+
+    body: bytes
+    size: int
 
 
 @lru_cache(maxsize=4096)
-def _ending(state: str, code: int, reference: str) -> Ending:
-    end = ENDS[state]
+def _form(ton: int, npi: int, sender: str, state: str, code: int, created: int, at: int) -> Form:
+    end, begin = ENDS[state], b"id:"
+    esm_class = IS_ON_THE_WAY if state in _ON_ITS_WAY else IS_RECEIPT
+    empty = smpp.message_body(b"", smpp.address(ton, npi, sender), b"", esm_class=esm_class)
+    words = b" sub:001 dlvrd:%03d submit date:%b done date:%b stat:%b err:%03d text:" % (
+        state == "delivered", _stamp(created), _stamp(at), end.word, code,
+    )  # fmt: skip
     more = {smpp.MESSAGE_STATE: bytes((end.number,))}
     if code:
         more[smpp.NETWORK_ERROR_CODE] = _GSM + code.to_bytes(2, "big")
-    if reference:
-        more[_USER_REFERENCE] = (int(reference) & 0xFFFF).to_bytes(2, "big")
-    words = b"sub:001 dlvrd:%03d submit date:%%b done date:%%b stat:%b err:%03d text:%%b"
-    return Ending(
-        IS_ON_THE_WAY if state in _ON_ITS_WAY else IS_RECEIPT,
-        words % (state == "delivered", end.word, code),
-        smpp.options(more),
-    )
+    before, after = (each.replace(b"%", b"%%") for each in (empty[1:-1], smpp.options(more)))
+    body = b"\0%b" + before + b"%c" + begin + b"%b" + words + b"%b\0\x1e\0%c%b\0" + after + b"%b"
+    return Form(body, len(begin) + len(words))
 
 
 def text_bodies(data: Mapping[str, Any]) -> list[bytes]:
@@ -151,12 +150,6 @@ def code_of(code: str, state: str) -> int:
         return 0
     found = _CODE.search(code)
     return min(int(found[0]), 999) if found else 0
-
-
-@lru_cache(maxsize=1024)
-def _address(ton: int, npi: int, words: str) -> bytes:
-    """That of a sender: they are few."""
-    return smpp.address(ton, npi, words)
 
 
 @lru_cache(maxsize=1024)

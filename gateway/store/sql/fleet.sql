@@ -18,7 +18,8 @@ DELETE FROM member WHERE node = :node AND epoch = :epoch AND alive_at = :alive_a
 DELETE FROM member WHERE node = :node AND epoch = :epoch
 
 -- name: lease_list
-SELECT name, node, epoch FROM lease ORDER BY name
+-- Without the lines of programs, which nobody waits for.
+SELECT name, node, epoch FROM lease WHERE name < 'bind:' OR name >= 'bind;' ORDER BY name
 
 -- name: lease_put
 -- What is held by node 0 is free.
@@ -31,3 +32,19 @@ UPDATE lease SET node = 0, epoch = 0 WHERE node = :node AND epoch = :epoch
 
 -- name: lease_free
 UPDATE lease SET node = 0, epoch = 0 WHERE name = :name AND node = :node AND epoch = :epoch
+
+-- name: bind_list
+-- The lines of programs that anybody holds, the eldest first, with what is in their names ('bind:7:s:' and 24 digits).
+SELECT name, CAST(substr(name, 6, length(name) - 32) AS bigint), substr(name, length(name) - 25, 1),
+  CASE WHEN node = :node AND epoch = :epoch THEN 1 ELSE 0 END
+FROM lease WHERE name >= 'bind:' AND name < 'bind;' AND node <> 0 ORDER BY since, name
+
+-- name: bind_clear
+-- What the dead have left.
+DELETE FROM lease WHERE name >= 'bind:' AND name < 'bind;' AND node = 0
+
+-- name: bind_delete
+DELETE FROM lease WHERE name = :name AND node = :node AND epoch = :epoch
+
+-- name: bind_delete_all
+DELETE FROM lease WHERE name >= 'bind:' AND name < 'bind;' AND node = :node AND epoch = :epoch

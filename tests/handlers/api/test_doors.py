@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway.errors import PortTaken
+import run
+from campaigns import launching
+from campaigns.settings import Config
+from gateway.errors import CarillonError, PortTaken, StoreError
 from gateway.values import HostPort
+from handlers.console import operations
 from handlers.console.doors import Programs, doors
 from tests.handlers.api.binding import bindable
-from tests.handlers.api.conftest import ANA, Caller, key_of, listening, served
+from tests.handlers.api.conftest import ANA, Caller, free_ports, key_of, listening, served
 
 
 @pytest.mark.engine("sqlite")
@@ -62,6 +68,124 @@ async def test_of_two_doors_one_is_not_left_open_when_the_port_of_the_other_is_t
             taken.close()
             await programs.open(app.business.config)
             assert programs.address
+            await programs.close()
+
+
+def heard_at(port: int) -> bool:
+    """Whether anybody is let in there."""
+    with socket.socket() as caller:
+        caller.settimeout(1)
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def fail_in(programs: Programs, config: Config, *silent: int) -> None:
+    """Fail to apply a file; meanwhile nobody is heard at these ports."""
+    async with programs.opening(config):
+        assert not any(heard_at(port) for port in silent)
+        raise StoreError("the disk is full")
+
+
+@pytest.mark.engine("sqlite")
+async def test_nobody_is_heard_before_a_file_is_applied_nor_after_that_has_failed(config_file: Path) -> None:
+    path, (api_port, smpp_port) = bindable(config_file), free_ports(2)
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("smpp: 127.0.0.1:0", f"smpp: 127.0.0.1:{smpp_port}"), "utf-8")
+    async with served(path) as app:
+        programs, config = Programs(app, HostPort("127.0.0.1", api_port)), app.business.config
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await fail_in(programs, config, api_port, smpp_port)
+            assert programs.address == ""
+            assert not heard_at(api_port)
+            assert not heard_at(smpp_port)
+
+        async with programs.opening(config):
+            pass
+        assert heard_at(api_port)
+        assert heard_at(smpp_port)
+        with pytest.raises(StoreError):  # what was open before stays so
+            await fail_in(programs, config)
+        assert heard_at(api_port)
+        assert heard_at(smpp_port)
+        await programs.close()
+
+
+@pytest.mark.engine("sqlite")
+async def test_an_apply_that_fails_late_leaves_no_port_open(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without, _, _ = config_file.read_text("utf-8").partition("\nclients:")  # noqa: ASYNC240  a test may wait
+    path, (api_port, smpp_port) = bindable(config_file), free_ports(2)
+    text = re.sub(r"api: 127\.0\.0\.1:\d+, smpp: 127\.0\.0\.1:0",
+                  f"api: 127.0.0.1:{api_port}, smpp: 127.0.0.1:{smpp_port}", path.read_text("utf-8"))  # fmt: skip
+    (listen,) = re.findall("^listen:.*$", text, flags=re.MULTILINE)
+    path.write_text(re.sub("^listen:.*$", listen, without, flags=re.MULTILINE), "utf-8")
+
+    async def fails(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    async with served(path) as app, doors(app):
+        path.write_text(text, "utf-8")
+        with monkeypatch.context() as patched:
+            patched.setattr(launching, "keep", fails)
+            with pytest.raises(StoreError):
+                await operations.apply(app, _hush, config=str(path), accept=True)
+        assert not heard_at(api_port)
+        assert not heard_at(smpp_port)
+        await operations.apply(app, _hush, config=str(path), accept=True)
+        assert heard_at(api_port)
+        assert heard_at(smpp_port)
+
+
+@pytest.mark.engine("sqlite")
+async def test_a_port_that_another_listens_at_first_is_opened_by_the_next_apply(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, (smpp_port,) = bindable(config_file), free_ports(1)
+    text = path.read_text("utf-8").replace("smpp: 127.0.0.1:0", f"smpp: 127.0.0.1:{smpp_port}")
+    without = text.partition("\nclients:")[0]
+    path.write_text(without, "utf-8")
+    keep, rivals = launching.keep, []
+
+    async def keeps(*work: Any) -> launching.Outcome:
+        rivals.append(socket.create_server(("127.0.0.1", smpp_port)))
+        return await keep(*work)
+
+    async with served(path) as app, doors(app):
+        path.write_text(text, "utf-8")
+        with monkeypatch.context() as patched:
+            patched.setattr(launching, "keep", keeps)
+            with pytest.raises(CarillonError, match=r"taken by another program.*is applied as version \d"):
+                await operations.apply(app, _hush, config=str(path), accept=True)
+        assert app.business.clients
+        rivals[0].close()
+        await operations.apply(app, _hush, config=str(path), accept=True)
+        assert heard_at(smpp_port)
+
+
+async def _hush(_progress: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+@pytest.mark.engine("postgresql")
+async def test_who_follows_opens_nothing_while_one_port_is_taken_and_all_once_it_is_free(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "FOLLOW_S", 0.05)
+    path, (api_port,) = bindable(config_file), free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = path.read_text("utf-8")
+        path.write_text(text.replace("smpp: 127.0.0.1:0", f"smpp: 127.0.0.1:{port}"), "utf-8")
+        async with served(path, "web", "plan", "dispatch") as app:
+            programs = Programs(app, HostPort("127.0.0.1", api_port))
+            app.opening = programs.opening
+            for _ in range(20):
+                await asyncio.sleep(0.02)
+                assert not heard_at(api_port)
+            taken.close()
+            async with asyncio.timeout(5):
+                while not (heard_at(api_port) and heard_at(port)):  # noqa: ASYNC110  it rings no bell
+                    await asyncio.sleep(0.05)
+            app.opening = None
             await programs.close()
 
 

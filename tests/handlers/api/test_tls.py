@@ -61,7 +61,7 @@ async def smpp_server(app: App) -> AsyncIterator[Server]:
 async def api(app: App) -> AsyncIterator[int]:
     """The port for programs by HTTP."""
     programs = Programs(app, HostPort("127.0.0.1", 0))
-    await programs._open_api(app.business.config)
+    await programs.open(app.business.config)
     yield int(programs.address.rpartition(":")[2])
     await programs.close()
 

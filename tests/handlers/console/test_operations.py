@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from campaigns import consent, contests, coupons, people
-from gateway.errors import CarillonError
+from campaigns.settings import Config
+from gateway.errors import CarillonError, PortTaken
 from gateway.store import Tx
 from handlers.app import App
 from handlers.console import operations
@@ -50,6 +53,19 @@ async def test_apply_launches_what_plan_showed(peopled: App, edit: Edit) -> None
     assert done["launched"] == ["spring"]
     assert done["plan"]["new"][0] == shown
     assert done["is_served"] is False
+
+
+async def test_what_is_kept_is_launched_also_where_a_door_cannot_be_opened_any_more(peopled: App, edit: Edit) -> None:
+    @asynccontextmanager
+    async def opening(_config: Config) -> AsyncIterator[None]:
+        yield
+        raise PortTaken("port 8080 is taken")
+
+    peopled.opening = opening
+    with pytest.raises(CarillonError, match=r"8080 is taken\. The file is applied as version 1; to open its doors"):
+        await apply(peopled, edit())
+
+    assert (await operations.run_named(peopled, "spring")).state == "waiting"
 
 
 async def test_apply_refuses_what_grew_and_names_the_way_on(peopled: App, edit: Edit) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from gateway.channels.smpp_server import Account, Delivery, Fate, Server, Submit, Upward
+from gateway.channels.smpp_server.account import Others
 
 NOW_MS = 1_795_334_400_000
 
@@ -26,9 +27,10 @@ class House:
     holds_back: bool = False
     held: list[tuple[Sequence[Submit], Callable[[Sequence[tuple[int, int, str]]], None]]] = field(default_factory=list)
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    others: Others | None = None
 
     def upward(self) -> Upward:
-        return Upward(self.admit, self.submitted, self.fate, self.cancel, self.stirred.set, self.tell)
+        return Upward(self.admit, self.submitted, self.fate, self.cancel, self.stirred.set, self.tell, self.others)
 
     async def admit(self, name: str, password: str) -> Account | None:
         self.asked.append(password)

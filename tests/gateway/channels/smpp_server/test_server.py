@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from gateway.channels.smpp_server import Account, Delivery, Server, doorkeeper, lines
+from gateway.channels.smpp_server import Account, Delivery, Server, Submit, doorkeeper, lines, reading
 from gateway.channels.smpp_server import server as servers
 from gateway.codecs import smpp
-from gateway.errors import CarillonError, PortTaken
-from tests.gateway.channels.smpp_server.esme import HELLO, PHONE, SHOP, dialled
+from gateway.codecs import smpp_session as sessions
+from gateway.codecs.smpp import ShortMessage
+from gateway.errors import CarillonError, PortTaken, StoreError
+from tests.gateway.channels.smpp_server.elsewhere import Elsewhere
+from tests.gateway.channels.smpp_server.esme import HELLO, PHONE, SHOP, Esme, dialled
 
 PEM = Path(__file__).parents[3] / "peers/localhost.pem"
 House = Any  # the fixture of conftest.py
@@ -191,10 +194,85 @@ async def test_beyond_the_rate_a_text_is_throttled(server: Server, house: House)
         assert 4 <= later.count(0) <= 9
 
 
+async def test_a_rate_below_one_a_second_lets_one_through_at_a_time(server: Server, house: House) -> None:
+    house.may(rate=0.5)
+    async with dialled(server.port) as esme:
+        assert [status for status, _ in await esme.submitted(numbered(3))] == [0, smpp.THROTTLED, smpp.THROTTLED]
+
+
+@pytest.fixture
+def elsewhere(house: House) -> Elsewhere:
+    """The house is one of several processes."""
+    there = Elsewhere(free=1)
+    house.others = there.others()
+    return there
+
+
+async def test_a_line_counts_among_those_of_other_processes_until_it_has_ended(
+    elsewhere: Elsewhere, server: Server, house: House
+) -> None:
+    async with dialled(server.port, "receiver") as esme:
+        assert elsewhere.places == ["7 2 reads 0"]
+        async with dialled(server.port) as more:
+            assert more.refused == servers.BIND_FAILED
+        assert not elsewhere.given_back
+        esme.unbind()
+        await house.until(lambda: elsewhere.given_back == elsewhere.places)
+    async with dialled(server.port) as again:
+        assert again.session.mode
+        assert elsewhere.places[1:] == ["7 2 sends 1"]
+
+
+async def test_a_line_that_ends_before_it_is_let_in_holds_nothing(
+    elsewhere: Elsewhere, server: Server, house: House
+) -> None:
+    elsewhere.is_slow = True
+    loop = asyncio.get_running_loop()
+    esme = Esme(sessions.Bind("transceiver", "shop", "secret"))
+    transport, _ = await loop.create_connection(lambda: esme, "127.0.0.1", server.port)
+    await asyncio.sleep(0.1)
+    transport.abort()
+    async with asyncio.timeout(5):
+        while not elsewhere.given_back:  # noqa: ASYNC110  it rings no bell
+            await asyncio.sleep(0.01)
+    assert elsewhere.given_back == elsewhere.places
+
+
+async def test_a_line_that_cannot_be_counted_is_refused_as_trouble_of_ours(
+    elsewhere: Elsewhere, server: Server
+) -> None:
+    elsewhere.trouble = StoreError("the database is away")
+    async with dialled(server.port) as esme:
+        assert esme.refused == reading.SYSTEM_ERROR
+
+
+async def test_of_the_rate_only_our_part_holds_here(elsewhere: Elsewhere, server: Server, house: House) -> None:
+    house.may(rate=40)
+    elsewhere.part = 0.25
+    async with dialled(server.port) as esme:
+        statuses = [status for status, _ in await esme.submitted(numbered(60))]
+        assert 10 <= statuses.count(0) <= 12
+
+
 async def test_a_text_that_cannot_be_taken_does_not_hold_up_the_others(server: Server, house: House) -> None:
-    binary = smpp.message_body(SHOP, PHONE, b"\1\2\3", data_coding=4)
+    binary = smpp.message_body(SHOP, PHONE, b"\1\2\3", data_coding=0x24)  # compressed
     async with dialled(server.port) as esme:
         assert await esme.submitted([HELLO, binary, HELLO]) == [(0, "0"), (0x104, ""), (0, "1")]
+
+
+async def test_a_text_that_we_fail_to_read_costs_one_answer_and_not_the_line(
+    server: Server, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = reading.read
+
+    def fails(sequence: int, message: ShortMessage, now_ms: int) -> Submit | int:
+        return read(sequence, message, now_ms) if message.octets != b"bad" else 1 // 0
+
+    monkeypatch.setattr(reading, "read", fails)
+    async with dialled(server.port) as esme:
+        bad = smpp.message_body(SHOP, PHONE, b"bad")
+        assert await esme.submitted([HELLO, bad, HELLO]) == [(0, "0"), (0x08, ""), (0, "1")]
+    assert "could not be read" in caplog.text
 
 
 async def test_data_sm_is_taken_as_well_and_answered_as_such(server: Server, house: House) -> None:
@@ -330,6 +408,33 @@ async def test_a_goodbye_is_answered_after_the_texts_before_it(server: Server, h
         assert esme.answers == {0: (0, "9")}
 
 
+async def test_what_was_on_the_way_to_who_says_goodbye_before_the_last_answer_is_given_back(
+    server: Server, house: House
+) -> None:
+    house.holds_back = True
+    async with dialled(server.port) as leaving, dialled(server.port) as staying:
+        leaving.status = staying.status = None
+        server.bring([delivery("one"), delivery("two")])
+        await leaving.until(lambda: leaving.arrived)
+        await staying.until(lambda: staying.arrived)
+        leaving.submit([HELLO])
+        leaving.unbind()
+        await house.until(lambda: house.held)
+        house.let_go()
+        await leaving.until(lambda: leaving.is_closed)
+        assert leaving.answers == {0: (0, "9")}
+        assert [each.status for each in house.told] == [-1]
+
+
+async def test_who_says_goodbye_behind_texts_that_are_all_refused_is_hung_up_on(server: Server, house: House) -> None:
+    house.may(window=0)
+    async with dialled(server.port) as esme:
+        esme.session.send([(0, HELLO)], 0)
+        esme.unbind()
+        await esme.until(lambda: esme.is_closed)
+        assert esme.answers == {0: (smpp.THROTTLED, "")}
+
+
 async def test_when_we_leave_what_came_is_answered_and_every_line_hears_goodbye(house: House) -> None:
     server = Server(house.upward(), lambda: 0)
     await server.start("127.0.0.1", 0)
@@ -358,6 +463,65 @@ async def test_who_may_no_longer_bind_is_sent_away(server: Server, house: House)
         assert not esme.is_closed
         server.follow(7, "k1", None)
         await esme.until(lambda: esme.is_closed)
+
+
+async def test_where_fewer_lines_may_be_held_the_youngest_say_goodbye(server: Server, house: House) -> None:
+    house.may(binds=4)
+    async with contextlib.AsyncExitStack() as stack:
+        esmes = [await stack.enter_async_context(dialled(server.port)) for _ in range(4)]
+        house.may(binds=2)
+        server.follow(7, "k1", house.account)
+        for each in esmes[2:]:
+            await each.until(lambda each=each: each.is_closed)  # type: ignore[misc]
+        assert [each.is_closed for each in esmes] == [False, False, True, True]
+        assert (await esmes[0].submitted([HELLO]))[0][0] == smpp.OK
+
+
+async def test_a_line_that_is_too_many_goes_once_its_texts_are_answered_and_brings_no_more(
+    server: Server, house: House
+) -> None:
+    async with dialled(server.port), dialled(server.port) as esme:
+        house.holds_back = True
+        esme.submit([HELLO])
+        await house.until(lambda: house.held)
+        house.may(binds=1)
+        server.follow(7, "k1", house.account)
+        await quiet()
+        esme.submit([HELLO], 1)
+        await esme.until(lambda: esme.answers)
+        assert esme.answers == {1: (smpp.THROTTLED, "")}
+        assert not esme.is_closed
+        house.let_go()
+        await esme.until(lambda: esme.is_closed)
+        assert esme.answers[0] == (0, "9")
+
+
+async def test_which_lines_are_too_many_is_counted_over_all_processes_as_soon_as_that_can_be(
+    elsewhere: Elsewhere, server: Server, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "AGAIN_S", 0.05)
+    elsewhere.free = 2
+    async with dialled(server.port) as elder, dialled(server.port) as younger:
+        elsewhere.too_many, elsewhere.trouble = elsewhere.places[1:], StoreError("the database is away")
+        house.may(binds=1)
+        server.follow(7, "k1", house.account)
+        await asyncio.sleep(0.1)
+        assert elsewhere.counted
+        assert not younger.is_closed
+        elsewhere.trouble = None
+        await younger.until(lambda: younger.is_closed)
+        assert not elder.is_closed
+
+
+async def test_where_there_are_other_processes_only_they_all_together_are_counted(
+    elsewhere: Elsewhere, server: Server, house: House
+) -> None:
+    elsewhere.free = 2
+    house.may(binds=1)  # a line that has ended here may be counted for a moment longer, or no more
+    async with dialled(server.port) as one, dialled(server.port) as two, dialled(server.port) as three:
+        assert one.session.mode
+        assert two.session.mode
+        assert three.refused == servers.BIND_FAILED
 
 
 async def test_who_is_sent_away_and_does_not_go_is_hung_up_on_and_brings_nothing(

@@ -46,6 +46,15 @@ def test_a_receipt_says_it_in_words_and_in_fields() -> None:
     assert (message.recipient_ton, message.recipient_npi, message.recipient) == (3, 0, "20655")
 
 
+def test_a_sender_and_a_phone_may_have_any_letters_and_no_letter_at_all_may_be_told() -> None:
+    (message,) = told(
+        asked={"sender": [5, 0, "50% off %c"], "recipient": [0, 0, "100%b"], "reference": "65543"}, text=""
+    )
+    assert (message.recipient, message.sender) == ("50% off %c", "100%b")
+    assert message.octets.endswith(b"err:000 text:")
+    assert message.options[0x0204] == b"\0\7"
+
+
 @pytest.mark.parametrize(
     ("state", "code", "state_read", "code_read"),
     [
