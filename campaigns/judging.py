@@ -14,8 +14,9 @@ from campaigns.people import CHINA, CHINESE, zone_of
 from campaigns.settings import alphabets_of
 from campaigns.wishes import Outcome, Refused, Result, Submission, Taken, Why, Wish
 from gateway import numbers, outbox
+from gateway.channels import AnyCarrier
 from gateway.codecs import parts
-from gateway.messages import Lane, Purpose
+from gateway.messages import Content, Lane, Purpose
 from gateway.routes import Destination, Pool, Router
 from gateway.settings import SenderSettings
 from gateway.store import Tx
@@ -64,10 +65,11 @@ class Batch:
     consents: dict[str, set[int]] = field(default_factory=dict)
     known: dict[int, list[str]] = field(default_factory=dict)
     ways: dict[Hashable, Way | Refused] = field(default_factory=dict)
-    sizes: dict[tuple[str, tuple[Any, ...]], int] = field(default_factory=dict)
+    sizes: dict[tuple[str, tuple[Any, ...], Content | None], int] = field(default_factory=dict)
     messages: dict[tuple[int, str, Lane, int], list[tuple[Any, ...]]] = field(default_factory=dict)
     submitted: list[tuple[Any, ...]] = field(default_factory=list)
     clients: dict[int, Client] = field(default_factory=dict)
+    contents: list[tuple[str, int]] = field(default_factory=list)  # of messages that are more than letters
     made: list[tuple[Any, ...]] = field(default_factory=list)  # people, in the order of their addresses
     waits: dict[tuple[int, str, Lane, int], int] = field(default_factory=dict)  # the queues of the clients
 
@@ -160,7 +162,7 @@ class Batch:
             return Result([each if isinstance(each, Refused) else other for each in outcomes])
         ids = self.business.ids.take(len(drafts))
         fresh = iter(ids)
-        outcomes = [each if isinstance(each, Refused) else each._replace(id=next(fresh)) for each in outcomes]
+        outcomes = [each if isinstance(each, Refused) else Taken(next(fresh), *each[1:]) for each in outcomes]
         for id_, (wish, draft) in zip(ids, drafts, strict=True):
             self._draft(submission, id_, wish, draft)
         return Result(outcomes)
@@ -173,7 +175,7 @@ class Batch:
             return Refused(Why.BAD_NUMBER, f'"{wish.to[:40]}": {standing}')
         if standing.line_type == LANDLINE:
             return Refused(Why.LANDLINE, f"{address} is a landline, which gets no texts; give a mobile number")
-        if bad := _bad_text(wish.text):
+        if bad := _bad_text(wish.text, wish.content):
             return bad
         if standing.stopped_at is not None:
             return Refused(Why.LEFT, f"{address} has opted out; only a START from that phone lifts it")
@@ -183,7 +185,7 @@ class Batch:
                 return Refused(Why.NO_PROGRAM, f'no programme "{program}" stands in config.yaml')
             if standing.person not in self.consents[program]:
                 return Refused(Why.NO_CONSENT, f"{address} has not said yes to {program}")
-        way = self._way(client, wish.sender, address, standing)
+        way = self._way(client, wish.sender, address, standing, wish.content)
         if isinstance(way, Refused):
             return way
         return self._sized(wish, way, address, program, standing)
@@ -195,7 +197,7 @@ class Batch:
             return Refused(Why.BAD_NUMBER, f'"{wish.to[:40]}": {self.people[wish.to]}')
         if why := practice.refusal(address):
             return Refused(Why(why), f"{address} is a number for tests, for which this is the answer")
-        if bad := _bad_text(wish.text):
+        if bad := _bad_text(wish.text, wish.content):
             return bad
         is_any = wish.sender in ("", practice.SENDER)
         sender = _senders(self.business, client.name)[0] if is_any else self._named(client, wish.sender)
@@ -217,19 +219,23 @@ class Batch:
         own = client.settings.senders
         return sender if sender and (not own or sender.key in own) else None
 
-    def _way(self, client: Client, wanted: str, address: str, to: Standing) -> Way | Refused:
+    def _way(self, client: Client, wanted: str, address: str, to: Standing, content: Content | None) -> Way | Refused:
         router = _router(self.business, client.name)
-        key = client.id, wanted, router.key(address, to.country, to.line_type, to.network)
+        load = content and (content.needs, content.is_shown_otherwise)
+        key = client.id, wanted, load, router.key(address, to.country, to.line_type, to.network)
         way = self.ways.get(key)
         if way is None:
-            way = self.ways[key] = self._find_way(client, router, wanted, address, to)
+            way = self.ways[key] = self._find_way(client, router, wanted, address, to, content)
         if isinstance(way, Way) and not way.number:
             number = _pool(way.sender.numbers).choose(to.person, address, self.known.get(to.person, ())).number
             return way._replace(number=number)
         return way
 
-    def _find_way(self, client: Client, router: Router, wanted: str, address: str, to: Standing) -> Way | Refused:
-        business = self.business
+    def _find_way(
+        self, client: Client, router: Router, wanted: str, address: str, to: Standing, content: Content | None
+    ) -> Way | Refused:
+        business, carriers = self.business, self.business.config.channels
+        pictures = bool(content and content.media)
         if wanted:
             sender = self._named(client, wanted)
             if sender is None:
@@ -240,52 +246,75 @@ class Batch:
                 )
                 return Refused(Why.NO_SENDER, text)
             number = wanted if wanted in sender.numbers else ""
+            if content and not content.needs <= carriers[sender.channel].carries:
+                return _cannot_carry(
+                    business, client, content, f"{sender.channel}, the channel of {sender.key}, carries no"
+                )
         else:
             scores = business.quality.scores(self.now) if router.asks_quality else {}
-            prices = business.config.channels
             found = router.decide(
                 Destination(address, to.country, to.line_type, to.network),
-                lambda sender: prices[sender.channel].price.millionths, scores, business.quality.out,
-            ).senders  # fmt: skip
-            if not found:
+                lambda sender: _price(carriers[sender.channel], pictures=pictures), scores, business.quality.out,
+            )  # fmt: skip
+            weighed = found.senders
+            if not weighed:
                 text = f"none of the senders of {client.name} serves {to.country or 'numbers of no country'}"
                 return Refused(Why.NO_SENDER, text)
-            sender, number = found[0].sender, ""
-        carrier = business.config.channels[sender.channel]
+            if content:
+                weighed = tuple(each for each in weighed if content.needs <= carriers[each.sender.channel].carries)
+                if not weighed:
+                    served = to.country or "numbers of no country"
+                    return _cannot_carry(business, client, content, f"no channel that serves {served} carries")
+                if content.is_shown_otherwise and (found.rule is None or found.rule.order == "listed"):
+                    # One that shows it so, where there is any that works; what is cheaper or better goes before that.
+                    weighed = tuple(
+                        sorted(weighed, key=lambda each: (each.is_out, not carriers[each.sender.channel].shows_class))
+                    )
+            sender, number = weighed[0].sender, ""
+        carrier = carriers[sender.channel]
         if not number and not sender.is_pool:
             number = sender.number
-        return Way(sender, number, carrier.price.millionths, alphabets_of(carrier))
+        return Way(sender, number, _price(carrier, pictures=pictures), alphabets_of(carrier))
 
     def _sized(self, wish: Wish, way: Way, address: str, program: str, to: Standing) -> Draft | Refused:
-        sender, text = way.sender, wish.text
-        if sender.begin and not text.startswith(sender.begin):
-            text = sender.begin + text
-        if program and sender.end and not text.endswith(sender.end):
-            text += sender.end
-        key = text, way.alphabets
+        sender, text, content = way.sender, wish.text, wish.content
+        if content is not None and content.is_for_a_program:
+            text = content.shown(text)
+        else:
+            if sender.begin and not text.startswith(sender.begin):
+                text = sender.begin + text
+            if program and sender.end and not text.endswith(sender.end):
+                text += sender.end
+        key = text, way.alphabets, content
         size = self.sizes.get(key)
         if size is None:
-            size = self.sizes[key] = parts.measure(text, way.alphabets).parts if len(text) <= MOST_LETTERS else 0
+            try:
+                size = self.sizes[key] = _size(text, way.alphabets, content)
+            except ValueError as error:
+                return Refused(Why.TOO_LONG, str(error))
         if not size or size > outbox.MOST_PARTS:
-            return Refused(Why.TOO_LONG, f"a text of {len(text):,} characters; {MOST_LETTERS:,} are the most")
+            return _too_long(text, content, size)
         due = max(wish.send_at, self.now)
         until = wish.valid_until or due + GOOD_FOR_MS
         if until <= due:
             return Refused(Why.TOO_LATE, "it would be void before it could leave; give it a later end")
         taken = Taken(0, address, way.number, sender.channel, size, size * way.price, due)
-        return Draft(taken, text, program, to.person, to.zone, until)
+        return Draft(taken, text, program, to.person, to.zone, until, content)
 
     # --- writing
 
     def _draft(self, submission: Submission, id_: int, wish: Wish, draft: Draft) -> None:
         client, taken, program = submission.client, draft.taken, draft.program
         lane = Lane.URGENT if wish.urgent else Lane.BULK
-        repeat = wish.urgent if wish.repeat is None else wish.repeat
+        repeat = int(wish.urgent if wish.repeat is None else wish.repeat)
+        if draft.content is not None:
+            repeat |= outbox.MORE
+            self.contents.append((draft.content.written(), id_))
         self.messages.setdefault((client.id, taken.channel, lane, taken.due), []).append(
             (
                 id_, self.business.brand, client.id, draft.person, MARKETING if program else SERVICE, program,
                 taken.channel, taken.sender, taken.to, draft.zone, draft.text, taken.parts, taken.price, draft.until,
-                int(repeat), 0,
+                repeat, 0,
             )
         )  # fmt: skip
         self.submitted.append(
@@ -312,6 +341,8 @@ class Batch:
                     self.queues.add(self.waits[key])
                     fillings.append(outbox.Filling(self.waits[key], due, piece))
         await outbox.put_all(tx, fillings, ("person_insert", self.made), ("submission_insert", self.submitted), *others)
+        if self.contents:
+            await tx.many("message_content_set", self.contents)
 
     async def _queue(self, tx: Tx, client: int, channel: str, lane: Lane, shard: int, slots: int) -> int:
         self.is_new = True
@@ -333,13 +364,46 @@ class Draft:
     person: int
     zone: str
     until: int
+    content: Content | None = None
 
 
-def _bad_text(text: str) -> Refused | None:
-    if not text or text.isspace():
+def _size(text: str, alphabets: Sequence[Any], content: Content | None) -> int:
+    """The parts of a message, one with pictures; 0 for too many letters. Raises ValueError for other bounds."""
+    if len(text) > MOST_LETTERS:
+        return 0
+    if content is None:
+        return parts.measure(text, alphabets).parts
+    return 1 if content.media else parts.count_content(text, content, alphabets)
+
+
+def _too_long(text: str, content: Content | None, size: int) -> Refused:
+    if content is not None and content.octets is not None:
+        what = f"{len(content.octets):,} octets are {size:,} parts with this header; {outbox.MOST_PARTS} are the most"
+        return Refused(Why.TOO_LONG, what)
+    return Refused(Why.TOO_LONG, f"a text of {len(text):,} characters; {MOST_LETTERS:,} are the most")
+
+
+def _price(carrier: AnyCarrier, *, pictures: bool) -> int:
+    """Of a part, or of a message with pictures, in millionths."""
+    return (carrier.media_price if pictures else carrier.price).millionths
+
+
+def _cannot_carry(business: Business, client: Client, content: Content, who: str) -> Refused:
+    carriers = business.config.channels
+    others = [each.key for each in _senders(business, client.name) if content.needs <= carriers[each.channel].carries]
+    cure = (
+        f"these senders can: {', '.join(others)}" if others else "add a channel that can, or put a link into the text"
+    )
+    return Refused(Why.CANNOT_CARRY, f"{who} {either(sorted(content.needs))}; {cure}")
+
+
+def _bad_text(text: str, content: Content | None) -> Refused | None:
+    if (not text or text.isspace()) and (content is None or content.is_empty):
         return Refused(Why.NO_TEXT, "the text is empty")
     if len(text) > MOST_LETTERS:
         return Refused(Why.TOO_LONG, f"a text of {len(text):,} characters; {MOST_LETTERS:,} are the most")
+    if content is not None and (excess := content.excess()):
+        return Refused(Why.TOO_LONG, excess)
     if "\0" in text or (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)):
         return Refused(Why.BAD_TEXT, "the text holds a character that no phone can show (NUL, or half of a pair)")
     return None

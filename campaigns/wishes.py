@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from campaigns.client_settings import Client
 from gateway.errors import CarillonError
+from gateway.messages import Content
 
 
 class Why(StrEnum):
@@ -25,6 +26,7 @@ class Why(StrEnum):
     NO_PROGRAM = "no programme"
     NO_CONSENT = "no consent"
     TOO_LATE = "too late"
+    CANNOT_CARRY = "cannot carry"
     NOT_ALL = "not all"
 
 
@@ -34,6 +36,8 @@ class Wish(NamedTuple):
     `to` and `sender` as people write them; without a sender we choose. `program` None is the client's own, empty a text
     that is no marketing. `send_at` and `valid_until` are in milliseconds since 1970, 0 for now and for a day. `repeat`
     None: again when in doubt if it is urgent. `callback` is JSON that names the door by which its fate is told.
+    `content` is what it is beyond its letters: a text may be empty where that holds pictures, and is where it holds
+    octets.
     """
 
     to: str
@@ -46,6 +50,11 @@ class Wish(NamedTuple):
     repeat: bool | None = None
     reference: str = ""
     callback: str = ""
+    content: Content | None = None
+
+
+MOST_CONTENT = 4_000_000  # octets that the contents of one call may take: one content is kept for each of its phones
+_CONTENT_OF_A_TEXT = 1_000  # so many count as one text more in the queue of what is to be written
 
 
 class Taken(NamedTuple):
@@ -80,6 +89,26 @@ class Submission:
     digest: str = ""
     is_test: bool = False
     is_all_or_none: bool = False
+
+    @property
+    def content_size(self) -> int:
+        """About how many octets all that is more than letters takes in the store."""
+        return sum([wish.content.size for wish in self.wishes if wish.content is not None])
+
+    @property
+    def size(self) -> int:
+        """How much it is to write down, in texts."""
+        return len(self.wishes) + self.content_size // _CONTENT_OF_A_TEXT
+
+    def excess(self) -> str:
+        """That its contents are too much for one call, in words; empty where they are not."""
+        size = self.content_size
+        if size <= MOST_CONTENT:
+            return ""
+        return (
+            f"pictures and octets for {len(self.wishes):,} phones are {size:,} octets to keep, "
+            f"and {MOST_CONTENT:,} are the most of one call; send to fewer at once"
+        )
 
 
 class Result(NamedTuple):

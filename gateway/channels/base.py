@@ -10,9 +10,10 @@ from typing import NamedTuple, Protocol
 from pydantic import Field
 
 from gateway.config import Named
-from gateway.errors import Failure
-from gateway.messages import Answer, Asked, Inbound, Outbound, Receipt
-from gateway.values import HostPort, Price, Rate
+from gateway.errors import Failure, Retry
+from gateway.messages import Answer, Asked, Cargo, Content, Inbound, Outbound, Receipt
+from gateway.values import HostPort, Money, Price, Rate
+from gateway.wording import either
 
 
 class CarrierSettings(Named):
@@ -26,6 +27,21 @@ class CarrierSettings(Named):
     def is_simulated(self) -> bool:
         """True when no text leaves this machine through this channel."""
         return False
+
+    @property
+    def carries(self) -> frozenset[Cargo]:
+        """What it can carry beside letters."""
+        return frozenset()
+
+    @property
+    def shows_class(self) -> bool:
+        """Whether what is to flash does so, and what says that messages wait; elsewhere it is a text like any other."""
+        return False
+
+    @property
+    def media_price(self) -> Money:
+        """What one message with pictures costs."""
+        return self.price
 
     @property
     def slots(self) -> int:
@@ -51,6 +67,11 @@ class CarrierSettings(Named):
     def comes_to_us(self) -> bool:
         """Whether the carrier must reach our public pages to bring receipts and texts."""
         return False
+
+
+def cannot_carry(content: Content) -> Failure:
+    """What a channel says that was given what it does not carry: its kind was changed since the message was taken."""
+    return Failure("cannot carry", f"this channel carries no {either(sorted(content.needs))}", Retry.NEVER)
 
 
 class Deliveries(NamedTuple):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gateway.channels.base import CarrierSettings, Door, LineState, Surroundings
 from gateway.errors import Failure, Retry
-from gateway.messages import Answer, Asked, Outbound, Receipt, State
+from gateway.messages import Answer, Asked, Cargo, Outbound, Receipt, State
 from gateway.values import Price, Rate
 
 MOST: Final = 50_000  # texts whose receipt is still to come
@@ -49,6 +49,11 @@ class PracticeCarrier(CarrierSettings):
     kind: Literal["practice"] = Field("practice", description="How the carrier is spoken to: not at all.")
     rate: Rate = Field(Rate(100_000), description="How many parts the carrier takes in a second.")
     price: Price = Field(Price(0, "USD"), description="What one part costs: nothing, in any currency.")
+
+    @property
+    def carries(self) -> frozenset[Cargo]:
+        """Everything: what a program sends with a test key is judged, and goes nowhere."""
+        return frozenset(Cargo)
 
     @property
     def is_simulated(self) -> bool:

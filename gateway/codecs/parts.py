@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from gateway.codecs import gsm7, national
 from gateway.codecs.national import Alphabet, Shift
-from gateway.messages import Joint
+from gateway.messages import NONE_WAITS, THROWN_AWAY, Content, Joint
 
-GSM, UCS2 = 0, 8  # SMPP data_coding
+GSM, DATA, UCS2 = 0, 4, 8  # SMPP data_coding; the second is of octets
 
 WHOLE_SEPTETS, PART_SEPTETS = 160, 153  # of 140 octets, without and with a header of six
 WHOLE_UNITS, PART_UNITS = 70, 67
@@ -108,6 +108,97 @@ def cut(text: str, reference: int, alphabets: Sequence[Alphabet] = ()) -> Cut:
     if len(shifted.pieces) == 1:
         return Cut(GSM, [bytes((len(elements),)) + elements + shifted.pieces[0]], True)
     return Cut(GSM, _headed(shifted.pieces, reference, elements), True)
+
+
+def cut_content(text: str, content: Content, reference: int, alphabets: Sequence[Alphabet] = ()) -> Cut:
+    """The same of a message that is more than its letters: its octets in place of the text, its header, its class.
+
+    Octets are cut anywhere; each part opens with the header, and where there are several with a concatenation, too.
+    Raises ValueError beyond 255 parts, or where the header says that this is one part already and it does not fit.
+    """
+    if content.octets is None and not content.header:
+        found = cut(text, reference, alphabets)
+        return found._replace(coding=coding_of(found.coding, content))
+    coding, pieces = _cut_content(text, content)
+    if len(pieces) > 1:
+        return Cut(coding, _headed(pieces, reference, content.header), True)
+    length = bytes((len(content.header),)) if content.header else b""
+    return Cut(coding, [length + content.header + piece for piece in pieces], bool(content.header))
+
+
+def count_content(text: str, content: Content, alphabets: Sequence[Alphabet] = ()) -> int:
+    """The parts of such a message. Raises ValueError as `cut_content` does."""
+    if content.octets is None and not content.header:
+        return measure(text, alphabets).parts
+    return _checked(len(_cut_content(text, content)[1]))
+
+
+def coding_of(coding: int, content: Content) -> int:
+    """The data_coding by which a phone shows a message of this alphabet as it should (23.038, section 4)."""
+    if content.waiting is not None:
+        kind, is_active = content.waiting & 0b11, not content.waiting & NONE_WAITS
+        group = _WAITING_UCS2 if coding == UCS2 else _PASSING if content.waiting & THROWN_AWAY else _WAITING
+        return group | is_active << 3 | kind
+    if content.message_class is None:
+        return coding
+    if content.is_short_class and coding != UCS2:
+        return _SHORT_CLASS | coding | content.message_class
+    return _CLASS | coding | content.message_class
+
+
+class Coding(NamedTuple):
+    """What a data_coding says: the alphabet (GSM, DATA, UCS2, or another of SMPP's own), the class, what waits."""
+
+    alphabet: int
+    message_class: int | None = None
+    is_short_class: bool = False
+    waiting: int | None = None
+
+
+def read_coding(data_coding: int) -> Coding | None:
+    """The reverse of `coding_of` (23.038, section 4; SMPP 3.4, 5.2.19); None for what is compressed or reserved."""
+    group, low = data_coding & 0xF0, data_coding & 0x0F
+    if group == 0:
+        return Coding(DATA if low in _DATA_CODINGS else low)
+    if group == _CLASS and low >> 2 < 3:
+        return Coding(low & 0b1100, low & 0b11)
+    if group == _SHORT_CLASS and low < 8:
+        return Coding(low & DATA, low & 0b11, True)
+    if group in (_PASSING, _WAITING, _WAITING_UCS2) and not low & 0b100:
+        waiting = (low & 0b11) | (0 if low & 0b1000 else NONE_WAITS) | (THROWN_AWAY if group == _PASSING else 0)
+        return Coding(UCS2 if group == _WAITING_UCS2 else GSM, waiting=waiting)
+    return None
+
+
+_DATA_CODINGS = frozenset((2, 4))
+_CLASS, _SHORT_CLASS = 0x10, 0xF0
+_PASSING, _WAITING, _WAITING_UCS2 = 0xC0, 0xD0, 0xE0  # the first need not be kept, once its note was seen
+
+
+class Header(NamedTuple):
+    """A user data header: which piece of a message it opens, and its elements; `others` are those that say more."""
+
+    joint: Joint | None
+    elements: bytes
+    others: bytes
+
+
+def read_header(octets: bytes) -> Header:
+    """The header that opens a part. Raises ValueError where its lengths do not fit.
+
+    `others` leaves out the concatenation, and the national languages of a text, which are seen to by `read`.
+    """
+    end = octets[0] + 1 if octets else 0
+    elements = list(_elements(octets[1:end]))
+    if not 1 < end <= len(octets) or sum(2 + len(body) for _, body in elements) != end - 1:
+        raise ValueError("the lengths in the header do not fit")
+    others = b"".join(bytes((kind, len(body))) + body for kind, body in elements if kind not in _OF_TEXTS)
+    return Header(_joint(elements), octets[1:end], others)
+
+
+LANGUAGES = frozenset((0x24, 0x25))  # national single shift, locking shift: which alphabet a text is in
+_CONCATS = frozenset((_CONCAT_8, _CONCAT_16))
+_OF_TEXTS = _CONCATS | LANGUAGES
 
 
 def bare(text: str) -> tuple[int, list[bytes]]:
@@ -221,6 +312,34 @@ def _shifted(text: str, alphabets: Sequence[Alphabet]) -> _Shifted | None:
     return best
 
 
+def _cut_content(text: str, content: Content) -> tuple[int, list[bytes]]:
+    """The data_coding and the pieces without a header of what has a header of its own, or no letters."""
+    own = 1 + len(content.header) if content.header else 0
+    shared = 1 + len(content.header) + _CONCAT_OCTETS
+    if content.octets is not None:
+        coding, size, whole, room = DATA, len(content.octets), _OCTETS - own, _OCTETS - shared
+    elif gsm7.is_gsm(text):
+        coding, size, whole, room = GSM, len(gsm7.encode(text)), _room(own), _room(shared)
+    else:
+        coding, size = UCS2, len(text.encode("utf-16-be", "replace"))
+        whole, room = (_OCTETS - own) // 2 * 2, (_OCTETS - shared) // 2
+    if size > whole and (room < _LEAST_ROOM or not content.kinds.isdisjoint(_CONCATS)):
+        what = _NOUNS[coding]
+        raise ValueError(f"with this header it is one part, which holds {max(whole, 0):,} {what}; it has {size:,}")
+    coded = coding_of(coding, content)
+    if content.octets is not None:
+        octets = content.octets
+        return coded, [octets] if size <= whole else [octets[at : at + room] for at in range(0, size, room)]
+    if coding == GSM:
+        septets = gsm7.encode(text)
+        return coded, [septets] if size <= whole else list(_cut_septets(septets, room))
+    return coded, [text.encode("utf-16-be", "replace")] if size <= whole else list(_cut_ucs2(text, room))
+
+
+_LEAST_ROOM = 2  # a pair of surrogates, an escape and its letter: what is never cut must fit into a part
+_NOUNS = {DATA: "octets", GSM: "septets", UCS2: "octets"}
+
+
 def _cut_shifted(septets: bytes, element_octets: int) -> list[bytes]:
     if len(septets) <= _room(1 + element_octets):
         return [septets]
@@ -254,7 +373,7 @@ def _cut_septets(septets: bytes, room: int = PART_SEPTETS) -> Iterator[bytes]:
     start = 0
     while start < len(septets):
         end = start + room
-        if end < len(septets) and (
+        if start + 1 < end < len(septets) and (
             septets[end - 1] == gsm7.ESCAPE or (septets[end] == _LF and septets[end - 1] == _CR)
         ):
             end -= 1
@@ -262,11 +381,11 @@ def _cut_septets(septets: bytes, room: int = PART_SEPTETS) -> Iterator[bytes]:
         start = end
 
 
-def _cut_ucs2(text: str) -> Iterator[bytes]:
+def _cut_ucs2(text: str, room: int = PART_UNITS) -> Iterator[bytes]:
     start = 0
     while start < len(text):
-        units = text[start : start + PART_UNITS].encode("utf-16-be", "replace")
-        full = start + len(units[: PART_UNITS * 2].decode("utf-16-be", "ignore"))  # a cut pair is left to the next
+        units = text[start : start + room].encode("utf-16-be", "replace")
+        full = start + (len(units[: room * 2].decode("utf-16-be", "ignore")) or 1)  # a cut pair is left to the next
         end = full
         while start < end < len(text) and _is_glued(text, start, end):
             end -= 1

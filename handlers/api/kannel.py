@@ -51,6 +51,7 @@ _WHY: Final[Mapping[Why, tuple[str, int]]] = {
     Why.BAD_TEXT: ("Charset or body misformed, rejected", 400),
     Why.TOO_LONG: ("Text too long, rejected", 400),
     Why.TOO_LATE: ("Validity field misformed, rejected", 400),
+    Why.CANNOT_CARRY: (NOT_ROUTABLE, 403),
     Why.NOT_YOURS: (NOT_ROUTABLE, 403),
     Why.NO_SENDER: (NOT_ROUTABLE, 403),
     Why.NO_PROGRAM: (NOT_ROUTABLE, 403),
@@ -113,7 +114,10 @@ class Sendsms:
         if ask.joint is None:
             if app.intake is None:
                 return _later(1)
-            result = await app.intake.submit(Submission(login.client, wishes, is_test=login.is_test))
+            submission = Submission(login.client, wishes, is_test=login.is_test)
+            if submission.excess():
+                raise Wrong("Too many receivers for a text of this size, rejected", 413)
+            result = await app.intake.submit(submission)
             response = _said(ask, result.outcomes)
         else:
             response = await self._piece(ask, wishes, login)
@@ -127,7 +131,7 @@ class Sendsms:
         submits = [
             Submit(
                 place, each.to, each.text, each.sender, each.send_at, each.valid_until, each.urgent, each.reference,
-                each.callback, ask.joint,
+                each.callback, ask.joint, ask.content,
             )
             for place, each in enumerate(wishes)
         ]  # fmt: skip
@@ -194,6 +198,7 @@ def _wish(ask: Ask, to: str, business: Business, now: int) -> Wish:
         valid_until=now + ask.valid_ms if ask.valid_ms else 0,
         reference=ask.account,
         callback=_callback(ask, to),
+        content=ask.content,
     )
 
 

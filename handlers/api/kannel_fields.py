@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.codecs import parts
-from gateway.messages import Joint
+from gateway.messages import NONE_WAITS, THROWN_AWAY, Content, Joint
 from handlers.api.twilio_shape import is_address
 
 FIELDS: Final = 100
@@ -27,9 +27,9 @@ MOST_MASK: Final = 127  # the five fates and the two marks that newer ones add
 _CHARSETS: Final = ("utf-8", "utf-16", "ascii", "iso8859", "cp125", "koi8", "gb", "big5", "shift_jis", "euc_")
 _UCS2: Final = frozenset({"ucs-2", "ucs2", "ucs-2be", "iso-10646-ucs-2"})
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
-_HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}){6,7}")
+_HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2})+")
+_PIECES: Final = frozenset({0x00, 0x08})  # elements that say which piece of a text it is (3GPP 23.040, 9.2.3.24)
 _TEXT, _BINARY, _UCS2_CODING = 0, 1, 2
-_SHORT_HEADER, _LONG_HEADER = b"\5\0\3", b"\6\10\4"  # of a piece of a long text (3GPP 23.040, 9.2.3.24.1 and .8)
 
 
 class Wrong(Exception):
@@ -49,12 +49,16 @@ class Login(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """What a call asks for. Spans are in milliseconds, 0 where none is named; `joint` where it is a piece of a text."""
+    """What a call asks for. Spans are in milliseconds, 0 where none is named; `joint` where it is a piece of a text.
+
+    `content` is what the text is beyond its letters.
+    """
 
     to: list[str]
     sender: str
     text: str
     joint: Joint | None
+    content: Content | None
     valid_ms: int
     deferred_ms: int
     is_urgent: bool
@@ -107,7 +111,6 @@ _NAMES: Final = (("username", "user"), ("password", "pass"))
 def read(fields: Fields, *, is_post: bool = False) -> Ask:
     """What a call asks for. Raises Wrong in the order in which Kannel looks."""
     recipients = _recipients(fields, is_post=is_post)
-    udh = fields.get("udh", b"")
     account = _words(fields, "account")
     if len(account) > LONGEST_ACCOUNT:
         raise Wrong("Account field misformed or too long, rejected")
@@ -116,17 +119,13 @@ def read(fields: Fields, *, is_post: bool = False) -> Ask:
         raise Wrong("DLR-URL field misformed, rejected")
     mask_name = "dlr-mask" if "dlr-mask" in fields else "dlrmask"
     mask = _number(fields, mask_name, MOST_MASK, "DLR-Mask")
-    _number(fields, "mclass", 3, "MClass")
-    _number(fields, "alt-dcs", 2, "Alt-DCS")
-    _number(fields, "mwi", 7, "MWI")
-    coding = _number(fields, "coding", 2, "Coding")
-    if coding == _BINARY:  # of which no text can be made
-        raise Wrong("Coding field misformed, rejected")
+    joint, content = _content(fields)
     return Ask(
         recipients,
         _words(fields, "from"),
-        _text(fields, coding),
-        _joint(udh),
+        "" if content and content.octets is not None else _text(fields),
+        joint,
+        content,
         _number(fields, "validity", LONGEST_MIN, "Validity") * MINUTE_MS,
         _number(fields, "deferred", LONGEST_MIN, "Deferred") * MINUTE_MS,
         _number(fields, "priority", 3, "Priority") >= 2,  # SMPP 3.4, 5.2.14: urgent, very urgent
@@ -163,7 +162,41 @@ def _number(fields: Fields, name: str, most: int, noun: str) -> int:
     return number
 
 
-def _text(fields: Fields, coding: int) -> str:
+def _content(fields: Fields) -> tuple[Joint | None, Content | None]:
+    """Which piece it is of a long text, and what it is beyond its letters."""
+    message_class = _either(fields, "mclass", 3, "MClass")  # Kannel 1.4.5 writes 0xF0 and its kin to SMPP in any case
+    if _number(fields, "alt-dcs", 1, "Alt-DCS") and message_class is None:
+        message_class = _UNSAID_CLASS
+    waiting = _either(fields, "mwi", 7, "MWI")
+    if waiting is not None and waiting & NONE_WAITS:
+        waiting |= THROWN_AWAY  # so Kannel says it
+    protocol = _number(fields, "pid", 255, "PID")
+    header = _header(fields.get("udh", b""))
+    coding = _either(fields, "coding", 2, "Coding")
+    is_binary = coding == _BINARY or (coding is None and header is not None and header.others != b"")
+    if is_binary and protocol:
+        raise Wrong("PID field misformed, rejected")  # for another program on the phone, which we cannot name
+    joint = header.joint if header and not is_binary else None
+    content = Content(
+        octets=fields.get("text", b"") if is_binary else None,
+        header=(header.elements if is_binary else header.others) if header else b"",
+        message_class=None if waiting is not None else message_class,  # as Kannel has it: one excludes the other
+        is_short_class=message_class is not None and waiting is None and coding != _UCS2_CODING,
+        waiting=None if is_binary else waiting,
+    )
+    return joint, content.or_none()
+
+
+_UNSAID_CLASS: Final = 1  # Kannel's where alt-dcs asks for the group of classes and none is named
+
+
+def _either(fields: Fields, name: str, most: int, noun: str) -> int | None:
+    """A number for which 0 is as good as any other; None where nothing stands."""
+    return _number(fields, name, most, noun) if _words(fields, name) else None
+
+
+def _text(fields: Fields) -> str:
+    coding = _number(fields, "coding", 2, "Coding")
     charset = _words(fields, "charset").lower() or ("utf-16-be" if coding == _UCS2_CODING else "utf-8")
     try:
         name = "utf-16-be" if charset in _UCS2 else codecs.lookup(charset).name
@@ -179,14 +212,18 @@ def _has_mark(fields: Fields) -> bool:
     return fields.get("text", b"")[:2] in {codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE}
 
 
-def _joint(udh: bytes) -> Joint | None:
-    """Which piece of a long text this is; any other header would make no text of it."""
+def _header(udh: bytes) -> parts.Header | None:
+    """The user data header, as octets or in hexadecimal."""
     if not udh:
         return None
     if _HEX.fullmatch(udh):
-        udh = bytes.fromhex(udh.decode())
-    is_piece = (udh[:3], len(udh)) in ((_SHORT_HEADER, 6), (_LONG_HEADER, 7))
-    total, number = udh[-2:] if is_piece else (0, 0)
-    if not 1 <= number <= total:
-        raise Wrong("UDH field misformed, rejected")
-    return parts.read(udh, parts.GSM, udhi=True)[1]
+        octets = bytes.fromhex(udh.decode())
+        udh = octets if octets[0] + 1 == len(octets) else udh
+    try:
+        header = parts.read_header(udh)
+        *_, total, number = udh[3 : 3 + udh[2]] if udh[1] in _PIECES else (1, 1)
+        if len(header.elements) + 1 < len(udh) or not 1 <= number <= total:
+            raise ValueError("its numbers do not fit")
+        return header
+    except ValueError:
+        raise Wrong("UDH field misformed, rejected") from None

@@ -15,11 +15,11 @@ from handlers.api.kannel_fields import Wrong
 KINDS: Final = frozenset({"text/xml", "application/xml"})
 DEEPEST: Final = 16
 _HEX: Final = re.compile("(?:[0-9a-fA-F]{2})+")
-_UCS2: Final = "2"
+_OCTETS: Final = frozenset({"1", "2"})  # codings that may be written in hexadecimal
 _PLACES: Final = {
     "from/user": "username", "from/username": "username", "from/pass": "password", "from/password": "password",
     "from/account": "account", "from/binfo": "binfo", "oa/number": "from", "da/number": "to", "udh": "udh",
-    "ud": "text",
+    "ud": "text", "pid": "pid",
     "dcs/mclass": "mclass", "dcs/mwi": "mwi", "dcs/coding": "coding", "dcs/alt-dcs": "alt-dcs",
     "statusrequest/dlr-mask": "dlr-mask", "statusrequest/dlr-url": "dlr-url", "vp/delay": "validity",
     "timing/delay": "deferred", "priority": "priority", "meta-data": "meta-data",
@@ -86,8 +86,14 @@ class _Reading:
         found = {name: text.encode() for name, text in words.items()}
         if self._numbers:
             found["to"] = " ".join(number.strip() for number in self._numbers).encode()
-        text = words.get("text", "")
-        if words.get("coding") == _UCS2 and _HEX.fullmatch(text.strip()):
+        if "udh" in words:
+            found["udh"] = _unquoted(words["udh"], "ascii")
+        text, coding = words.get("text", ""), words.get("coding", "")
+        may_be_hex = coding in _OCTETS or (not coding and "udh" in words)
+        if may_be_hex and _HEX.fullmatch(text.strip()):
             return found | {"text": bytes.fromhex(text)}
-        octets = unquote_to_bytes(text.replace("+", " ").encode(self._charset))
-        return found | {"text": octets, "charset": self._charset.encode()}
+        return found | {"text": _unquoted(text, self._charset), "charset": self._charset.encode()}
+
+
+def _unquoted(text: str, charset: str) -> bytes:
+    return unquote_to_bytes(text.replace("+", " ").encode(charset))

@@ -14,8 +14,9 @@ from campaigns.client_settings import Client, is_inside
 from campaigns.wishes import Outcome, Refused, Submission, Taken, Why, Wish
 from gateway import numbers, web
 from gateway.clock import to_ms
+from gateway.codecs import parts
 from gateway.ids import first_at, moment
-from gateway.messages import State
+from gateway.messages import Content, State
 from gateway.store import Tx
 from gateway.values import Money
 from handlers.api import bodies, cancelling, models, timelines
@@ -63,7 +64,10 @@ async def create_many(call: Call) -> web.Response:
     login = call.login
     digest = bodies.digest(BATCH_PATH, body) if key else ""
     wishes = [wish for wish, _ in batch.ready]
-    result = await call.submit(Submission(login.client, wishes, key, digest, login.is_test, batch.is_all_or_none))
+    submission = Submission(login.client, wishes, key, digest, login.is_test, batch.is_all_or_none)
+    if excess := submission.excess():
+        raise Problem("too-large", excess, headers=limits.headers)
+    result = await call.submit(submission)
     headers = _headers(limits.headers, is_repeat=result.is_repeat)
     results = _results(call, batch, result.outcomes)
     accepted = sum("message" in each for each in results)
@@ -149,14 +153,16 @@ def _all_refused(flaws: Sequence[Flaw], headers: Mapping[str, str]) -> Problem:
     return Problem("batch-refused", detail, flaws=flaws, headers=headers)
 
 
-def _headers(limits: Any, *, is_repeat: bool) -> dict[str, str]:
+def _headers(limits: Mapping[str, str], *, is_repeat: bool) -> dict[str, str]:
     return {**limits, REPLAYED: "true"} if is_repeat else dict(limits)
 
 
 def _wish(call: Call, wanted: models.MessageWanted | models.TextToMany, to: str) -> Wish:
     """What is asked for in the words of the core. Raises Problem for what only looks right."""
+    content = _content(wanted).or_none()
     if wanted.send_at is None and wanted.valid_for is None and wanted.valid_until is None and wanted.callback is None:
-        return Wish(to, wanted.text, wanted.from_, wanted.program, wanted.urgent, reference=wanted.reference)
+        return Wish(to, wanted.text, wanted.from_, wanted.program, wanted.urgent, reference=wanted.reference,
+                    content=content)  # fmt: skip
     now = call.app.clock.now_ms()
     send_at = _ms(wanted.send_at)
     if send_at > now + FARTHEST_MS:
@@ -170,7 +176,40 @@ def _wish(call: Call, wanted: models.MessageWanted | models.TextToMany, to: str)
         raise Problem("bad-value", "it lies more than a year ahead", pointer="/valid_until")
     callback = _callback(call.login.client, wanted.callback.url) if wanted.callback else ""
     return Wish(to, wanted.text, wanted.from_, wanted.program, wanted.urgent, send_at, until,
-                reference=wanted.reference, callback=callback)  # fmt: skip
+                reference=wanted.reference, callback=callback, content=content)  # fmt: skip
+
+
+def _content(wanted: models.MessageWanted | models.TextToMany) -> Content:
+    """What it is beyond its letters. Raises Problem."""
+    octets = None if wanted.octets is None else bytes.fromhex(wanted.octets)
+    if octets is not None and (wanted.text or wanted.media):
+        raise Problem("bad-value", "octets stand in the place of a text and of pictures", pointer="/octets")
+    if octets is not None and wanted.waiting is not None:
+        raise Problem("bad-value", "octets cannot say what waits; that is for texts", pointer="/waiting")
+    if wanted.waiting is not None and wanted.message_class is not None:
+        raise Problem("bad-value", "it has a class or says what waits; no data coding says both", pointer="/waiting")
+    if wanted.media and wanted.header:
+        raise Problem("bad-value", "pictures have no header", pointer="/header")
+    try:
+        header = parts.read_header(bytes.fromhex(wanted.header)) if wanted.header else None
+        if header is not None and len(wanted.header) > 2 * len(header.elements) + 2:
+            raise ValueError("something stands behind the header")
+    except ValueError as error:
+        raise Problem("bad-value", f"{error}; the first octet counts those behind it", pointer="/header") from None
+    elements = header.elements if header else b""
+    if header is not None and octets is None:
+        if header.joint:
+            raise Problem("bad-value", "send the text whole; we cut it ourselves", pointer="/header")
+        if not Content(header=elements).kinds.isdisjoint(parts.LANGUAGES):
+            raise Problem("bad-value", "leave the elements 24 and 25 out; we choose the alphabet", pointer="/header")
+        elements = header.others
+    content = Content(
+        tuple(wanted.media), octets, elements, wanted.message_class,
+        wanted.short_class and wanted.message_class is not None, wanted.waiting,
+    )  # fmt: skip
+    if excess := content.excess():
+        raise Problem("too-long", excess, pointer="/media" if wanted.media else "/octets")
+    return content
 
 
 def _ms(at: datetime | None) -> int:
@@ -230,6 +269,7 @@ class Row(NamedTuple):
     state: int
     code: str
     changed_at: int
+    content: str | None
 
 
 async def find(tx: Tx, client: Client, message: int, is_test: bool) -> Row | None:
@@ -321,13 +361,15 @@ def _shown(call: Call, row: Row) -> dict[str, Any]:
         "price": price_of(call, row.price), "channel": row.channel, "program": row.program,
         "reference": row.reference, "test": bool(row.is_test), "created_at": time_of(moment(row.id)),
         "valid_until": time_of(row.valid_until), "changed_at": time_of(row.changed_at or moment(row.id)),
+        **(Content.read(row.content).told() if row.content else {}),
     }  # fmt: skip
 
 
 _ID = {"id": "The message's id."}
 _SENDING = (
     "bad-number", "landline", "no-text", "bad-text", "too-long", "sender-not-yours", "no-sender", "left", "no-program",
-    "no-consent", "too-late", "bad-callback", "bad-value", "bad-idempotency-key", "idempotency-key-reused", "rate",
+    "no-consent", "too-late", "cannot-carry", "bad-callback", "bad-value", "bad-idempotency-key",
+    "idempotency-key-reused", "rate",
 )  # fmt: skip
 OPERATIONS = [
     Operation(

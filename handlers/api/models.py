@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from gateway.messages import State
+from gateway.messages import MOST_PICTURES, State
 
 MOST = 10_000  # messages in one batch
 LONGEST_REFERENCE = 200
@@ -59,6 +59,12 @@ Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 
 
+MessageClass = Annotated[int, Field(ge=0, le=3), BeforeValidator(_whole)]
+Note = Annotated[int, Field(ge=0, le=15), BeforeValidator(_whole)]
+Picture = Annotated[str, StringConstraints(min_length=10, max_length=2048, pattern=r"^https://[!-~]+$")]
+Octets = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^([0-9a-fA-F]{2})*$")]
+
+
 class Said(BaseModel):
     """What a program says: nothing is guessed, nothing is ignored."""
 
@@ -85,8 +91,30 @@ class Callback(Said):
 
 class _Wanted(Said):
     text: Plain = Field(
-        description="What the person reads; 1,600 characters at most.", examples=["Your order 7 is ready."]
-    )
+        "", description="What the person reads; 1,600 characters at most. Empty only beside `media` or `octets`.",
+        examples=["Your order 7 is ready."],
+    )  # fmt: skip
+    media: Annotated[list[Picture], Field(max_length=MOST_PICTURES)] = Field(
+        [], description="Pictures, as https:// addresses from which the carrier fetches them.",
+        examples=[["https://shop.example/latte.jpg"]],
+    )  # fmt: skip
+    message_class: MessageClass | None = Field(
+        None, description="0 flashes on the screen and is not kept; 1 to 3 as 3GPP 23.038 says. A channel that cannot "
+        "say so sends a usual text.",
+    )  # fmt: skip
+    short_class: bool = Field(False, description="Write the class as data coding 0xF0 and its kin instead of 0x10.")
+    waiting: Note | None = Field(
+        None, description="The phone shows that a message waits: 0 voice, 1 fax, 2 e-mail, 3 other; 4 to 7: no more. "
+        "8 to 15: the same, and it may throw the text away.",
+    )  # fmt: skip
+    octets: Octets | None = Field(
+        None, description="Octets for a program on the phone, in place of a text, in hexadecimal. What does not fit "
+        "into 140 with the header goes in parts, unless the header says that it is one.", examples=["025506035601"],
+    )  # fmt: skip
+    header: Octets = Field(
+        "", description="A user data header (3GPP 23.040, 9.2.3.24), in hexadecimal, its length in front.",
+        examples=["0605040b8423f0"],
+    )  # fmt: skip
     from_: Annotated[str, StringConstraints(max_length=40, pattern=r"^[^\x00]*$")] = Field(
         "", alias="from",
         description="A number or name of ours, or a sender of config.yaml. Left out: we choose one that serves the "
@@ -266,7 +294,9 @@ class Message(Told):
     id: str = Field(description="Its name for ever.", examples=["913422817730560000"])
     to: str = Field(description="The phone.")
     from_: str = Field(alias="from", description="The sender that the person sees.")
-    text: str = Field(description="What the person reads, with what config.yaml sets before and behind it.")
+    text: str = Field(
+        description="What the person reads, with what config.yaml sets before and behind it; `[42 octets]` for octets."
+    )
     state: StateName = Field(description="What has become of it.")
     code: str = Field(description="Why, in the carrier's code or our own words; empty where there is no reason.")
     parts: int = Field(description="How many texts it is for the carrier.")
@@ -278,6 +308,12 @@ class Message(Told):
     created_at: str = Field(description="When it was accepted.", json_schema_extra={"format": "date-time"})
     valid_until: str = Field(description="When it must not arrive any more.", json_schema_extra={"format": "date-time"})
     changed_at: str = Field(description="When its state last changed.", json_schema_extra={"format": "date-time"})
+    media: list[str] = Field([], description="The addresses of its pictures; left out where it has none, as all below.")
+    message_class: int | None = Field(None, description="Its class.")
+    short_class: bool = Field(False, description="The class is written as data coding 0xF0 and its kin.")
+    waiting: int | None = Field(None, description="What it says of messages that wait.")
+    octets: str | None = Field(None, description="Its octets, in hexadecimal.")
+    header: str = Field("", description="Its user data header, in hexadecimal.")
 
 
 class Flaw(Told):

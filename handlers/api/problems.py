@@ -43,7 +43,10 @@ KINDS: Mapping[str, Kind] = {
         409, "This person has opted out",
         "Only a START from that very phone lifts a STOP. There is no call that does.",
     ),
-    "too-large": Kind(413, "The body is too large", "At most 64 KB for one message, 10 MB for a batch of 10,000."),
+    "too-large": Kind(
+        413, "The body is too large",
+        "At most 64 KB for one message, 10 MB for a batch of 10,000; of pictures and octets 4 MB for all its phones.",
+    ),
     "media-type": Kind(415, "The body must be JSON", "Send `Content-Type: application/json`, in UTF-8."),
     "bad-number": Kind(422, "This is no number that could be reached", "Write it as +12065550142."),
     "landline": Kind(422, "This is a landline", "A landline gets no texts; ask the person for a mobile number."),
@@ -61,6 +64,10 @@ KINDS: Mapping[str, Kind] = {
     "no-consent": Kind(
         422, "This person has not said yes to the programme",
         "Marketing needs a yes: PUT /v1/subscribers/PHONE/programs/PROGRAM once the person has given it.",
+    ),
+    "cannot-carry": Kind(
+        422, "No channel can carry this",
+        "Pictures go by channels of Twilio and of HTTP, octets by SMPP; `detail` says what is missing.",
     ),
     "too-late": Kind(422, "It would be void before it could leave", "Give it a later end, or an earlier `send_at`."),
     "not-all": Kind(
@@ -90,7 +97,7 @@ _OF_WHY = {why: why.value.replace(" ", "-").replace("programme", "program") for 
 _WHERE = {
     Why.BAD_NUMBER: "/to", Why.LANDLINE: "/to", Why.LEFT: "/to", Why.NO_SENDER: "/to", Why.NO_CONSENT: "/to",
     Why.NO_TEXT: "/text", Why.BAD_TEXT: "/text", Why.TOO_LONG: "/text", Why.NOT_YOURS: "/from",
-    Why.NO_PROGRAM: "/program", Why.TOO_LATE: "/valid_until",
+    Why.CANNOT_CARRY: "", Why.NO_PROGRAM: "/program", Why.TOO_LATE: "/valid_until",
 }  # fmt: skip
 
 

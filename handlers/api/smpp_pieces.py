@@ -17,6 +17,7 @@ from gateway.channels.smpp_server.reading import DOOR
 from gateway.clock import from_ms
 from gateway.codecs import parts
 from gateway.errors import CarillonError
+from gateway.messages import Content
 from gateway.store import Tx, beside
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ def _asks(submit: Submit) -> str:
     asked: Mapping[str, Any] = {
         "callback": submit.callback, "send_at": submit.send_at, "valid_until": submit.valid_until,
         "urgent": submit.is_urgent, "reference": submit.reference,
+        **({"content": submit.content.written()} if submit.content else {}),
     }  # fmt: skip
     return orjson.dumps(asked).decode()
 
@@ -273,6 +275,7 @@ def _wish(whole: Whole) -> Wish:
         valid_until=first["valid_until"],
         reference=first["reference"],
         callback=callback,
+        content=Content.read(first["content"]) if "content" in first else None,
     )
 
 

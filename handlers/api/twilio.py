@@ -12,9 +12,9 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
@@ -28,7 +28,7 @@ from gateway.codecs.straighten import straighten
 from gateway.errors import StoreError
 from gateway.ids import first_at, moment
 from gateway.intake import Busy
-from gateway.messages import State
+from gateway.messages import MOST_PICTURES, Content, State
 from gateway.store import Tx
 from handlers.api import twilio_errors as errors
 from handlers.api import twilio_resources as resources
@@ -57,6 +57,9 @@ Answer = Callable[[web.Request, App, Login], Awaitable[web.Response]]
 _SERVICE: Final = re.compile("MG[0-9a-fA-F]{32}")
 _SENDER: Final = re.compile(r"\+?[0-9]{3,15}|(?=.*[A-Za-z])[A-Za-z0-9 &_+.-]{1,11}")
 _DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
+_MEDIA: Final = re.compile("MediaUrl[0-9]?")
+_ANY_MEDIA: Final = "MediaUrl"
+_PICTURE: Final = re.compile("[!-~]+")
 _IDEMPOTENCY: Final = re.compile("[!-~]{1,255}")
 _UNREAD: Final = {408: "the body took too long to arrive", 413: "the body is too large"}
 # What would change what the person gets: better refused than left out unseen.
@@ -68,6 +71,7 @@ _WHY: Final[Mapping[Why, int]] = {
     Why.TOO_LONG: errors.TOO_LONG,
     Why.NOT_YOURS: errors.NOT_YOURS,
     Why.NO_SENDER: errors.NO_WAY,
+    Why.CANNOT_CARRY: errors.NO_PICTURES,
     Why.LEFT: errors.LEFT,
     Why.NO_CONSENT: errors.LEFT,  # nobody may text them either, and programs know what to do about it
 }
@@ -152,15 +156,19 @@ async def _login(request: web.Request, app: App) -> Login:
     return login
 
 
-async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of the form that a helper library posts; of a field that stands twice, the first."""
+async def _form(request: web.Request) -> list[tuple[str, str]]:
+    """The fields of the form that a helper library posts; what may stand twice does."""
     if request.content_type not in {FORM, "application/octet-stream"}:  # the latter where no type is said
         raise Trouble(errors.BAD_FIELD, f"send a form ({FORM}), not {request.content_type}")
     try:
         body = (await web.read_body(request, FORM_LIMIT)).decode("ascii")
-        pairs = parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+        return parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
     except ValueError:
         raise Trouble(errors.BAD_FIELD, "the form is not UTF-8, or has too many fields") from None
+
+
+def _first(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Of a field that stands twice, the first."""
     return dict(reversed(pairs))
 
 
@@ -168,16 +176,17 @@ async def _form(request: web.Request) -> dict[str, str]:
 
 
 async def _create(request: web.Request, app: App, login: Login) -> web.Response:
-    fields = await _form(request)
+    pairs = await _form(request)
+    fields = _first(pairs)
     now = app.clock.now_ms()
-    wish = _wish(fields, app, login.client, now)
+    wish = _wish(fields, _pictures(pairs), app, login.client, now)
     limits = await limited(app, login, 1)
     if limits.wait_s:
         raise Trouble(errors.TOO_MANY, headers={**_wait(limits.wait_s), **limits.headers})
     key = request.headers.get("I-Twilio-Idempotency-Token", "")
     if key and not _IDEMPOTENCY.fullmatch(key):
         raise Trouble(errors.BAD_FIELD, "I-Twilio-Idempotency-Token has at most 255 printable characters of ASCII")
-    digest = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest() if key else ""
+    digest = hashlib.sha256(repr(sorted(pairs)).encode()).hexdigest() if key else ""
     submission = Submission(login.client, [wish], f"twilio:{key}" if key else "", digest, login.is_test)
     if app.intake is None:
         raise Trouble(errors.AWAY, headers=_wait(1))
@@ -192,17 +201,31 @@ async def _create(request: web.Request, app: App, login: Login) -> web.Response:
     return response
 
 
-def _wish(fields: Mapping[str, str], app: App, client: Client, now: int) -> Wish:
+def _pictures(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The addresses of pictures that a form names. Raises Trouble."""
+    for name, _ in pairs:
+        if name.startswith(_ANY_MEDIA) and not _MEDIA.fullmatch(name):
+            raise Trouble(errors.BAD_FIELD, f"{name[:40]}: say MediaUrl, as often as there are pictures")
+    found = tuple(value for name, value in pairs if _MEDIA.fullmatch(name))
+    if len(found) > MOST_PICTURES:
+        raise Trouble(errors.TOO_MANY_PICTURES, f"found {len(found)}, at most {MOST_PICTURES}")
+    for url in found:
+        if not _PICTURE.fullmatch(url) or not is_address(url, LONGEST_URL):
+            raise Trouble(errors.BAD_PICTURE, f"{url[:80]}: give a web address, with %20 and its kin for other signs")
+    return found
+
+
+def _wish(fields: Mapping[str, str], pictures: tuple[str, ...], app: App, client: Client, now: int) -> Wish:
     """What a form asks for. Raises Trouble for what cannot be read, and for what we cannot do."""
     for name in _NOT_HERE:
         if any(field.startswith(name) for field in fields):
             raise Trouble(errors.BAD_FIELD, f"{name} is not offered here; what is to be said must stand in Body")
-    if fields.get("SendAsMms") == "true" or any(field.startswith("MediaUrl") for field in fields):
-        raise Trouble(errors.NO_PICTURES, "no channel here carries pictures; put a link into Body")
+    if fields.get("SendAsMms") == "true" and not pictures:
+        raise Trouble(errors.NO_PICTURES, "a text without MediaUrl goes as a text; leave SendAsMms out")
     if not fields.get("To", "").strip():
         raise Trouble(errors.NO_TO)
     text = fields.get("Body", "")
-    if not text:
+    if not text and not pictures:
         raise Trouble(errors.NO_TEXT)
     send_at = _send_at(fields, now)
     service = fields.get("MessagingServiceSid", "")
@@ -213,6 +236,7 @@ def _wish(fields: Mapping[str, str], app: App, client: Client, now: int) -> Wish
         send_at=send_at,
         valid_until=_valid_until(fields, send_at or now),
         callback=_callback(fields, service, send_at, client),
+        content=Content(pictures) if pictures else None,
     )
 
 
@@ -282,7 +306,8 @@ def _refused(refused: Refused, wish: Wish, fields: Mapping[str, str]) -> Trouble
 def _taken(taken: Taken, wish: Wish) -> Text:
     """The resource at its birth, without another look at the store."""
     return Text(
-        taken.id, taken.sender, taken.to, wish.text, taken.parts, taken.price, State.QUEUED, callback=wish.callback
+        taken.id, taken.sender, taken.to, wish.text, taken.parts, taken.price, State.QUEUED, callback=wish.callback,
+        content=wish.content.written() if wish.content else None,
     )  # fmt: skip
 
 
@@ -291,7 +316,7 @@ def _taken(taken: Taken, wish: Wish) -> Text:
 
 async def _update(request: web.Request, app: App, login: Login) -> web.Response:
     """Cancels a text that has not left, or blanks the words of one whose story is over."""
-    fields = await _form(request)
+    fields = _first(await _form(request))
     text = await _find(request, app, login)
     if fields.get("Status") == "canceled":
         return await _cancel(app, login, text, request)
@@ -312,15 +337,16 @@ async def _cancel(app: App, login: Login, text: Text, request: web.Request) -> w
 async def _blank(app: App, login: Login, text: Text) -> web.Response:
     if text.state is not None and not State(text.state).is_final:
         raise Trouble(errors.LATER_TO_DELETE)
-    await app.store.write(_blank_words, app.brand, login.client, text)
-    return _shown(app, login, text._replace(text=""))
+    if not await app.store.write(_blank_words, app.brand, login.client, text):
+        raise Trouble(errors.LATER_TO_DELETE)
+    return _shown(app, login, text._replace(text="", content=None))
 
 
-async def _blank_words(tx: Tx, brand: int, client: Client, text: Text) -> None:
+async def _blank_words(tx: Tx, brand: int, client: Client, text: Text) -> bool:
+    """Whether it could be; not while some of it waits to be sent again."""
     if text.state is None:
-        await tx.run("twilio_blank_came", message=text.id, brand=brand)
-    else:
-        await tx.run("twilio_blank_sent", message=text.id, client=client.id)
+        return await tx.run("twilio_blank_came", message=text.id, brand=brand) > 0
+    return await tx.run("twilio_blank_sent", message=text.id, client=client.id) > 0
 
 
 # Reading
@@ -488,21 +514,26 @@ async def _floor(tx: Tx, texts: list[Text], query: str, **within: int) -> int:
 
 
 async def _media(request: web.Request, app: App, login: Login) -> web.Response:
-    """The files that came with a text; with one that we sent there are none."""
+    """The files that came with a text, or that were sent with it."""
     text = await _find(request, app, login)
-    pictures = [picture for picture, _ in await _files(app, text)]
+    pictures = [*resources.pictures_sent(text)] or [picture for picture, _ in await _files(app, text)]
     shown = [resources.picture(picture, request.match_info["account"]) for picture in pictures]
     return web.data(resources.listed("media_list", shown, Place(request.path, 0, PAGE_SIZE, (), ())))
 
 
 async def _picture(request: web.Request, app: App, login: Login) -> web.Response:
-    picture, _ = await _one_file(request, app, login)
+    text = await _find(request, app, login)
+    sent = _among(request, resources.pictures_sent(text).items())
+    picture, _ = sent or await _one_file(request, app, text)
     return web.data(resources.picture(picture, request.match_info["account"]))
 
 
 async def _file(request: web.Request, app: App, login: Login) -> web.Response:
     """The file itself, as its own type, which a browser must not take for another."""
-    picture, kept = await _one_file(request, app, login)
+    text = await _find(request, app, login)
+    if sent := _among(request, resources.pictures_sent(text).items()):
+        return web.Response(status=307, headers={hdrs.LOCATION: sent[1]})  # where the program has it itself
+    picture, kept = await _one_file(request, app, text)
     if kept.state == media.WAITING:
         raise Trouble(errors.AWAY, "the carrier has not brought the file yet", headers=_wait(5))
     try:
@@ -530,12 +561,20 @@ async def _said(tx: Tx, inbound: int) -> list[tuple[int, str]]:
     return [(n, said) for n, said in await tx.rows("media_told", inbound=inbound)]
 
 
-async def _one_file(request: web.Request, app: App, login: Login) -> tuple[Picture, media.Kept]:
+async def _one_file(request: web.Request, app: App, text: Text) -> tuple[Picture, media.Kept]:
+    found = _among(request, await _files(app, text))
+    if found is None:
+        raise Trouble(errors.NOT_FOUND, request.path)
+    return found
+
+
+Where = TypeVar("Where")
+
+
+def _among(request: web.Request, files: Iterable[tuple[Picture, Where]]) -> tuple[Picture, Where] | None:
+    """The file that the address names, and where it is."""
     wanted = request.match_info["media"].lower()
-    for picture, kept in await _files(app, await _find(request, app, login)):
-        if resources.picture_sid(picture).lower() == wanted:
-            return picture, kept
-    raise Trouble(errors.NOT_FOUND, request.path)
+    return next((each for each in files if resources.picture_sid(each[0]).lower() == wanted), None)
 
 
 async def _account(request: web.Request, app: App, login: Login) -> web.Response:

@@ -16,7 +16,8 @@ PAGE: Final = "docs/twilio-door.md"
 DENIED, NO_METHOD, LATER_TO_DELETE, FORBIDDEN, NOT_FOUND, CONFLICT = 20003, 20004, 20009, 20403, 20404, 20409
 BAD_FIELD, TOO_MANY, BROKEN, AWAY = 20422, 20429, 20500, 20503
 BAD_TO, BAD_FROM, NO_TEXT, NO_FROM, NO_TO, NOT_YOURS = 21211, 21212, 21602, 21603, 21604, 21606
-BAD_CALLBACK, LEFT, NO_WAY, LANDLINE, TOO_LONG, NO_PICTURES = 21609, 21610, 21612, 21614, 21617, 21621
+BAD_CALLBACK, LEFT, NO_WAY, LANDLINE, TOO_LONG = 21609, 21610, 21612, 21614, 21617
+BAD_PICTURE, NO_PICTURES, TOO_MANY_PICTURES = 21620, 21621, 21623
 NO_SERVICE, NOBODY_IN_SERVICE, TOO_LATE_TO_CANCEL, NO_SEND_AT, BAD_SEND_AT, BAD_LIFE = (
     21701, 21703, 30409, 35111, 35114, 90007,
 )  # fmt: skip
@@ -43,6 +44,8 @@ TEXTS: Final[Mapping[int, tuple[int, str]]] = {
     NO_WAY: (400, "The 'To' phone number cannot be reached from this 'From'"),
     LANDLINE: (400, "'To' number is not a valid mobile number"),
     TOO_LONG: (400, "The message body exceeds the 1600 character limit"),
+    BAD_PICTURE: (400, "Invalid media URL"),
+    TOO_MANY_PICTURES: (400, "Number of media files exceeds allowed limit"),
     NO_PICTURES: (400, "The 'From' phone number has not been enabled for picture messaging"),
     NO_SERVICE: (400, "The Messaging Service does not exist"),
     NOBODY_IN_SERVICE: (400, "The Messaging Service has no phone number that fits"),

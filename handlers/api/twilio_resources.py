@@ -6,6 +6,7 @@ RFC 2822, money that was spent is negative.
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Mapping, Sequence
 from email.utils import format_datetime
@@ -18,7 +19,7 @@ import orjson
 from gateway.clock import from_ms
 from gateway.codecs import parts
 from gateway.ids import moment
-from gateway.messages import State
+from gateway.messages import Content, State
 from handlers.api import twilio_fates
 
 API: Final = "2010-04-01"
@@ -33,7 +34,8 @@ REMEMBERED: Final = 64  # pages to go back from one; an address has its bounds
 class Text(NamedTuple):
     """A text as it is listed. `price` is in millionths, `at` when its state changed last, `taken` bits of its parts.
 
-    `callback` is the JSON that came with it. One that came in has no state, and perhaps `media`, so many files.
+    `callback` is the JSON that came with it, `content` that of what it is beyond its letters. One that came in has no
+    state, and perhaps `media`, so many files.
     """
 
     id: int
@@ -47,6 +49,7 @@ class Text(NamedTuple):
     at: int = 0
     taken: int = 0
     callback: str = ""
+    content: str | None = None
     media: int = 0
 
 
@@ -56,6 +59,15 @@ class Picture(NamedTuple):
     inbound: int
     n: int
     kind: str
+
+
+def pictures_sent(text: Text) -> dict[Picture, str]:
+    """The pictures of a text that we sent, each with its address; its type is what the address looks like."""
+    media = Content.read(text.content).media if text.content else ()
+    return {
+        Picture(text.id, n, mimetypes.guess_type(url.partition("?")[0])[0] or UNSAID): url
+        for n, url in enumerate(media)
+    }
 
 
 def sid(message: int) -> str:
@@ -105,6 +117,7 @@ def message(text: Text, account: str, currency: str, now: int) -> dict[str, obje
         "error_code": error,
         "error_message": twilio_fates.WORDS.get(error) if error else None,
         "messaging_service_sid": kept.get("service") or None,
+        "num_media": str(len(pictures_sent(text))),
         "price": price(text.price),
     }
 

@@ -205,7 +205,7 @@ SMSC: tuple[Rule, ...] = (
     ("*-prefix*", Kind.DIFFERS, ROUTED),
     ("alt-charset", Kind.DIFFERS, "texts are GSM 03.38 under data coding 0, as the standard says, else UCS-2"),
     ("alt-addr-charset", Kind.DIFFERS, "names of senders are plain letters and digits"),
-    ("alt-dcs", Kind.LOST, "there are no flash texts"),
+    ("alt-dcs", Kind.DIFFERS, "each text says it: alt-dcs of sendsms"),
     ("address-range", Kind.LOST, "it is left empty, which every carrier takes; ask yours if it brings no texts"),
     ("service-type", Kind.LOST, "it is left empty; ask the carrier whether it needs one"),
     ("interface-version", Kind.DIFFERS, "it is 3.4"),

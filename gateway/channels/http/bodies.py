@@ -21,9 +21,14 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 
 
 def pairs(templates: Mapping[str, Template], values: Values) -> list[tuple[str, str]]:
-    """The fields with their values. One that is nothing but empty fields is left out."""
-    rendered = ((name, template.render(values)) for name, template in templates.items())
-    return [(name, text) for name, text in rendered if text or not templates[name].slots]
+    """The fields with their values, each of a list as a field of its own. One that comes out empty is left out."""
+    found: list[tuple[str, str]] = []
+    for name, template in templates.items():
+        if template.is_list:
+            found += [(name, each) for each in template.render_each(values)]
+        elif (text := template.render(values)) or not template.slots:
+            found.append((name, text))
+    return found
 
 
 def form(fields: Sequence[tuple[str, str]]) -> str:
@@ -70,6 +75,11 @@ def problems(written: Any, fields: tuple[str, ...]) -> Iterator[tuple[tuple[str 
             yield () if isinstance(written, str) else path, problem
 
 
+def texts(written: Any) -> Iterator[str]:
+    """The texts that stand under `json:`, without the mark of those that stood without quotes."""
+    return (text.removeprefix(_BARE) for _, text in _leaves(tree_of(written)))
+
+
 def _leaves(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(tree, str):
         yield path, tree
@@ -84,16 +94,26 @@ def json_part(tree: Any) -> Part:
         entries = [(name, json_part(inside)) for name, inside in tree.items()]
         return lambda values: {name: value for name, part in entries if (value := part(values)) is not None}
     if isinstance(tree, list):
-        items = [json_part(inside) for inside in tree]
-        return lambda values: [value for part in items if (value := part(values)) is not None]
+        items = [_items_of(inside) for inside in tree]
+        return lambda values: [value for part in items for value in part(values)]
     if not isinstance(tree, str):
         return lambda values: tree
     template = Template(tree.removeprefix(_BARE))
+    if template.is_list:
+        return lambda values: template.render_each(values) or None
     if tree.startswith(_BARE):
         return lambda values: _number(template.render(values))
     if not template.slots:
         return lambda values: tree
     return lambda values: template.render(values) or None
+
+
+def _items_of(tree: Any) -> Callable[[Values], Sequence[Any]]:
+    """What an item of a list becomes: nothing, one, or each value of a field that holds several."""
+    part = json_part(tree)
+    if isinstance(tree, str) and Template(tree.removeprefix(_BARE)).is_list:
+        return lambda values: part(values) or ()
+    return lambda values: () if (value := part(values)) is None else (value,)
 
 
 def _number(text: str) -> Any:
@@ -105,7 +125,7 @@ def _number(text: str) -> Any:
 
 def headers(templates: Mapping[str, Template], values: Values) -> dict[str, str]:
     """Headers with their values. Raises ValueError for a line break, which would begin a header of its own."""
-    lines = dict(pairs(templates, values))
+    lines = {name: text for name, each in templates.items() if (text := each.render(values)) or not each.slots}
     for name, value in lines.items():
         if not value.isprintable():
             raise ValueError(f"the header {name} cannot hold a line break")

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from gateway.channels.base import Door, LineState, Surroundings
+from gateway.channels.base import Door, LineState, Surroundings, cannot_carry
 from gateway.channels.http import doors
 from gateway.channels.http.answers import TOO_MANY, Judge, Verdict
 from gateway.channels.http.reading import read
@@ -50,6 +50,7 @@ class HttpChannel:
         addresses = {f"{name}.url": url for name, url in self._doors.addresses()} if self._doors else {}
         self._writer = Writer(settings.send, {**secrets, **addresses})
         self._judge = Judge(settings.answer)
+        self._carries = settings.carries
         self._waiting: asyncio.Queue[Outbound] = asyncio.Queue()
         self._stirred = asyncio.Event()
         self._ended = asyncio.Event()
@@ -156,6 +157,8 @@ class HttpChannel:
 
     async def _carry(self, session: aiohttp.ClientSession, message: Outbound) -> list[Answer]:
         """Send one text and read what the carrier says."""
+        if message.content is not None and not message.content.needs <= self._carries:
+            return [_whole(message, Verdict(failure=cannot_carry(message.content)))]
         try:
             written = self._writer.write(message, self._now_ms(), f"{self._chance.getrandbits(128):032x}")
         except (ValueError, TypeError) as error:  # orjson raises the latter for half a character
@@ -278,7 +281,8 @@ def _answers(message: Outbound, verdicts: list[Verdict]) -> list[Answer]:
     taken = [verdict for verdict in verdicts if verdict.failure is None and not verdict.in_doubt]
     if not taken:
         return [_whole(message, next((one for one in verdicts if one.in_doubt), verdicts[0]))]
-    count = parts.measure(message.text).parts
+    is_one = message.content is not None and message.content.media
+    count = 1 if is_one else parts.measure(message.text).parts
     if count != len(verdicts):
         return [_whole(message, taken[0])]
     return [

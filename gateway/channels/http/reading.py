@@ -74,9 +74,9 @@ class Content:
     def each(self, place: Place, item: Any = None) -> list[str]:
         """All values of a place whose path has a `*`, an empty text where one is missing; else one, or none."""
         if place.kind == "header":
-            return [self.headers[place.name]] if place.name in self.headers else []
+            return [_whole(self.headers[place.name])] if place.name in self.headers else []
         if place.kind == "query":
-            return [self.query[place.name]] if place.name in self.query else []
+            return [_whole(self.query[place.name])] if place.name in self.query else []
         if place.pattern is not None:
             match = place.pattern.search(self.text[:LONGEST_SEARCH])
             return [match[1] or ""] if match else []
@@ -89,10 +89,15 @@ class Content:
         return tree if isinstance(tree, list) else [] if tree is None else [tree]
 
 
+def _whole(words: str) -> str:
+    """What can be written as UTF-8: a header or an escape in JSON may hold half of a pair, which no store keeps."""
+    return words if words.isascii() else words.encode("utf-8", "replace").decode()
+
+
 def written(value: Any) -> str:
     """A value of JSON as people would write it: `true`, `17`, the text itself; empty for maps, lists and null."""
     if isinstance(value, str):
-        return value
+        return _whole(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else ""

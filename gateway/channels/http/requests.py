@@ -78,6 +78,7 @@ class Writer:
         return bodies.form(form).encode() if form else None
 
     def _values(self, message: Outbound, now_ms: int, nonce: str) -> dict[str, str]:
+        content = message.content
         left = max(1, (message.valid_until - now_ms) // 1000) if message.valid_until else 0
         return {
             **self._constants,
@@ -92,4 +93,6 @@ class Writer:
             "now.seconds": str(now_ms // 1000),
             "now.milliseconds": str(now_ms),
             "nonce": nonce,
+            "media": " ".join(content.media) if content else "",
+            "class": str(content.message_class) if content and content.message_class is not None else "",
         }

@@ -13,14 +13,15 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from gateway.channels.base import CarrierSettings
 from gateway.channels.http import bodies
 from gateway.channels.http.reading import Place
-from gateway.channels.http.templates import complaint
+from gateway.channels.http.templates import Template, complaint
 from gateway.config import Holds, Secret, Settings, Where, wrong
-from gateway.values import As, Duration
+from gateway.messages import Cargo
+from gateway.values import As, Duration, Money
 from gateway.wording import either, found
 
 MESSAGE_FIELDS = (
     "sender", "recipient", "text", "message", "alphabet", "valid.seconds", "valid.milliseconds",
-    "now.iso", "now.seconds", "now.milliseconds", "nonce",
+    "now.iso", "now.seconds", "now.milliseconds", "nonce", "media", "class",
 )  # fmt: skip
 SIGNED_FIELDS = ("fields", "body", "method", "url.path")
 CALLED_FIELDS = ("fields", "body", "method", "url", "url.base", "url.path")
@@ -143,6 +144,11 @@ class Send(Settings):
     content_type: str = Field("text/plain; charset=utf-8", description="What that body is.", examples=["text/xml"])
     alphabet: Alphabets = Field(Alphabets(), description="What the carrier calls the alphabets.")
     sign: Signature | None = Field(None, description="How the request is signed.")
+
+    def uses(self, field: str) -> bool:
+        """Whether a field of a message stands anywhere in the request."""
+        texts = (self.url, self.body, *self.headers.values(), *self.query.values(), *self.form.values())
+        return any(field in Template(text).fields for text in (*texts, *bodies.texts(self.json_)))
 
     def mistakes(self, secrets: tuple[str, ...], ours: tuple[str, ...]) -> Mistakes:
         """What is wrong with it, each at its place; `ours` are the fields with our addresses."""
@@ -310,11 +316,29 @@ class HttpCarrier(CarrierSettings):
     answer_within: Duration = Field(
         timedelta(seconds=20), description="How long an answer is waited for.", examples=["20 s"]
     )
+    price_media: Money | None = Field(
+        None, description="What one message with pictures costs, if not what a part does.", examples=["0.02 USD"]
+    )
     send: Send = Field(description="The request that sends one text.")
     answer: AnswerWords = Field(AnswerWords(), description="How its answer is read.")
     receipts: Receipts | None = Field(None, description="How it tells what became of messages.")
     inbound: Texts | None = Field(None, description="How it brings what people text.")
     proof: Proof | None = Field(None, description="How its calls prove that they are the carrier's.")
+
+    @property
+    def carries(self) -> frozenset[Cargo]:
+        """Pictures, where the request says them."""
+        return frozenset((Cargo.PICTURES,)) if self.send.uses("media") else frozenset()
+
+    @property
+    def shows_class(self) -> bool:
+        """Whether the request says it."""
+        return self.send.uses("class")
+
+    @property
+    def media_price(self) -> Money:
+        """What one message with pictures costs."""
+        return self.price_media or self.price
 
     @property
     def comes_to_us(self) -> bool:

@@ -50,6 +50,9 @@ class Slot(NamedTuple):
     otherwise: str
 
 
+LISTS: Final = frozenset(("media",))  # fields that hold several values, with spaces between
+
+
 class Template:
     """A text cut into literals and slots once."""
 
@@ -68,6 +71,16 @@ class Template:
         self._literals = (*literals, _literal(text[end:]))
         self.slots = tuple(slots)
         self.fields = frozenset(slot.field for slot in slots)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is nothing but a field that holds several values: it becomes a list where there can be one."""
+        return len(self.slots) == 1 and not any(self._literals) and self.slots[0].field in LISTS
+
+    def render_each(self, values: Mapping[str, str]) -> list[str]:
+        """Each value of such a field by itself; where there is none, what stands there otherwise."""
+        (field, write, otherwise), *_ = self.slots
+        return [write(each) for each in values.get(field, "").split()] or ([otherwise] if otherwise else [])
 
     def render(self, values: Mapping[str, str], escape: Escape = plain) -> str:
         """The text with its values; `escape` writes each so that it cannot break out of its place."""

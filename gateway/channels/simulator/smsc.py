@@ -25,6 +25,7 @@ from gateway.codecs import parts, smpp
 from gateway.codecs.smpp import Pdu, ShortMessage
 from gateway.codecs.smpp_session import Bind
 from gateway.errors import CarillonError, PortTaken
+from gateway.messages import Joint
 
 GOODBYE_S: Final = 1.0  # how long the last octets of a line may take to leave
 
@@ -33,6 +34,7 @@ BAD_ACCOUNT: Final = 0x0F
 CANNOT_CANCEL: Final = 0x11
 CANNOT_REPLACE: Final = 0x13
 CANNOT_QUERY: Final = 0x67
+_TEXTS: Final = frozenset((parts.GSM, parts.UCS2))  # data codings of nearly all
 _TIME_TO_LIVE: Final = 0x0017  # qos_time_to_live: seconds (5.3.2.8)
 
 
@@ -216,7 +218,7 @@ class Simulator:
         self._last_id += 1
         message_id, told_id = self._ids()
         sender, recipient = receipts.sender_of(message), receipts.recipient_of(message)
-        text, joint = parts.read(*_octets_of(message))
+        text, joint = _text_of(message)
         reference, total, part = joint or (0, 1, 1)
         if self._log >= 0:
             record = {"at_ms": read.now_ms, "id": message_id, "account": read.account, "sender": sender}
@@ -289,10 +291,15 @@ def _wants_receipt(registered_delivery: int, word: bytes) -> bool:
     return bool(word) and (asked == 1 or (asked == 2 and word == UNDELIVERABLE))
 
 
-def _octets_of(message: ShortMessage) -> tuple[bytes, int, bool]:
-    """What `parts.read` wants; parts that came with sar_ fields are given the header that says the same."""
+def _text_of(message: ShortMessage) -> tuple[str, Joint | None]:
+    """What a handset shows: the text, or how many octets came; sar_ fields mean what a header would."""
     octets, has_header = with_header(message)
-    return octets, message.data_coding, has_header
+    text, joint = parts.read(octets, message.data_coding, has_header)
+    if message.data_coding not in _TEXTS:
+        coding = parts.read_coding(message.data_coding)
+        if coding is not None and coding.alphabet == parts.DATA:
+            text = f"[{len(octets) - (octets[0] + 1 if has_header and octets else 0)} octets]"
+    return text, joint
 
 
 def _valid_s(message: ShortMessage, now_ms: int) -> float | None:

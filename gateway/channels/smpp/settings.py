@@ -16,6 +16,7 @@ from gateway.channels.base import CarrierSettings
 from gateway.codecs import smpp
 from gateway.codecs.national import Alphabet
 from gateway.config import Reading, Secret, Settings, wrong
+from gateway.messages import Cargo
 from gateway.values import As, Duration, HostPort, Written
 from gateway.wording import either, found, nearest
 
@@ -200,6 +201,16 @@ class SmppCarrier(CarrierSettings):
         if self.authorities_file is not None and not self.tls:
             raise wrong([(("authorities_file",), "nothing is checked on an open line; add tls: yes")])
         return self
+
+    @property
+    def carries(self) -> frozenset[Cargo]:
+        """Octets, and texts for a program on the phone."""
+        return frozenset((Cargo.OCTETS,))
+
+    @property
+    def shows_class(self) -> bool:
+        """The data coding says it."""
+        return True
 
     @property
     def slots(self) -> int:

@@ -7,16 +7,19 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Final
 
+from gateway.channels.base import cannot_carry
 from gateway.channels.smpp.settings import AddressType, SmppSettings
 from gateway.codecs import gsm7, parts, smpp
 from gateway.codecs.smpp_session import Token
 from gateway.errors import Failure, Retry
-from gateway.messages import Outbound
+from gateway.messages import Cargo, Content, Outbound
 
 SHORTEST_NUMBER: Final = 7  # digits; a shorter one is a short code, whatever type the carrier gives it
 WHOLE: Final = -1  # the part that stands for all of a message
 
 Bodies = list[tuple[Token, bytes]]  # a token is how the answer begins: message, attempt, part, parts
+
+Cut = Callable[[Outbound, bytes, bytes, int], Bodies]  # message, sender, recipient, how many seconds it is valid
 
 _WANTS_RECEIPT: Final = 1  # registered_delivery (SMPP 3.4, 5.2.17)
 _TIME_TO_LIVE: Final = 0x0017  # qos_time_to_live, in seconds: how long a data_sm is valid (5.3.2.8)
@@ -46,7 +49,7 @@ class Writer:
         self._sender = lru_cache(maxsize=1024)(self._address)  # senders are few, recipients are not
         self._head = lru_cache(maxsize=1024)(self._head_of)
         cuts = {"header": self._with_headers, "sar": self._with_sar, "payload": self._whole}
-        self._cut: Callable[[Outbound, bytes, bytes, int], Bodies] = cuts[settings.long_texts]
+        self._cut: Cut = cuts[settings.long_texts]
         self._body = _data_body if settings.use_data_sm else _submit_body
 
     def bodies(self, message: Outbound, now_ms: int) -> Bodies:
@@ -60,8 +63,9 @@ class Writer:
             if left_ms <= 0:
                 raise Unwritable(_TOO_LATE)
             valid_s = left_ms // 1000 or 1
+        write = self._cut if message.content is None else self._way_of(message.content)
         try:
-            return self._cut(message, self._sender(message.sender), self._address(message.recipient), valid_s)
+            return write(message, self._sender(message.sender), self._address(message.recipient), valid_s)
         except (ValueError, OverflowError) as error:
             raise Unwritable(Failure("unwritable", str(error), Retry.NEVER)) from None
 
@@ -72,14 +76,17 @@ class Writer:
         """
         texts = [message.text for message in batch]
         short_cuts = gsm7.encode_plain(texts, parts.WHOLE_SEPTETS) if self._body is _submit_body else repeat(b"")
-        for message, septets in zip(batch, short_cuts, strict=False):
-            id_, attempt, sender, recipient, _, _, valid_until = message
-            digits = recipient[1:]
-            is_plain = septets and recipient[:1] == "+" and digits.isdecimal() and digits.isascii()
-            if is_plain and not 0 < valid_until <= now_ms and (head := self._head(sender)):
-                middle = _middle(0, parts.GSM, (valid_until - now_ms) // 1000 or 1 if valid_until else 0)
-                body = b"%b%b\0%b%c%b" % (head, digits.encode(), middle, len(septets), septets)
-                yield [((id_, attempt, 0, 1), body)]
+        phones = _digits([message.recipient for message in batch])
+        last: tuple[str, int] | None = None
+        head = middle = b""
+        for message, septets, digits in zip(batch, short_cuts, phones, strict=False):
+            id_, attempt, sender, _, _, _, valid_until, content = message
+            if (sender, valid_until) != last:  # of most of a batch they are the same
+                last = sender, valid_until
+                head = self._head(sender) if not 0 < valid_until <= now_ms else b""
+                middle = _middle(0, parts.GSM, max(1, (valid_until - now_ms) // 1000) if valid_until else 0)
+            if head and septets and digits and not content:
+                yield [((id_, attempt, 0, 1), b"%b%b\0%b%c%b" % (head, digits, middle, len(septets), septets))]
             else:
                 yield self._bodies_or_failure(message, now_ms)
 
@@ -102,9 +109,17 @@ class Writer:
 
     # --- one text, in each of three ways
 
+    def _way_of(self, content: Content) -> Cut:
+        """How a message is written that is more than its letters. Raises Unwritable."""
+        if Cargo.PICTURES in content.needs:
+            raise Unwritable(cannot_carry(content))
+        return self._with_headers if content.needs else self._cut
+
     def _with_headers(self, message: Outbound, sender: bytes, recipient: bytes, valid_s: int) -> Bodies:
         id_, attempt, missing, reference = message.id, message.attempt, message.missing, message.id % _SMALL
-        if self._alphabets:
+        if message.content is not None:
+            coding, pieces, has_header = parts.cut_content(message.text, message.content, reference, self._alphabets)
+        elif self._alphabets:
             coding, pieces, has_header = parts.cut(message.text, reference, self._alphabets)
         else:
             coding, pieces = parts.split(message.text, reference)
@@ -124,6 +139,7 @@ class Writer:
         count, reference = len(pieces), message.id % _GREAT
         if count == 1 or count > parts.MOST_PARTS:
             return self._with_headers(message, sender, recipient, valid_s)
+        coding = _coding_of(coding, message)
         return [
             (
                 (message.id, message.attempt, part, count),
@@ -139,6 +155,7 @@ class Writer:
         if count == 1:
             return self._with_headers(message, sender, recipient, valid_s)
         coding, octets = parts.whole(message.text)
+        coding = _coding_of(coding, message)
         token = (message.id, message.attempt, WHOLE, count)
         if self._body is _data_body:
             return [(token, self._body(sender, recipient, octets, 0, coding, valid_s, b""))]
@@ -154,6 +171,21 @@ class Writer:
         if not who.isdecimal():
             return self._name + smpp.text(who)
         return (self._short_code if len(who) < SHORTEST_NUMBER else self._plain) + smpp.text(who)
+
+
+def _digits(recipients: Sequence[str]) -> list[bytes]:
+    """What stands behind the plus of international numbers, empty for anything else; all are looked at together."""
+    joined = "".join(recipients)
+    if joined.count("+") == len(recipients) and {each[:1] for each in recipients} == {"+"} and joined.isascii():
+        digits = joined.encode().split(b"+")[1:]
+        if b"".join(digits).isdigit() and all(digits):
+            return digits
+    return [each[1:].encode() if each[:1] == "+" and each[1:].isdecimal() and each.isascii() else b""
+            for each in recipients]  # fmt: skip
+
+
+def _coding_of(coding: int, message: Outbound) -> int:
+    return coding if message.content is None else parts.coding_of(coding, message.content)
 
 
 def _octets(kind: AddressType) -> bytes:

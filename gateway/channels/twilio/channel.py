@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from gateway.channels.base import Door, LineState, Surroundings
+from gateway.channels.base import Door, LineState, Surroundings, cannot_carry
 from gateway.channels.twilio import failures
 from gateway.channels.twilio.answers import Refused, Taken, Unknown
 from gateway.channels.twilio.doors import Doors, Heard, receipt
-from gateway.channels.twilio.settings import TwilioCarrier
+from gateway.channels.twilio.settings import CARRIES, TwilioCarrier
 from gateway.codecs import parts
 from gateway.errors import Failure, Retry
 from gateway.messages import Answer, Asked, Outbound
@@ -163,10 +163,9 @@ class TwilioChannel:
     async def _sending(self, message: Outbound, life_s: int) -> Taken:
         if self._requests is None:
             raise Unknown("we are leaving")
-        named = urlencode({"message": message.id, "attempt": message.attempt})
-        return await self._requests.send(
-            message.sender, message.recipient, message.text, f"{self._callback}?{named}", life_s
-        )
+        callback = f"{self._callback}?{urlencode({'message': message.id, 'attempt': message.attempt})}"
+        media = message.content.media if message.content else ()
+        return await self._requests.send(message.sender, message.recipient, message.text, callback, life_s, media)
 
     def _landed(self, flight: _Flight, task: asyncio.Task[Taken]) -> None:
         """A request has ended, in whichever way: exactly one answer."""
@@ -213,7 +212,7 @@ class TwilioChannel:
 
     def _compare(self, message: Outbound, segments: int) -> None:
         """Say when Twilio counts, and bills, other parts than we do. A messaging service does not know at first."""
-        if not segments:
+        if not segments or (message.content and message.content.media):
             return
         ours = len(parts.split(message.text, 0)[1])
         if ours == segments:
@@ -364,6 +363,8 @@ class _Pressure:
 
 def _unsendable(message: Outbound, life_s: int) -> Failure | None:
     """Why a text cannot be asked of Twilio at all."""
+    if message.content is not None and not message.content.needs <= CARRIES:
+        return cannot_carry(message.content)
     if life_s < 0:
         return failures.failure(failures.VALIDITY_OVER)
     if len(message.text.encode("utf-16-le", "surrogatepass")) > LONGEST_TEXT * 2:

@@ -12,10 +12,12 @@ from pydantic import AfterValidator, Field, model_validator
 from gateway.channels.base import CarrierSettings
 from gateway.config import Secret, wrong
 from gateway.fetching import Login
-from gateway.values import Duration
+from gateway.messages import Cargo
+from gateway.values import Duration, Money
 from gateway.wording import found
 
 TWILIO: Final = "https://api.twilio.com"
+CARRIES: Final = frozenset((Cargo.PICTURES,))
 
 
 def _sid(letters: str, noun: str) -> AfterValidator:
@@ -66,6 +68,10 @@ class TwilioCarrier(CarrierSettings):
         timedelta(seconds=30), description="How long Twilio's answer is waited for; then the text's fate is in doubt."
     )
 
+    price_media: Money | None = Field(
+        None, description="What one message with pictures costs, if not what a part does.", examples=["0.02 USD"]
+    )
+
     @model_validator(mode="after")
     def _key_with_secret(self) -> TwilioCarrier:
         if self.api_key and not self.api_key_file:
@@ -73,6 +79,16 @@ class TwilioCarrier(CarrierSettings):
         if self.api_key_file and not self.api_key:
             raise wrong([(("api_key_file",), "a secret without the key that it is of; add api_key")])
         return self
+
+    @property
+    def carries(self) -> frozenset[Cargo]:
+        """Pictures."""
+        return CARRIES
+
+    @property
+    def media_price(self) -> Money:
+        """What one message with pictures costs."""
+        return self.price_media or self.price
 
     @property
     def place(self) -> str:

@@ -2,7 +2,7 @@
 
 -- name: api_messages
 SELECT r.message, m.address, m.sender, m.text, m.parts, m.price, m.channel, m.program, m.valid_until, r.test, r.reference,
-       coalesce(s.state, 0), coalesce(s.code, ''), coalesce(s.at, 0)
+       coalesce(s.state, 0), coalesce(s.code, ''), coalesce(s.at, 0), m.content
 FROM (SELECT message, test, reference FROM submission
       WHERE client = :client AND message < :before AND message >= :since ORDER BY message DESC LIMIT :walk) r
 CROSS JOIN message m ON m.id = r.message LEFT JOIN state s ON s.message = r.message
@@ -18,7 +18,7 @@ FROM (SELECT message FROM submission
 -- name: api_messages_to
 -- The same for one person, whose messages are found at once.
 SELECT m.id, m.address, m.sender, m.text, m.parts, m.price, m.channel, m.program, m.valid_until, r.test, r.reference,
-       coalesce(s.state, 0), coalesce(s.code, ''), coalesce(s.at, 0)
+       coalesce(s.state, 0), coalesce(s.code, ''), coalesce(s.at, 0), m.content
 FROM (SELECT id FROM person WHERE brand_id = :brand AND address = :to) p
 CROSS JOIN message m ON m.person = p.id AND m.id < :before AND m.id >= :since
 CROSS JOIN submission r ON r.client = :client AND r.message = m.id
@@ -28,7 +28,7 @@ ORDER BY m.id DESC LIMIT :limit
 
 -- name: api_message
 SELECT r.message, m.address, m.sender, m.text, m.parts, m.price, m.channel, m.program, m.valid_until, r.test, r.reference,
-       coalesce(s.state, 0), coalesce(s.code, ''), coalesce(s.at, 0)
+       coalesce(s.state, 0), coalesce(s.code, ''), coalesce(s.at, 0), m.content
 FROM submission r CROSS JOIN message m ON m.id = r.message LEFT JOIN state s ON s.message = r.message
 WHERE r.client = :client AND r.message = :message AND r.test = :test
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import smsutil
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.codecs import gsm7, parts
 from gateway.codecs.national import Alphabet
-from gateway.messages import Joint
+from gateway.messages import Content, Joint
 
 any_text = st.text(max_size=500)
 lively_text = st.lists(
@@ -413,3 +414,135 @@ def test_bare_parts_are_the_same_parts_without_their_headers(text: str) -> None:
 def test_a_full_cut_says_what_a_split_does_and_whether_a_header_stands_before(text: str) -> None:
     coding, messages = parts.split(text, 3)
     assert parts.cut(text, 3) == parts.Cut(coding, messages, len(messages) > 1)
+
+
+# --- more than letters -----------------------------------------------------------------------------------------------
+
+# 3GPP 23.038, section 4: 00010000 class 0 in the default alphabet, 00011000 in UCS2, 000101xx octets; 1111 the same
+# without UCS2; 1101 and 1110 a waiting voice message (1000) that is kept, in the default alphabet and in UCS2.
+CLASS_0, SHORT_0 = Content(message_class=0), Content(message_class=0, is_short_class=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "content", "coding"),
+    [
+        ("Fire!", CLASS_0, 0x10),
+        ("Fire!", Content(message_class=3), 0x13),
+        ("着火了", CLASS_0, 0x18),
+        ("Fire!", SHORT_0, 0xF0),
+        ("着火了", SHORT_0, 0x18),
+        ("Call", Content(waiting=0), 0xD8),
+        ("Done", Content(waiting=6), 0xD2),
+        ("来电", Content(waiting=1), 0xE9),
+        ("Done", Content(waiting=14), 0xC2),
+        ("", Content(octets=b"\0"), 0x04),
+        ("", Content(octets=b"\0", message_class=1), 0x15),
+        ("", Content(octets=b"\0", message_class=1, is_short_class=True), 0xF5),
+    ],
+)
+def test_the_data_coding_says_how_a_phone_shows_it(text: str, content: Content, coding: int) -> None:
+    assert parts.cut_content(text, content, 1).coding == coding
+
+
+@given(any_text.filter(bool))
+def test_a_flash_text_is_cut_as_the_same_text_without_flash(text: str) -> None:
+    plain, flash = parts.cut(text, 7), parts.cut_content(text, CLASS_0, 7)
+    assert (flash.pieces, flash.has_header) == (plain.pieces, plain.has_header)
+    assert flash.coding == plain.coding | 0x10
+    assert parts.count_content(text, CLASS_0) == len(plain.pieces)
+
+
+def test_octets_with_ports_are_octet_exact() -> None:
+    """A Wireless Datagram to port 2948 (WAP push, WAP-259 appendix) behind 06 05 04 0B84 23F0 (23.040, 9.2.3.24.4)."""
+    push = Content(octets=bytes.fromhex("0106"), header=bytes.fromhex("05040b8423f0"))
+    assert parts.cut_content("", push, 7) == (4, [bytes.fromhex("0605040b8423f00106")], True)
+    assert parts.cut_content("", Content(octets=b"\0\xff"), 7) == (4, [b"\0\xff"], False)
+
+
+@pytest.mark.parametrize(
+    ("header", "octets", "sizes"),
+    [
+        ("", 140, [140]), ("", 141, [140, 13]), ("05040b8423f0", 133, [140]), ("05040b8423f0", 134, [140, 18]),
+        ("05040b8423f0", 300, [140, 140, 56]),
+    ],
+)  # fmt: skip
+def test_a_part_holds_140_octets_with_its_header(header: str, octets: int, sizes: list[int]) -> None:
+    content = Content(octets=bytes(range(256)) * 2, header=bytes.fromhex(header))
+    content = replace(content, octets=(content.octets or b"")[:octets])
+    _, pieces, has_header = parts.cut_content("", content, 0x1_42)
+    assert [len(piece) for piece in pieces] == sizes
+    assert parts.count_content("", content) == len(sizes)
+    assert has_header is bool(header or len(sizes) > 1)
+    bodies = [piece[piece[0] + 1 :] if has_header else piece for piece in pieces]
+    assert b"".join(bodies) == content.octets
+    if len(sizes) > 1:
+        heads = [parts.read_header(piece) for piece in pieces]
+        assert [head.joint for head in heads] == [Joint(0x42, len(sizes), n) for n in range(1, len(sizes) + 1)]
+        assert {head.others for head in heads} == {bytes.fromhex(header)}
+
+
+@pytest.mark.parametrize("text", ["BEGIN:VCARD " * 40, "名片" * 200, "x", "{" * 200])
+def test_a_text_with_ports_has_them_in_each_part_and_reads_back(text: str) -> None:
+    content = Content(header=bytes.fromhex("050423f40000"))
+    coding, pieces, _ = parts.cut_content(text, content, 7)
+    read = [parts.read(piece, coding, udhi=True) for piece in pieces]
+    assert parts.join({joint.number if joint else 1: each for each, joint in read}) == text
+    assert {parts.read_header(piece).others for piece in pieces} == {content.header}
+    most = 140 if coding == parts.UCS2 else max(12 + parts._room(12), 7 + parts._room(7))
+    assert max(len(piece) for piece in pieces) <= most
+
+
+def test_what_a_program_has_cut_itself_is_left_so_and_refused_where_it_does_not_fit() -> None:
+    piece = Content(octets=bytes(134), header=bytes.fromhex("0003070201"))
+    assert parts.cut_content("", piece, 7).pieces == [bytes.fromhex("050003070201") + bytes(134)]
+    with pytest.raises(ValueError, match="holds 134 octets; it has 135"):
+        parts.cut_content("", replace(piece, octets=bytes(135)), 7)
+    with pytest.raises(ValueError, match="holds 0 octets; it has 1"):
+        parts.cut_content("", Content(octets=b"x", header=bytes(139)), 7)
+
+
+@pytest.mark.parametrize("header", ["000307010100", "0003070101", "0003070000", "05040b8423f00003070101"])
+def test_octets_whose_header_says_anything_of_pieces_are_never_given_a_second_word_of_it(header: str) -> None:
+    with pytest.raises(ValueError, match="one part, which holds"):
+        parts.count_content("", Content(octets=bytes(200), header=bytes.fromhex(header)))
+
+
+@given(
+    st.integers(0, 139).filter(lambda octets: octets != 1),  # an element has two at least
+    st.sampled_from(["😀" * 40, "€" * 100, "[]" * 100, "a\r\n" * 50, "a" * 300, "你" * 80, "e\u0301😀" * 40, "x"]),
+)
+def test_a_header_of_any_length_leaves_parts_that_fit_or_is_refused(octets: int, text: str) -> None:
+    content = Content(header=bytes((0x70, octets - 2)) + bytes(octets - 2) if octets else b"")
+    try:
+        coding, pieces, _ = parts.cut_content(text, content, 7)
+    except ValueError:
+        assert octets > 100
+        return
+    assert len(pieces) <= parts.MOST_PARTS
+    joined = {number: parts.read(piece, coding, udhi=octets > 0 or len(pieces) > 1)[0]
+              for number, piece in enumerate(pieces, 1)}  # fmt: skip
+    assert parts.join(joined) == text
+
+
+@given(any_text, st.integers(1, 200))
+def test_no_cutter_ever_stands_still(text: str, room: int) -> None:
+    assert b"".join(parts._cut_ucs2(text, room)) == text.encode("utf-16-be", "replace")
+    septets = bytes(ord(letter) % 128 for letter in text)
+    assert b"".join(parts._cut_septets(septets, room)) == septets
+
+
+@given(st.integers(0, 255))
+def test_every_data_coding_that_is_read_is_written_again(data_coding: int) -> None:
+    coding = parts.read_coding(data_coding)
+    if coding is not None and data_coding != 2:  # octets, too, which we write as 4
+        content = Content((), None, b"", coding.message_class, coding.is_short_class, coding.waiting)
+        assert parts.coding_of(coding.alphabet, content) == data_coding
+
+
+@given(st.binary(max_size=30))
+def test_a_header_that_is_read_is_what_was_there(octets: bytes) -> None:
+    try:
+        header = parts.read_header(octets)
+    except ValueError:
+        return
+    assert bytes((len(header.elements),)) + header.elements == octets[: octets[0] + 1]

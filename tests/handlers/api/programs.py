@@ -92,8 +92,12 @@ class Came:
     body: str
 
     @property
+    def fields(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.body, keep_blank_values=True)
+
+    @property
     def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.body, keep_blank_values=True))
+        return dict(self.fields)
 
 
 @dataclass
@@ -134,8 +138,10 @@ async def letterbox() -> AsyncIterator[Letterbox]:
 
 
 @asynccontextmanager
-async def staged(folder: Path, store: str = "sqlite:data/carillon.db") -> AsyncIterator[Stage]:
-    """Everything, for as long as the block runs."""
+async def staged(
+    folder: Path, store: str = "sqlite:data/carillon.db", change: Callable[[str, str], str] = lambda text, url: text
+) -> AsyncIterator[Stage]:
+    """Everything, for as long as the block runs. `change` makes another file of it, given the letterbox's address."""
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(letterbox())
         path = folder / "config.yaml"
@@ -143,7 +149,7 @@ async def staged(folder: Path, store: str = "sqlite:data/carillon.db") -> AsyncI
         for name, token in TOKENS.items():
             (folder / name).write_text(token)
             (folder / name).chmod(0o600)
-        path.write_text(text, "utf-8")
+        path.write_text(change(text, box.url), "utf-8")
         config = load(path, Config, {}).value
         app = await stack.enter_async_context(run.opened(config, path, {}))
         await operations.apply(app, hush, config=str(path))

@@ -60,6 +60,16 @@ async def heard(stage: Stage, phone: str, words: str) -> str:
     return next(f"{each.other} {each.text}" for each in handset.messages if each.text.startswith(words))
 
 
+async def test_octets_to_so_many_phones_that_they_would_fill_the_disk_are_refused(stage: Stage, password: str) -> None:
+    fields = {"username": "shop", "password": password, "from": DESK, "coding": "1", "text": "x" * 4_000}
+    phones = " ".join(f"+1206555{n:04}" for n in range(600))
+    form = urlencode({**fields, "to": phones})
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await call(stage, "POST", body=form.encode(), headers=kind))[:2] == (
+        413, "Too many receivers for a text of this size, rejected"
+    )  # fmt: skip
+
+
 @pytest.mark.skipif(CURL is None, reason="curl is not installed: apt-get install curl")
 async def test_curl_sends_as_the_user_guide_has_it(stage: Stage, password: str) -> None:
     url = f"{stage.api}{PATH}?username=shop&password={password}&from=12065550100&to=12065550142&text=Hello+from+curl"
@@ -157,7 +167,8 @@ async def test_posts_of_every_kind_are_understood(stage: Stage, password: str) -
     html = {**headers, "Content-Type": "text/html"}
     assert (await call(stage, "POST", body=b"x", headers=html))[:2] == (415, "Unsupported content-type, rejected")
     binary = {**headers, "Content-Type": "application/octet-stream"}
-    assert (await call(stage, "POST", body=b"x", headers=binary))[:2] == (400, "Coding field misformed, rejected")
+    assert (await call(stage, "POST", body=b"\0\xff" * 21, headers=binary))[0] == 202
+    await heard(stage, MAYA, "[42 octets]")
 
 
 async def test_a_post_of_xml_goes_to_each_of_its_numbers_with_its_reports(stage: Stage, password: str) -> None:
@@ -261,10 +272,17 @@ async def test_pieces_of_a_long_text_are_joined_in_any_order(stage: Stage, passw
     await stage.box.until(lambda: reports(stage, "/long"))
 
 
-async def test_a_header_that_is_no_piece_of_a_text_is_refused(stage: Stage, password: str) -> None:
+async def test_octets_with_a_header_of_any_kind_leave_and_what_does_not_fit_is_refused(
+    stage: Stage, password: str
+) -> None:
     login = f"username=shop&password={password}&to=%2B12065550142&from=%2B12065550100"
-    ports = f"{login}&text=x&udh=%06%05%04%0B%84%23%F0"
-    assert (await call(stage, "GET", ports))[:2] == (400, "UDH field misformed, rejected")
+    ports = f"{login}&coding=1&udh=%06%05%04%0B%84%23%F0&text="
+    assert (await call(stage, "GET", ports + "%01" * 133))[:2] == (202, "0: Accepted for delivery")
+    await heard(stage, MAYA, "[133 octets]")
+    piece = f"{login}&coding=1&udh=%05%00%03%07%02%01&text={'%01' * 135}"
+    assert (await call(stage, "GET", piece))[:2] == (400, "Text too long, rejected")
+    kept = "SELECT m.content FROM message m WHERE m.text = '[133 octets]'"
+    assert await stage.app.store.read(look, kept) == [(f'{{"octets":"{"01" * 133}","header":"0605040b8423f0"}}',)]
 
 
 async def test_nothing_leaves_with_a_test_key_not_even_in_pieces(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.messages import Joint
+from gateway.messages import Content, Joint
 from handlers.api.kannel_fields import Ask, Login, Wrong, from_headers, login, parse, read
 
 GOOD = "to=12065550142&from=20655&text=Hello"
@@ -34,6 +34,8 @@ def words(query: str, *, is_post: bool = False) -> str:
         (f"{GOOD}&coding=5", "Coding field misformed, rejected"),
         (f"{GOOD}&charset=nope", "Charset or body misformed, rejected"),
         (f"{GOOD}&udh=zz", "UDH field misformed, rejected"),
+        (f"{GOOD}&pid=256", "PID field misformed, rejected"),
+        (f"{GOOD}&coding=1&pid=127", "PID field misformed, rejected"),
         (f"{GOOD}&mclass=9", "MClass field misformed, rejected"),
         (f"{GOOD}&priority=9", "Priority field misformed, rejected"),
         (f"{GOOD}&validity=-5", "Validity field misformed, rejected"),
@@ -53,10 +55,8 @@ def test_a_post_without_recipients_is_refused_in_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        (f"{GOOD}&coding=1", "Coding field misformed, rejected"),
         (f"{GOOD}&charset=rot13", "Charset or body misformed, rejected"),
         (f"{GOOD}&charset=punycode", "Charset or body misformed, rejected"),
-        (f"{GOOD}&udh=%06%05%04%0B%84%23%F0", "UDH field misformed, rejected"),
         (f"{GOOD}&udh=%05%00%03%01%02%03", "UDH field misformed, rejected"),
         (f"{GOOD}&udh=%05%00%03%01%02%00", "UDH field misformed, rejected"),
         (f"{GOOD}&udh=%06%00%03%01%02%01", "UDH field misformed, rejected"),
@@ -136,10 +136,49 @@ def test_headers_of_a_post_are_the_fields() -> None:
 
 
 def test_octets_without_a_coding_are_binary_as_with_kannel() -> None:
-    with pytest.raises(Wrong):
-        read(from_headers({"X-Kannel-To": "1"}, "application/octet-stream", "", b"x"), is_post=True)
+    plain = read(from_headers({"X-Kannel-To": "1"}, "application/octet-stream", "", b"x\xff\0"), is_post=True)
+    assert (plain.text, plain.content) == ("", Content(octets=b"x\xff\0"))
     coded = {"X-Kannel-To": "1", "X-Kannel-Coding": "2"}
     assert read(from_headers(coded, "application/octet-stream", "", b"\0H"), is_post=True).text == "H"
+
+
+PORTS = bytes.fromhex("05040b8423f0")
+
+
+@pytest.mark.parametrize("udh", ["%06%05%04%0B%84%23%F0", "0605040b8423f0"])
+def test_binary_and_its_header_are_octets_whatever_they_hold(udh: str) -> None:
+    ask = asked(f"coding=1&udh={udh}&text=%00%FF%E9%1B")
+    assert (ask.text, ask.joint, ask.content) == ("", None, Content(octets=b"\0\xff\xe9\x1b", header=PORTS))
+    assert asked(f"udh={udh}").content == Content(octets=b"Hello", header=PORTS)  # without a coding, as Kannel has it
+    assert asked(f"udh={udh}&coding=0").content == Content(header=PORTS)
+
+
+def test_a_binary_piece_is_sent_as_the_program_cut_it() -> None:
+    ask = asked("coding=1&udh=%0B%00%03%07%02%01%05%04%15%8A%00%00&text=%01")
+    assert (ask.joint, ask.content) == (None, Content(octets=b"\1", header=bytes.fromhex("00030702010504158a0000")))
+
+
+# The Kannel user guide: mclass 0 to 3; mwi 0 to 3 to set and 4 to 7 to clear, which leaves the class out.
+@pytest.mark.parametrize(
+    ("query", "content"),
+    [
+        ("mclass=0", Content(message_class=0, is_short_class=True)),
+        ("mclass=1&coding=2&text=%00H", Content(message_class=1)),
+        ("mclass=0&alt-dcs=1", Content(message_class=0, is_short_class=True)),
+        ("mclass=1&coding=1", Content(octets=b"Hello", message_class=1, is_short_class=True)),
+        ("mwi=0", Content(waiting=0)),
+        ("mwi=7&mclass=0", Content(waiting=15)),
+        ("mclass=&mwi=&alt-dcs=1", Content(message_class=1, is_short_class=True)),
+        ("coding=1&alt-dcs=1", Content(octets=b"Hello", message_class=1, is_short_class=True)),  # 0xF5
+        ("coding=2&alt-dcs=1&text=%00H", Content(message_class=1)),
+        ("mwi=0&alt-dcs=1", Content(waiting=0)),
+        ("alt-dcs=0&pid=65", None),
+        ("coding=1&pid=0", Content(octets=b"Hello")),
+        ("coding=0", None),
+    ],
+)
+def test_how_a_phone_is_to_show_a_text_is_read(query: str, content: Content | None) -> None:
+    assert asked(query).content == content
 
 
 NAMES = (

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.messages import Content
 from handlers.api import kannel_xml
-from handlers.api.kannel_fields import Wrong
+from handlers.api.kannel_fields import Wrong, read
 
 
 def submit(inside: str, head: str = "") -> dict[str, bytes]:
@@ -38,6 +39,8 @@ def test_every_field_has_its_place() -> None:
     [
         ("100%25+off", "0", b"100% off"),
         ("1234", "0", b"1234"),  # a code, which Kannel would take for two octets
+        ("00FF1B", "1", b"\0\xff\x1b"),
+        ("%00%FF%1b", "1", b"\0\xff\x1b"),
         ("706F71D7", "2", bytes.fromhex("706F71D7")),
         ("灯笼", "2", "灯笼".encode()),
     ],
@@ -46,6 +49,14 @@ def test_the_text_is_percent_encoded_or_in_hexadecimal_where_it_cannot_be_meant_
     words: str, coding: str, text: bytes
 ) -> None:
     assert submit(f"<ud>{words}</ud><dcs><coding>{coding}</coding></dcs>")["text"] == text
+
+
+@pytest.mark.parametrize("udh", ["0605040b8423f0", "%06%05%04%0B%84%23%F0"])
+@pytest.mark.parametrize("ud", ["29060603AE81EA", "%29%06%06%03%AE%81%EA"])
+def test_octets_behind_a_header_are_read_without_a_coding_as_with_kannel(udh: str, ud: str) -> None:
+    found = submit(f"<da><number>+12065550142</number></da><udh>{udh}</udh><ud>{ud}</ud>")
+    header = bytes.fromhex("05040b8423f0")
+    assert read(found).content == Content(octets=bytes.fromhex("29060603AE81EA"), header=header)
 
 
 @pytest.mark.parametrize(

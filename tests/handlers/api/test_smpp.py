@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from campaigns.clients import Kind
 from campaigns.settings import Config
 from campaigns.wishes import Why
 from gateway import notices
+from gateway.binds import LOOK_S
 from gateway.codecs import parts, smpp
 from gateway.config import load
 from gateway.errors import StoreError
@@ -122,6 +124,30 @@ async def test_a_text_with_sar_fields_or_as_a_payload_is_one_text(app: App, pass
         for number in (ANA, BEN):
             shown = await app.simulator.handset(number).wait(0, 15)
             assert shown.text == LONG
+
+
+async def test_octets_and_flash_texts_reach_the_phone_each_part_of_octets_by_itself(app: App, password: str) -> None:
+    ports, joint = bytes.fromhex("0605040b8423f0"), bytes.fromhex("050003070201")
+    wishes = [
+        smpp.message_body(SHORT, phone(ANA), ports + bytes(20), esm_class=smpp.HAS_HEADER, data_coding=4, registered=1),
+        smpp.message_body(SHORT, phone(ANA), joint + bytes(30), esm_class=smpp.HAS_HEADER, data_coding=4, registered=1),
+        smpp.message_body(SHORT, phone(ANA), b"Fire!", data_coding=0x10, registered=1),
+    ]
+    flash = [
+        smpp.message_body(SHORT, phone(BEN), piece, esm_class=smpp.HAS_HEADER, data_coding=0x10, registered=1)
+        for piece in parts.split(LONG, 9)[1]
+    ]
+    async with open_door(app) as server, dialled(server.port, password=password) as esme:
+        answers = await esme.submitted([*wishes, *flash])
+        assert {status for status, _ in answers} == {0}
+        await esme.until(lambda: len(receipts(esme)) == len(answers), 15)
+    kept = await rows(app, "SELECT text, content FROM message ORDER BY id")
+    assert dict(kept) == {
+        "[20 octets]": f'{{"octets":"{"00" * 20}","header":"0605040b8423f0"}}',
+        "[30 octets]": f'{{"octets":"{"00" * 30}","header":"050003070201"}}',
+        "Fire!": '{"message_class":0}',
+        LONG: '{"message_class":0}',
+    }
 
 
 async def test_a_refusal_has_its_status(app: App, password: str) -> None:
@@ -415,6 +441,21 @@ def test_trouble_of_ours_is_told_as_such() -> None:
     assert told == [(4, door.QUEUE_FULL, ""), (5, door.QUEUE_FULL, ""), (6, 0x08, "")]
 
 
+async def test_who_unbinds_behind_a_text_gets_every_receipt_when_it_is_back(app: App, password: str) -> None:
+    async with open_door(app) as server:
+        async with dialled(server.port, password=password) as esme:
+            esme.status = None
+            await esme.submitted([body("One")])
+            await esme.until(lambda: receipts(esme), 15)
+            esme.submit([body("Two")], 1)
+            esme.unbind()
+            await esme.until(lambda: esme.is_closed)
+        idents = {ident for _, ident in esme.answers.values()}
+        async with dialled(server.port, password=password) as again:
+            await again.until(lambda: {reading.ids[0] for reading in receipts(again)} == idents, 15)
+    assert len(idents) == 2
+
+
 async def test_a_key_that_has_ended_holds_no_line(app: App, password: str) -> None:
     async with open_door(app) as server, dialled(server.port, password=password) as esme:
         (key,) = await app.store.read(clients.listed, app.brand, app.clock.now_ms())
@@ -428,6 +469,55 @@ async def test_a_key_that_may_only_send_is_refused_as_receiver(app: App) -> None
     secret = await key_of(app, "shop", Kind.SMPP, "send")
     async with open_door(app) as server, dialled(server.port, "receiver", password=secret) as esme:
         assert esme.refused == 0x0D
+
+
+@pytest.mark.engine("postgresql")
+async def test_lines_and_pace_hold_over_all_processes(config_file: Path) -> None:
+    edit(bindable(config_file), "rate: 1000/s", "rate: 40/s")
+    async with (
+        served(config_file, "web", "plan", "dispatch") as one,
+        served(config_file, "web") as two,
+        open_door(one) as here,
+        open_door(two) as there,
+    ):
+        password = await key_of(one, "shop", Kind.SMPP)
+        async with dialled(here.port, password=password) as first, dialled(there.port, password=password) as second:
+            for door_of in (here, there):
+                async with dialled(door_of.port, password=password) as third:
+                    assert third.refused == 0x0D
+            await asyncio.sleep(2 * LOOK_S)
+            answers = await asyncio.gather(*(each.submitted([body("One")] * 40) for each in (first, second)))
+            taken = [sum(not status for status, _ in each) for each in answers]
+            assert all(20 <= count < 30 for count in taken), taken
+            second.unbind()
+            await second.until(lambda: second.is_closed)
+            async with dialled(here.port, password=password) as again:
+                assert again.session.mode
+
+
+@pytest.mark.engine("postgresql")
+async def test_where_fewer_lines_are_applied_so_many_are_left_over_all_processes(config_file: Path) -> None:
+    edit(bindable(config_file), "binds: 2", "binds: 4")
+    async with (
+        served(config_file, "web", "plan", "dispatch") as one,
+        served(config_file, "web") as two,
+        open_door(one) as here,
+        open_door(two) as there,
+        AsyncExitStack() as stack,
+    ):
+        password = await key_of(one, "shop", Kind.SMPP)
+        esmes = []
+        for door_of in (here, there, here, there):
+            esmes.append(await stack.enter_async_context(dialled(door_of.port, password=password)))
+        edit(config_file, "binds: 4", "binds: 2")
+        config = load(config_file, Config, {}).value
+        for each in (one, two):
+            each.take(await run.business_of(each, config, each.business.version + 1))
+        for esme in esmes[2:]:
+            await esme.until(lambda esme=esme: esme.is_closed)  # type: ignore[misc]
+        await asyncio.sleep(1.5)
+
+        assert [esme.is_closed for esme in esmes] == [False, False, True, True]
 
 
 async def test_two_processes_join_pieces_and_bring_each_receipt_once(app: App, password: str) -> None:

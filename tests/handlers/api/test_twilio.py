@@ -255,6 +255,8 @@ async def test_a_text_of_another_program_is_not_found(stage: Stage) -> None:
         ({"MediaUrl0": "https://a.example/cat.png", "Body": ""}, 400, 21621),
         ({"ContentSid": "HX" + "0" * 32}, 400, 20422),
         ({"SendAsMms": "true"}, 400, 21621),
+        ({"MediaUrl": "cat.png"}, 400, 21620),
+        ({"MediaUrl": "https://a.example/a cat.png"}, 400, 21620),
         ({"ScheduleType": "fixed"}, 400, 35111),
         ({"ScheduleType": "fixed", "SendAt": "soon"}, 400, 35114),
         ({"ScheduleType": "fixed", "SendAt": "2020-01-01T00:00:00Z"}, 400, 35114),

@@ -78,7 +78,7 @@ channels:
 
 NAMES = (
     "sender, recipient, text, message, alphabet, valid.seconds, valid.milliseconds, now.iso, now.seconds, "
-    "now.milliseconds, nonce, receipts.url"
+    "now.milliseconds, nonce, media, class, receipts.url"
 )
 
 

@@ -14,7 +14,7 @@ from gateway.channels.http import bodies
 from gateway.channels.http.requests import Writer
 from gateway.channels.http.settings import Send
 from gateway.channels.http.templates import Template, complaint, percent
-from gateway.messages import Outbound
+from gateway.messages import Content, Outbound
 
 ANY_TEXT = some.text(some.characters(codec="utf-8"), min_size=1)
 
@@ -50,6 +50,64 @@ def test_no_text_breaks_out_of_xml(text: str) -> None:
     body = written(text, body='<m to="{{ text }}">{{ text }}</m>', content_type="text/xml")
     root = ElementTree.fromstring(body)
     assert (len(root), list(root.attrib)) == (0, ["to"])
+
+
+PICTURES = ("https://shop.example/a.jpg?b=1&c=2", "https://shop.example/%E7%81%AF.png")
+
+
+def with_pictures(*media: str, **send: object) -> str:
+    described = Send.model_validate({"url": "https://api.example.com/", **send})
+    message = Outbound(7, 1, "20655", "+12065550142", "Look", content=Content(media) if media else None)
+    body = Writer(described, {}).write(message, 0, "n").body
+    assert body is not None
+    return body.decode()
+
+
+@pytest.mark.parametrize("media", [(), PICTURES[:1], PICTURES])
+def test_pictures_are_a_list_in_json_and_fields_of_one_name_in_a_form(media: tuple[str, ...]) -> None:
+    in_json = with_pictures(*media, json={"text": "{{ text }}", "media": "{{ media }}"})
+    bare = with_pictures(*media, json='{"text": "{{ text }}", "media": {{ media }}}')
+    in_form = with_pictures(*media, form={"text": "{{ text }}", "m": "{{ media }}"})
+    expected = {"text": "Look", "media": [*media]} if media else {"text": "Look"}
+    assert json.loads(in_json) == json.loads(bare) == expected
+    assert parse_qsl(in_form) == [("text", "Look"), *(("m", each) for each in media)]
+
+
+@pytest.mark.parametrize("media", [(), PICTURES[:1], PICTURES])
+def test_pictures_in_a_list_are_items_of_it_and_where_there_are_none_stands_what_was_asked_for(
+    media: tuple[str, ...],
+) -> None:
+    spliced = with_pictures(*media, json={"m": ["first", "{{ media }}", "{{ text }}"]})
+    assert json.loads(spliced) == {"m": ["first", *media, "Look"]}
+    assert json.loads(with_pictures(*media, json='{"m": [{{ media }}]}')) == {"m": [*media]}
+    described = "{{ media or 'none' }}"
+    assert parse_qsl(with_pictures(*media, form={"m": described})) == [("m", each) for each in media or ("none",)]
+    assert json.loads(with_pictures(*media, json={"m": described})) == {"m": [*(media or ("none",))]}
+
+
+def test_pictures_amid_a_text_stand_with_spaces_between() -> None:
+    body = with_pictures(*PICTURES, body="<m>{{ media }}</m>", content_type="text/xml")
+    assert ElementTree.fromstring(body).text == " ".join(PICTURES)
+
+
+@pytest.mark.parametrize("shown", ["0", "3", ""])
+def test_the_class_of_a_text_has_a_field(shown: str) -> None:
+    described = Send.model_validate({"url": "https://a.example/", "form": {"t": "{{ text }}", "class": "{{ class }}"}})
+    content = Content(message_class=int(shown)) if shown else None
+    body = Writer(described, {}).write(Outbound(7, 1, "20655", "+1206", "Hi", content=content), 0, "n").body
+    assert parse_qsl((body or b"").decode()) == [("t", "Hi"), *([("class", shown)] if shown else [])]
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        {"json": {"a": ["{{ media }}"]}}, {"json": '{"a": {{ media }}}'}, {"form": {"a": "{{ media }}"}},
+        {"body": "<m>{{ media }}</m>"}, {"query": {"a": "{{ media.percent }}"}},
+    ],
+)  # fmt: skip
+def test_a_request_that_says_pictures_carries_them(send: dict[str, object]) -> None:
+    assert Send.model_validate({"url": "https://a.example/", **send}).uses("media")
+    assert not Send.model_validate({"url": "https://a.example/media", "form": {"media": "no"}}).uses("media")
 
 
 @given(ANY_TEXT)

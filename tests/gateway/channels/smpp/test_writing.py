@@ -13,7 +13,8 @@ from gateway.channels.smpp.reading import with_header
 from gateway.channels.smpp.writing import Unwritable, Writer
 from gateway.codecs import parts, smpp
 from gateway.codecs.national import Alphabet
-from gateway.messages import Outbound
+from gateway.errors import Retry
+from gateway.messages import Content, Outbound
 
 HELLO = Outbound(7, 1, "20655", "+12065550142", "Hello")
 LONG = "Two lattes for one, today only. " * 12
@@ -25,6 +26,11 @@ def writer(**changes: Any) -> Writer:
 
 def messages(bodies: list[tuple[Any, bytes]]) -> list[smpp.ShortMessage]:
     return [smpp.read_message(body, 0, len(body)) for _, body in bodies]
+
+
+def data_messages(bodies: list[tuple[Any, bytes]]) -> list[smpp.ShortMessage]:
+    heads = [smpp.HEADER.pack(16 + len(body), smpp.DATA_SM, 0, 1) for _, body in bodies]
+    return [smpp.message_of(smpp.decode(head + body)) for head, (_, body) in zip(heads, bodies, strict=True)]
 
 
 def text_of(found: list[smpp.ShortMessage]) -> str:
@@ -72,9 +78,7 @@ def test_a_long_text_as_payload_is_one_packet_for_the_whole_message() -> None:
 @pytest.mark.parametrize("long_texts", ["header", "sar", "payload"])
 def test_a_data_sm_says_the_same(long_texts: str) -> None:
     bodies = writer(long_texts=long_texts, use_data_sm=True).bodies(HELLO._replace(text=LONG), 0)
-    found = [
-        smpp.message_of(smpp.decode(smpp.HEADER.pack(16 + len(body), smpp.DATA_SM, 0, 1) + body)) for _, body in bodies
-    ]
+    found = data_messages(bodies)
 
     assert text_of(found) == LONG
     assert {(message.sender, message.recipient, message.registered_delivery) for message in found} == {
@@ -134,7 +138,9 @@ def test_an_address_that_cannot_be_written_is_told(changes: dict[str, Any]) -> N
         writer().bodies(HELLO._replace(**changes), 0)
 
 
-numbers = st.sampled_from(["+12065550142", "+1206", "2065550142", "20655", "Lantern", "+1206555x", "+٣٤٥", "+"])
+numbers = st.sampled_from(
+    ["+12065550142", "+1206", "2065550142", "20655", "Lantern", "+1206555x", "+٣٤٥", "+", "+1+2", "12+", ""]
+)
 outbounds = st.builds(
     Outbound,
     id=st.integers(1, 2**62),
@@ -167,3 +173,62 @@ def test_many_messages_are_written_as_each_of_them_alone(batch: list[Outbound], 
             alone.append(error.failure)
 
     assert list(one.each(batch, 10_000)) == alone
+
+
+# --- more than letters -----------------------------------------------------------------------------------------------
+
+FLASH = Content(message_class=0)
+WAP_PUSH = Content(octets=bytes(range(256)) + bytes(44), header=bytes.fromhex("05040b8423f0"))
+
+
+def submitted(content: Content, text: str = "", **changes: Any) -> list[smpp.ShortMessage]:
+    return messages(writer(**changes).bodies(HELLO._replace(text=text, content=content), 0))
+
+
+def test_a_flash_text_is_a_plain_one_but_for_its_data_coding_octet_by_octet() -> None:
+    """SMPP 3.4, 5.2.19 and 3GPP 23.038, section 4: 0x10 is class 0 in the default alphabet."""
+    (plain,), (flash,) = (writer().bodies(HELLO._replace(content=each), 0) for each in (None, FLASH))
+    at = len(plain[1]) - len(b"\0\0\5Hello")
+    assert flash[0] == plain[0]
+    assert flash[1] == plain[1][:at] + b"\x10" + plain[1][at + 1 :]
+
+
+@pytest.mark.parametrize("long_texts", ["header", "sar", "payload"])
+@pytest.mark.parametrize(("text", "coding"), [("Fire!", 0x10), ("着火了", 0x18), (LONG, 0x10), ("着火了" * 60, 0x18)])
+def test_flash_stays_in_every_part_however_long_texts_are_written(text: str, coding: int, long_texts: str) -> None:
+    found = submitted(FLASH, text, long_texts=long_texts)
+    assert {message.data_coding for message in found} == {coding}
+    assert text_of(found) == text
+    assert [each.octets for each in found] == [each.octets for each in messages(
+        writer(long_texts=long_texts).bodies(HELLO._replace(text=text), 0))]  # fmt: skip
+
+
+@pytest.mark.parametrize("long_texts", ["header", "sar", "payload"])
+@pytest.mark.parametrize("use_data_sm", [False, True])
+def test_octets_go_in_parts_of_140_with_their_header_by_every_way(long_texts: str, use_data_sm: bool) -> None:
+    write = writer(long_texts=long_texts, use_data_sm=use_data_sm)
+    bodies = write.bodies(HELLO._replace(text="[300 octets]", content=WAP_PUSH), 0)
+    found = data_messages(bodies) if use_data_sm else messages(bodies)
+    assert [token for token, _ in bodies] == [(7, 1, part, 3) for part in range(3)]
+    assert {(each.data_coding, each.esm_class) for each in found} == {(4, smpp.HAS_HEADER)}
+    assert [len(each.octets) for each in found] == [140, 140, 56]
+    assert b"".join(each.octets[each.octets[0] + 1 :] for each in found) == WAP_PUSH.octets
+    assert {each.octets[6:12] for each in found} == {WAP_PUSH.header}
+
+
+def test_only_the_parts_of_octets_that_are_missing_go_again() -> None:
+    message = HELLO._replace(content=WAP_PUSH, missing=0b100)
+    ((token, body),) = writer().bodies(message, 0)
+    assert token == (7, 1, 2, 3)
+    assert smpp.read_message(body, 0, len(body)).octets[:6] == b"\x0b\0\3\7\3\3"
+
+
+def test_among_plain_texts_each_is_written_as_it_is() -> None:
+    batch = [HELLO, HELLO._replace(content=FLASH), HELLO._replace(content=WAP_PUSH), HELLO]
+    assert list(writer().each(batch, 0)) == [writer().bodies(each, 0) for each in batch]
+
+
+def test_pictures_are_given_back_as_what_this_channel_cannot_carry() -> None:
+    with pytest.raises(Unwritable) as refused:
+        writer().bodies(HELLO._replace(content=Content(("https://shop.example/latte.jpg",))), 0)
+    assert (refused.value.failure.code, refused.value.failure.retry) == ("cannot carry", Retry.NEVER)

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.channels.smpp import SmppAddress, SmppSettings
+from gateway.channels.smpp.writing import Writer
 from gateway.channels.smpp_server import Submit, reading
 from gateway.codecs import gsm7, national, parts, smpp
 from gateway.codecs.smpp import Pdu, ShortMessage
-from gateway.messages import Joint
+from gateway.messages import Content, Joint, Outbound
 
 NOW = 1_795_334_400_000  # 2026-11-22T08:00:00Z
 
@@ -78,15 +80,81 @@ def test_a_national_alphabet_reads() -> None:
     assert submit(pieces[0], data_coding=coding, esm_class=smpp.HAS_HEADER).text == text
 
 
-@pytest.mark.parametrize("coding", [2, 4, 5, 9, 10, 13, 0x14, 0xF4, 0xF5])
-def test_what_is_no_text_is_refused(coding: int) -> None:
+@pytest.mark.parametrize("coding", [5, 9, 10, 13, 0x1C, 0x20, 0x34, 0x84, 0xC4, 0xD4, 0xF8])
+def test_what_is_compressed_reserved_or_of_no_alphabet_is_refused(coding: int) -> None:
     assert status(data_coding=coding) == reading.BAD_ALPHABET
 
 
-def test_a_text_for_a_program_on_the_phone_is_refused() -> None:
-    wap = bytes.fromhex("0605040b8423f0") + b"\x29\x06\x06"
-    assert status(wap, esm_class=smpp.HAS_HEADER) == reading.BAD_CLASS
-    assert status(options={0x020B: b"\x0b\x84"}) == reading.OPTION_NOT_ALLOWED
+# 3GPP 23.038, section 4: bits 3 and 2 of 0001xxxx are the alphabet, 1 and 0 the class; 1111: bit 2 says octets; 1100,
+# 1101 and 1110: bit 3 says that messages wait, 1 and 0 of which kind.
+@pytest.mark.parametrize(
+    ("coding", "content"),
+    [
+        (0x10, Content(message_class=0)),
+        (0x13, Content(message_class=3)),
+        (0x18, Content(message_class=0)),
+        (0xF0, Content(message_class=0, is_short_class=True)),
+        (0xF2, Content(message_class=2, is_short_class=True)),
+        (0xD8, Content(waiting=0)),
+        (0xD1, Content(waiting=5)),
+        (0xCA, Content(waiting=10)),
+        (0xEA, Content(waiting=2)),
+        (0x02, Content(octets=b"\0\xff")),
+        (0x04, Content(octets=b"\0\xff")),
+        (0x15, Content(octets=b"\0\xff", message_class=1)),
+        (0xF5, Content(octets=b"\0\xff", message_class=1, is_short_class=True)),
+    ],
+)
+def test_what_a_data_coding_says_beside_the_alphabet_stays_with_the_text(coding: int, content: Content) -> None:
+    found = submit(b"\0\xff", data_coding=coding)
+    assert found.content == content
+    assert (found.text == "") is (content.octets is not None)
+
+
+WAP_PUSH = bytes.fromhex("05040b8423f0")  # to port 2948 from port 9200 (3GPP 23.040, 9.2.3.24.4)
+
+
+def test_octets_keep_their_header_whatever_it_says() -> None:
+    wap = b"\6" + WAP_PUSH + b"\x29\x06\x06"
+    found = submit(wap, data_coding=4, esm_class=smpp.HAS_HEADER)
+    assert (found.content, found.joint) == (Content(octets=b"\x29\x06\x06", header=WAP_PUSH), None)
+    piece = bytes.fromhex("0b00030702010504158a0000") + b"\1\2"
+    found = submit(piece, data_coding=0xF5, esm_class=smpp.HAS_HEADER)
+    assert found.joint is None
+    assert found.content == Content((), b"\1\2", piece[1:12], 1, True)
+
+
+def test_ports_among_the_options_are_a_header() -> None:
+    ports = {0x020A: (9200).to_bytes(2, "big"), 0x020B: (2948).to_bytes(2, "big")}
+    assert submit(b"\x29", ports, data_coding=4).content == Content(octets=b"\x29", header=WAP_PUSH)
+    assert submit(b"BEGIN:VCARD", ports).content == Content(header=WAP_PUSH)
+
+
+PORT = {0x020B: (2948).to_bytes(2, "big")}
+
+
+@pytest.mark.parametrize("data_coding", [0, 4, 8])
+@pytest.mark.parametrize("octets", [134, 250, 253, 255])
+def test_a_header_that_is_too_long_with_the_ports_is_refused(data_coding: int, octets: int) -> None:
+    header = bytes((octets, 0x70, octets - 2)) + bytes(octets - 2)
+    options = {0x0424: header + b"Hello", **PORT}
+    assert status(b"", options, data_coding=data_coding, esm_class=smpp.HAS_HEADER) == reading.BAD_CLASS
+
+
+def test_ports_in_the_header_and_among_the_options_are_refused_and_so_is_only_the_one_it_came_from() -> None:
+    headed = bytes((len(WAP_PUSH), *WAP_PUSH)) + b"Hello"
+    assert status(headed, PORT, data_coding=4, esm_class=smpp.HAS_HEADER) == reading.OPTION_NOT_ALLOWED
+    assert status(b"Hello", {0x020A: (9200).to_bytes(2, "big")}) == reading.OPTION_MISSING
+
+
+def test_of_a_text_in_pieces_the_other_elements_stay() -> None:
+    found = submit(b"\x0b\0\3\7\2\1" + WAP_PUSH + b"BEGIN:VCARD", esm_class=smpp.HAS_HEADER)
+    assert (found.text, found.joint, found.content) == ("BEGIN:VCARD", Joint(7, 2, 1), Content(header=WAP_PUSH))
+
+
+def test_octets_whose_header_does_not_fit_are_refused_and_a_text_is_read_all_the_same() -> None:
+    assert status(b"\6\5\4\1\2", data_coding=4, esm_class=smpp.HAS_HEADER) == reading.BAD_CLASS
+    assert submit(b"\x7fHello", esm_class=smpp.HAS_HEADER).content is None
 
 
 @pytest.mark.parametrize("esm_class", [0x02, 0x04, 0x08, 0x20, 0x3C])
@@ -177,3 +245,34 @@ def test_whatever_stands_in_a_message_it_is_a_text_or_a_status(
     if isinstance(found, Submit):
         assert orjson.loads(found.callback)["door"] == "smpp"
         found.text.encode()  # nothing that a database would refuse
+
+
+@pytest.mark.parametrize("header", ["", "05040b8423f0", "00030702010504158a0000", "080400070201", "7000", "0a03010203"])
+@pytest.mark.parametrize("coding", [4, 0x14, 0x17, 0xF4, 0xF6])
+@pytest.mark.parametrize("octets", [b"\0", b"\x1b\xff\0\n", bytes(range(128))])
+def test_octets_leave_for_the_carrier_as_they_came_in(header: str, coding: int, octets: bytes) -> None:
+    elements = bytes.fromhex(header)
+    whole = (bytes((len(elements),)) + elements if header else b"") + octets
+    esm_class = smpp.HAS_HEADER if header else 0
+    found = submit(whole, data_coding=coding, esm_class=esm_class)
+    carrier = Writer(SmppSettings(SmppAddress("localhost", 1, tls=False), "lantern", "secret"))
+    outbound = Outbound(7, 0, "20655", "+12065550142", "[octets]", content=found.content)
+    ((_, body),) = carrier.bodies(outbound, 0)
+    sent = smpp.read_message(body, 0, len(body))
+    assert (sent.data_coding, sent.esm_class, sent.octets) == (coding, esm_class, whole)
+
+
+@pytest.mark.parametrize("coding", [0x10, 0x11, 0x18, 0x1B, 0xF0, 0xF3, 0xC1, 0xD8, 0xD3, 0xE9])
+@pytest.mark.parametrize("header", ["", "05040b8423f0"])
+def test_a_class_and_a_header_of_a_text_leave_as_they_came_in(coding: int, header: str) -> None:
+    is_ucs2 = coding & 0xFC == 0x18 or coding & 0xF0 == 0xE0
+    octets = "灯笼 Now".encode("utf-16-be") if is_ucs2 else gsm7.encode("Now [€]")
+    elements = bytes.fromhex(header)
+    whole = (bytes((len(elements),)) + elements if header else b"") + octets
+    esm_class = smpp.HAS_HEADER if header else 0
+    found = submit(whole, data_coding=coding, esm_class=esm_class)
+    carrier = Writer(SmppSettings(SmppAddress("localhost", 1, tls=False), "lantern", "secret"))
+    outbound = Outbound(7, 0, "20655", "+12065550142", found.text, content=found.content)
+    ((_, body),) = carrier.bodies(outbound, 0)
+    sent = smpp.read_message(body, 0, len(body))
+    assert (sent.data_coding, sent.esm_class, sent.octets) == (coding, esm_class, whole)

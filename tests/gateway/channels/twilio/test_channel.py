@@ -23,7 +23,7 @@ from gateway.channels.twilio.failures import FAILURES
 from gateway.channels.twilio.requests import Requests
 from gateway.config import Secret
 from gateway.errors import Retry
-from gateway.messages import ALL_PARTS, Asked, Outbound, State
+from gateway.messages import ALL_PARTS, Asked, Content, Outbound, State
 from tests.gateway.channels.twilio.conftest import (
     ACCOUNT,
     FROM,
@@ -347,24 +347,33 @@ class Recorder(TwilioHttpClient):  # type: ignore[misc]  # the library has no ty
 
 
 OUTBOUNDS = st.builds(
-    lambda n, sender, to, words, left: Outbound(n, n % 3, sender, to, words, valid_until=left and NOW_MS + left),
+    lambda n, sender, to, words, left, media: Outbound(
+        n,
+        n % 3,
+        sender,
+        to,
+        words,
+        valid_until=left and NOW_MS + left,
+        content=Content(tuple(media)) if media else None,
+    ),
     st.integers(1, 2**63 - 1),
     st.sampled_from([FROM, "20655", "Lantern"]),
     st.from_regex(r"\+[1-9][0-9]{6,13}", fullmatch=True),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300),
     st.one_of(st.just(0), st.integers(1_000, 200_000_000)),
+    st.lists(st.sampled_from(["https://shop.example/a.jpg?a=1&b=2", "https://shop.example/灯.png"]), max_size=3),
 )
 
 
 async def test_our_requests_are_those_of_twilios_own_library_field_for_field(tmp_path: Path) -> None:
     """And every one of them fits the strict schema."""
-    heard: list[tuple[str, str, str, dict[str, str]]] = []
+    heard: list[tuple[str, str, str, list[tuple[str, str]]]] = []
 
     async def take(request: web.Request) -> web.Response:
         form = await request.post()
         pairs = [(name, str(value)) for name, value in form.items()]
         assert wrong(pairs) == []
-        heard.append((request.method, request.path, request.headers["Authorization"], dict(pairs)))
+        heard.append((request.method, request.path, request.headers["Authorization"], pairs))
         return web.json_response({"sid": "SM" + "0" * 32}, status=201)
 
     app = web.Application()
@@ -383,13 +392,18 @@ async def test_our_requests_are_those_of_twilios_own_library_field_for_field(tmp
             life, callback = min(left, 36_000), f"https://gw.example/status?message={message.id}"
             fields: dict[str, object] = {"validity_period": life} if life else {}
             fields |= {"messaging_service_sid": service} if service else {}
+            media = message.content.media if message.content else ()
+            fields |= {"media_url": [*media]} if media else {}
             client.messages.create(
                 to=message.recipient, from_=message.sender, body=message.text, status_callback=callback,
                 smart_encoded=False, **fields,
             )  # fmt: skip
-            await clients[service].send(message.sender, message.recipient, message.text, callback, life)
+            await clients[service].send(message.sender, message.recipient, message.text, callback, life, media)
             method, url, rest = recorder.sent
-            form = {name: str(value) for name, value in rest["data"].items()}  # type: ignore[attr-defined]
+            data = rest["data"].items()  # type: ignore[attr-defined]
+            form = [
+                (name, str(each)) for name, value in data for each in (value if isinstance(value, list) else [value])
+            ]
             assert heard[-1][:2] == (method, url.removeprefix(api))
             assert heard[-1][3] == form
 
