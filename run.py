@@ -29,14 +29,14 @@ import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from campaigns import accepting, clients, consent, telling, versions
 from campaigns.accepting import Accepted
-from campaigns.business import Business, in_ms
+from campaigns.business import Business
 from campaigns.gate import Gatekeeper
 from campaigns.runner import Runner
 from campaigns.settings import Config
@@ -49,7 +49,7 @@ from gateway.courier import Courier
 from gateway.engine import Gateway
 from gateway.errors import StoreError
 from gateway.fleet import PLAN, Fleet, slot_of, slots_in
-from gateway.ids import Ids, first_at
+from gateway.ids import Ids
 from gateway.inbox import Heard, Kept
 from gateway.intake import Intake
 from gateway.media import Gallery
@@ -71,6 +71,7 @@ BRAND = 1  # the file may later hold several
 TEMPLATES = HERE / "templates"
 CLOCK_S = 5.0  # how often the business clock is written down
 TIDY = timedelta(seconds=30)
+SOON = timedelta(minutes=1)
 
 
 def store_place(config: Config, config_path: Path) -> Path | str:
@@ -249,20 +250,35 @@ class Planning:
         self._scheduler.add_job(
             gateway.tidy, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True
         )  # fmt: skip
-        self._scheduler.add_job(self._keep_days, "interval", hours=1, max_instances=1, coalesce=True)
+        self._scheduler.add_job(
+            self._keep_days, "interval", hours=1, max_instances=1, coalesce=True, next_run_time=datetime.now(UTC) + SOON
+        )  # fmt: skip
         self._scheduler.add_job(
             self._forget, "interval", seconds=TIDY.total_seconds(), max_instances=1, coalesce=True
         )  # fmt: skip
         self._scheduler.start()
-        await self._keep_days()
+        await self._make_room()
+
+    async def _make_room(self) -> None:
+        """Make room for the days to come, and no more: other processes' lines wait until a take-over is done."""
+        is_made = False
+        try:
+            is_made = await self._app.store.make_room(self._app.clock.now_ms())
+        except StoreError:  # the database is away, say: rows of a day without a table of its own find room all the same
+            log.exception("no room could be made for the coming days, trying again in a minute")
+        if not is_made:
+            self._scheduler.add_job(
+                self._make_room, "date", run_date=datetime.now(UTC) + SOON, id="room", replace_existing=True
+            )  # fmt: skip
 
     async def _keep_days(self) -> None:
         """Make room for the days to come, and let go of those that the file keeps no longer."""
         retention = self._app.business.config.retention
+        await self._make_room()
         try:
-            await self._app.store.keep_partitions(self._app.clock.now_ms(), retention.days if retention else None)
-        except StoreError:  # the database is away, say: rows of a day without a table of its own find room all the same
-            log.exception("the days could not be kept, trying again in an hour")
+            await self._app.store.let_go(self._app.clock.now_ms(), retention.days if retention else None)
+        except StoreError:
+            log.exception("old days could not be let go, trying again in an hour")
 
     async def _forget(self) -> None:
         """Let go of what programs may no longer ask for."""
@@ -272,18 +288,9 @@ class Planning:
                 pass
             while await store.write_bulk(notices.tidy, now - NOTICES_MS, OLD) >= OLD:
                 pass
-            if retention := self._app.business.config.retention:
-                while await store.write_bulk(self._forget_submissions, now - in_ms(retention)) >= OLD:
-                    pass
+            await clients.forget_asked(store, self._app.business.clients.values())
         except StoreError:
             log.exception("what is old could not be forgotten, trying again in a while")
-
-    async def _forget_submissions(self, tx: Tx, before: int) -> int:
-        """What clients asked for on days that are dropped."""
-        made_before, found = first_at(before), 0
-        for client in self._app.business.clients.values():
-            found = max(found, await tx.run("submission_tidy", client=client.id, before=made_before, limit=OLD))
-        return found
 
     def pause(self) -> None:
         """Begin nothing new."""
@@ -324,7 +331,7 @@ async def join_in(app: App, fleet: Fleet, gateway: Gateway, plan: Callable[[], A
     built_in = slots_in(slots).keys() - app.business.config.channels.keys()  # it has no lines to share
     fleet.whole |= {slot_of(name, slot) for name in built_in for slot in range(channels[name].slots)}
     fleet.wanted, fleet.gained, fleet.let_go, fleet.hushed = frozenset(wanted), gained, let_go, hushed
-    app.store.listen(lambda topic: gateway.wake() if topic in ANY_WORK else None)
+    app.store.listen(gateway.heard)
     await fleet.beat()
 
 
@@ -338,8 +345,9 @@ async def follow(app: App, environ: Mapping[str, str]) -> None:
             if version is not None and version.number > app.business.version:
                 applied = versions.read(version, environ, app.config_path.parent)
                 app.take(await business_of(app, applied, version.number))
-            if app.open_doors is not None:  # each time: a port that was taken may be free now
-                await app.open_doors(app.business.config)
+            if app.opening is not None:  # each time: a port that was taken may be free now
+                async with app.opening(app.business.config):
+                    pass
             trouble = ""
         except Exception as error:  # the database is away, say: the next look finds it
             if str(error) != trouble:
@@ -348,7 +356,6 @@ async def follow(app: App, environ: Mapping[str, str]) -> None:
 
 
 FILE = "sqlite:"
-ANY_WORK = frozenset({"work", ""})  # what is told of when there may be something to send
 FOLLOW_S = 1.0
 SAME_S = 0.5
 NOTICES_MS = 30 * 86_400_000  # how long what a program was told can be told again

@@ -3,6 +3,9 @@
 The same promise as in `bench/mt.py`: every commit synced, a cap and hours on, STOP checked at the claim, receipts
 recorded and folded. With --sqlite the same campaign by one process on SQLite, in the same run, to hold it against.
 
+Each line bears what the model of docs/scale.md says for the pace that the machine had, and `model_by_measured`: what
+was predicted, by what was measured. Cores that others used meanwhile are not counted to ours (`cores`).
+
     python bench/fleet.py --messages 100000 --dispatchers 1 2 --sqlite
 """
 
@@ -17,13 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import mt
+from bench import capacity, mt
 from bench.sink import compiled, sink
 from bench.stage import Stage, add_people, installed_loop, say
 from gateway.fleet import PLAN
@@ -63,6 +66,36 @@ def process(folder: Path, role: str) -> Iterator[subprocess.Popen[bytes]]:
         started.wait(30)
 
 
+class Watched:
+    """What groups of processes use, and how fast the machine is meanwhile, from its making to `figures`."""
+
+    def __init__(self, groups: Mapping[str, Callable[[], list[int]]]) -> None:
+        self._groups = groups
+        self._loop_s = capacity.loop_s()
+        self._before = self._used()
+        self._busy, self._started = capacity.busy_s(), time.perf_counter()
+
+    def _used(self) -> dict[str, float]:
+        return {name: cpu_s(pids()) for name, pids in self._groups.items()}
+
+    def figures(self, case: str, messages: int, delivered_per_s: float) -> Figures:
+        """What a message cost, and what the model makes of this machine, where it knows of such a case."""
+        seconds, busy = time.perf_counter() - self._started, capacity.busy_s() - self._busy
+        used = {name: each - self._before[name] for name, each in self._used().items()}
+        cores = (os.cpu_count() or 1) - max(0.0, busy - sum(used.values())) / seconds
+        loop_s = (self._loop_s + capacity.loop_s()) / 2
+        figures = {
+            **{f"{name}_cpu_us": round(each / messages * 1e6, 1) for name, each in used.items()},
+            "loop_ms": round(loop_s * 1000), "cores": round(cores, 2),
+        }  # fmt: skip
+        model = capacity.read()
+        if case in model.costs:
+            made = model.predicted(case, loop_s, cores)
+            figures |= {f"model_{name}": each for name, each in made.items()}
+            figures["model_by_measured"] = round(made["delivered_per_s"] / delivered_per_s, 2)
+        return figures
+
+
 async def holds(stage: Stage, names: int) -> None:
     """Wait until so much of the fleet's work is held by somebody."""
     while True:
@@ -87,8 +120,12 @@ async def measure(server: PostgresServer, program: Path, messages: int, dispatch
             senders = [stack.enter_context(process(folder, "dispatch")) for _ in range(dispatchers)]
             await holds(stage, 1 + dispatchers)
             await asyncio.sleep(SETTLES_S)
-            groups = {"planner": [planner.pid], "dispatchers": [each.pid for each in senders], "postgresql": []}
-            before = {name: cpu_s(pids or children(server.pid)) for name, pids in groups.items()}
+            watched = Watched(
+                {
+                    "planner": lambda: [planner.pid], "dispatchers": lambda: [each.pid for each in senders],
+                    "postgresql": lambda: children(server.pid), "carrier": lambda: [far.pid],
+                }
+            )  # fmt: skip
             started = time.perf_counter()
             await stage.launch("big")
             planned = 0.0
@@ -101,12 +138,13 @@ async def measure(server: PostgresServer, program: Path, messages: int, dispatch
                     break
                 if seconds > 60 + messages / 300:
                     raise SystemExit(f"stuck: {standing}; see {folder}")
-            used = {name: cpu_s(pids or children(server.pid)) - before[name] for name, pids in groups.items()}
+            case = f"PostgreSQL, {dispatchers} dispatcher{'s' * (dispatchers > 1)}"
+            figures = watched.figures(case, messages, messages / seconds)
         server.drop(name)
     return {
         "delivered_per_s": round(messages / seconds),
         "planned_per_s": round(messages / planned),
-        **{f"{name}_cpu_us": round(each / messages * 1e6, 1) for name, each in used.items()},
+        **figures,
     }
 
 
@@ -116,7 +154,9 @@ async def on_sqlite(program: Path, messages: int) -> Figures:
         config = mt.CONFIG.format(smsc=far.address, window=2_000, store="sqlite:bench.db")
         async with Stage.open(Path(folder), config) as stage:
             await add_people(stage, messages)
-            return await mt.measure(stage, messages)
+            watched = Watched({"planner": lambda: [os.getpid()], "carrier": lambda: [far.pid]})
+            measured = await mt.measure(stage, messages)
+            return measured | watched.figures("SQLite", messages, measured["delivered_per_s"])
 
 
 async def main() -> None:

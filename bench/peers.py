@@ -41,6 +41,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import inbound, mt
+from bench.capacity import loop_s
 from bench.kannel import INSTALL, TICKS, answers, bulk, find, peak_mb, version
 from bench.sink import compiled, sink
 from bench.stage import Stage, add_people, installed_loop, say
@@ -338,7 +339,7 @@ def scratch() -> Iterator[Path]:
 
 
 def machine() -> dict[str, object]:
-    """Where this was measured. `loop_s`: how long a plain loop of five million additions takes at this hour."""
+    """Where this was measured. `loop_s`: CPU of five million additions, at this hour."""
     model = platform.processor()
     about = Path("/proc/cpuinfo")
     if about.exists():
@@ -348,14 +349,6 @@ def machine() -> dict[str, object]:
         "cpu": model, "cores": len(os.sched_getaffinity(0)), "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "loop_s": round(loop_s(), 2),
     }  # fmt: skip
-
-
-def loop_s() -> float:
-    """How long five million additions take: the machine's pace at this moment."""
-    started, total = time.perf_counter(), 0
-    for number in range(5_000_000):
-        total += number * number
-    return time.perf_counter() - started
 
 
 def main() -> None:

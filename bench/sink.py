@@ -34,6 +34,11 @@ class Sink:
         """HOST:PORT for a carrier."""
         return f"127.0.0.1:{self.smpp}"
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def go(self) -> None:
         """Let it send its first text (-g)."""
         self._process.send_signal(signal.SIGUSR2)

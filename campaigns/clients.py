@@ -19,7 +19,7 @@ from campaigns.business import Business
 from campaigns.client_settings import SCOPES, Client
 from gateway.errors import CarillonError
 from gateway.messages import Lane
-from gateway.store import Tx
+from gateway.store import Store, Tx
 from gateway.wording import either, nearest
 
 ID_OCTETS: Final = 5
@@ -30,6 +30,7 @@ COST, BLOCK, WAYS = 2**14, 8, 1  # of scrypt (RFC 7914): 16 MB and some 40 ms a 
 SALT_OCTETS: Final = 16
 KEY: Final = re.compile(r"(ck_(?:live|test)_([a-z2-7]{8})_[a-z2-7]{32})([a-z2-7]{7})")
 IDEM_MS: Final = 48 * 3_600_000  # for how long an answer is kept for who asks again
+FORGOTTEN: Final = 2_000  # in one transaction
 FRAGMENT_MS: Final = 24 * 3_600_000  # for how long the pieces of a long text wait for each other
 
 
@@ -208,6 +209,19 @@ async def tidy(tx: Tx, now: int, most: int) -> int:
     """Forget answers that nobody may ask for again, and pieces whose rest never came; how many, some `most` of each."""
     answers = await tx.run("idem_tidy", before=now - IDEM_MS, limit=most)
     return max(answers, await tx.run("fragment_tidy", before=now - FRAGMENT_MS, limit=most))
+
+
+async def forget_asked(store: Store, clients: Collection[Client]) -> None:
+    """Forget what was asked for on days that were let go; of what still waits its program is told, however late."""
+    kept = await store.first_kept()
+    while kept and await store.write_bulk(_forget_some, [each.id for each in clients], kept) >= FORGOTTEN:
+        pass
+
+
+async def _forget_some(tx: Tx, clients: Collection[int], kept: int) -> int:
+    return max(
+        [await tx.run("submission_tidy", client=each, before=kept, limit=FORGOTTEN) for each in clients], default=0
+    )
 
 
 # --- their pace

@@ -11,11 +11,9 @@ from campaigns import runs
 from campaigns.business import Business
 from campaigns.runs import Run, Waterfall
 from gateway.codecs.smpp import RECEIPT_WORDS, STATUSES
-from gateway.ids import first_at
 from gateway.messages import State
 from gateway.store import Store, Tx
 
-STRETCH = 20_000  # messages in one read: some 50 ms
 REASONS = {  # what is kept, in the words that people read
     "left": "have left",
     "no consent": "never said yes to the programme",
@@ -27,6 +25,7 @@ REASONS = {  # what is kept, in the words that people read
     "coupon over": "have a coupon that is over",
     "hours": "could not be texted in time for their hours",
     "expired": "waited longer than the campaign may last",
+    "blanked": "were blanked before they left",
     "no programme": "the programme is not in the file any more",
     "run stopped": "the campaign was stopped",
     "no answer": "the carrier has not answered; it may have left",
@@ -52,15 +51,15 @@ def words_of(code: str) -> str:
     return f"the carrier's code {code}" if code else ""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sums:
     """What the messages of a run cost. Money is in millionths; `taken_` counts what a carrier has accepted."""
 
-    messages: int = 0
-    parts: int = 0
-    cost: int = 0
-    taken_parts: int = 0
-    taken_cost: int = 0
+    messages: int
+    parts: int
+    cost: int
+    taken_parts: int
+    taken_cost: int
 
 
 class Line(NamedTuple):
@@ -102,43 +101,16 @@ class Report:
         return left * 1000 / (end - begin) if begin is not None and end > begin else 0.0
 
 
-async def report(store: Store, business: Business, run: Run, now: int) -> Report:
-    """Count a run out. The audience is one snapshot; money and answers are read beside it."""
-    fresh, counted = await store.read(_snapshot, run)
-    sums = await _sums(store, fresh, now)
-    replies, given, redeemed, votes = await store.read(_answers, business, fresh)
-    return Report(fresh, counted, sums, replies, given, redeemed, votes)
+async def report(store: Store, business: Business, run: Run) -> Report:
+    """Count a run out, in one snapshot. It reads sums, and no messages: those may be millions, or have been dropped."""
+    return await store.read(_report, business, run)
 
 
-async def _snapshot(tx: Tx, run: Run) -> tuple[Run, Waterfall]:
-    fresh = await tx.one(Run, "run_by_id", id=run.id)
-    return fresh or run, await runs.waterfall(tx, run)
-
-
-async def _sums(store: Store, run: Run, now: int) -> Sums:
-    """Walk the run's messages by key in short reads: they were made between its start and the end of its planning."""
-    sums = Sums()
-    if run.started_at is None:
-        return sums
-    after, until = first_at(run.started_at) - 1, first_at((run.planned_at or run.ended_at or now) + 60_000)
-    while True:
-        last, row = await store.read(_stretch, run, after, until)
-        if last is None:
-            return sums
-        _, messages, parts, cost, taken_parts, taken_cost = row
-        sums.messages += messages
-        sums.parts += parts or 0
-        sums.cost += cost or 0
-        sums.taken_parts += taken_parts
-        sums.taken_cost += taken_cost
-        after = last
-
-
-async def _stretch(tx: Tx, run: Run, after: int, until: int) -> tuple[int | None, tuple[int, ...]]:
-    span = {"after": after, "until": until, "limit": STRETCH}
-    last = await tx.value("message_last_of", **span)
-    rows = await tx.rows("run_parts", run=run.id, **span)
-    return last, rows[0]
+async def _report(tx: Tx, business: Business, run: Run) -> Report:
+    fresh = await tx.one(Run, "run_by_id", id=run.id) or run
+    counted = await runs.waterfall(tx, fresh)
+    sums = Sums(counted.sending, fresh.parts, fresh.spent, fresh.taken_parts, fresh.taken_cost)
+    return Report(fresh, counted, sums, *await _answers(tx, business, fresh))
 
 
 async def _answers(tx: Tx, business: Business, run: Run) -> tuple[int, int, int, dict[str, int]]:

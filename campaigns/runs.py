@@ -61,6 +61,10 @@ class Run(NamedTuple):
     started_at: int | None
     planned_at: int | None
     ended_at: int | None
+    parts: int  # of everything planned so far
+    unit: int | None  # the price of each part; None where there are several, or nothing yet
+    taken_parts: int  # of messages of which a carrier has taken anything
+    taken_cost: int
 
     @property
     def is_over(self) -> bool:
@@ -223,13 +227,31 @@ async def write_page(
     batch.add(crowds)
     await batch.put(tx, queues, now)
     await tx.many("person_line_put", page.lines)
-    await tx.many("refusal_insert", [(run.id, person, business.brand, reason) for person, reason in refused])
-    spent = sum(crowd.cost for crowd in crowds)
-    await tx.run("run_advance", id=run.id, was=page.was, checkpoint=page.end, matched=cast.matched, spent=spent)
+    await refuse(tx, business.brand, run, refused)
+    await tx.run(
+        "run_advance", id=run.id, was=page.was, checkpoint=page.end, matched=cast.matched,
+        spent=sum(crowd.cost for crowd in crowds), parts=sum(sum(crowd.parts) for crowd in crowds),
+        unit=_unit(current, crowds),
+    )  # fmt: skip
     if page.last is None:
         await tx.run("run_planned", id=run.id, now=now)
     failpoints.hit("plan")
     return True
+
+
+def _unit(run: Run, crowds: Sequence[Crowd]) -> int | None:
+    """The price of a part, where it is the same in all that was planned with these crowds."""
+    prices: set[int | None] = {crowd.sample.price for crowd in crowds}
+    if run.parts:
+        prices.add(run.unit)
+    return prices.pop() if len(prices) == 1 else None
+
+
+async def refuse(tx: Tx, brand: int, run: Run, refused: Sequence[tuple[int, str]]) -> None:
+    """Keep who of the audience gets nothing and why, and how many they are."""
+    await tx.many("refusal_insert", [(run.id, person, brand, reason) for person, reason in refused])
+    sums = Counter(reason for _, reason in refused)
+    await tx.many("refused_add", [(run.id, reason, brand, n) for reason, n in sums.items()])
 
 
 async def _with_codes(

@@ -42,6 +42,7 @@ from gateway.values import (
     PhoneNumber,
     Rate,
     TimeZone,
+    duration_text,
     is_date_only,
     parse_moment,
     parse_timezone,
@@ -58,6 +59,7 @@ ContestName = Annotated[str, Name("contests")]
 APPLY: Literal["apply"] = "apply"
 PRACTICE = BuiltIn()
 SUBSCRIBER = "subscriber"
+LEAST_RETENTION = timedelta(days=9)  # a receipt finds its text for eight days (gateway.journal.REF_MS)
 SEND_AGAIN = "send again"
 InDoubt = Literal["leave", "send again"]
 
@@ -120,6 +122,13 @@ def _position(value: object) -> object:
     if isinstance(value, list | tuple) and len(value) == 2:
         return tuple(value)
     raise ValueError(f"found {found(value)}, expected [latitude, longitude] such as [47.6097, -122.3425]")
+
+
+def _long_enough(span: timedelta) -> timedelta:
+    if span < LEAST_RETENTION:
+        least = f"{duration_text(LEAST_RETENTION)} or more, since carriers' receipts are awaited for eight days"
+        raise ValueError(f"found {duration_text(span)}, expected {least}")
+    return span
 
 
 def _on_earth(at: tuple[float, float]) -> tuple[float, float]:
@@ -354,10 +363,11 @@ class Config(Document):
             "redis+cluster://one.example:6379,two.example:6379",
         ],
     )
-    retention: Duration | None = Field(
+    retention: Annotated[Duration, AfterValidator(_long_enough)] | None = Field(
         None,
-        description="For how long texts and what became of them are kept; for ever where it is not said. "
-        "On PostgreSQL only: a day there is a table of its own, which is dropped in a moment.",
+        description="For how long texts and what became of them are kept, 9 days at least; for ever where it is not "
+        "said. On PostgreSQL only: a day there is a table of its own, which is dropped in a moment. A day stays while "
+        "a text of it waits (a paused run, a `send_at` far ahead) or may still get a receipt.",
         examples=["400 d"],
     )
     listen: Listen = Field(Listen(), description="The ports that we open.")
@@ -501,6 +511,9 @@ class Config(Document):
             if brand and channel.price.currency != brand.currency:
                 text = f"found {channel.price.currency}, expected {brand.currency} as brand.currency says"
                 yield Finding(("channels", key, "price"), text)
+            if brand and channel.media_price.currency != channel.price.currency:
+                text = f"found {channel.media_price.currency}, expected {channel.price.currency} as of a part"
+                yield Finding(("channels", key, "price_media"), text)
             if not channel.is_secured:
                 yield Finding(("channels", key, "carrier"), "a real carrier wants a password; add password_file")
             if not channel.is_encrypted:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from time import monotonic
 from typing import Any, TextIO
 
 from gateway.counting import count
@@ -30,6 +32,8 @@ NUMBER = re.compile(
 )
 LONGEST = 2_000  # characters of one value: nobody fills the disk by texting us
 LONGEST_ERROR = 20_000
+REST_S = 10.0  # how long a failure that was told is not told again
+MOST_TOLD = 1_000  # that are known to have been told
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the request that is being answered
 
@@ -71,6 +75,7 @@ def set_up(stream: TextIO, level: str | None = None) -> None:
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Lines() if stream.isatty() else Json())
+    handler.addFilter(Sparing())
     if stream.isatty() and level is None:
         handler.addFilter(Calm())
     logging.basicConfig(level=(level or "info").upper(), handlers=[handler, Counting()], force=True)
@@ -192,6 +197,48 @@ class Calm(logging.Filter):
         was_troubled = record.name in self._warned
         self._warned.discard(record.name)
         return was_troubled
+
+
+class Sparing(logging.Filter):
+    """Leaves out a failure that was told a moment ago: what fails again and again on a full disk must not fill it.
+
+    It is the same where it comes from the same line of the code, is of the same type, and is told by the same logger
+    under the same words, whatever is put into them. Those that do not come again are never told to have been left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[object, ...], tuple[float, int]] = {}  # when, and how many since; the oldest first
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written; after a pause it says how many like it were `left_out`."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return True
+        words = record.msg if isinstance(record.msg, str) else type(record.msg)
+        key = record.name, words, type(error), *_place_of(error)
+        now = monotonic()
+        with self._lock:
+            told_at, left_out = self._told.get(key, (now - REST_S, 0))
+            if now - told_at < REST_S:
+                self._told[key] = told_at, left_out + 1
+                return False
+            self._told.pop(key, None)
+            if len(self._told) >= MOST_TOLD:
+                del self._told[next(iter(self._told))]
+            self._told[key] = now, 0
+        if left_out:
+            record.left_out = left_out
+        return True
+
+
+def _place_of(error: BaseException) -> tuple[str, int]:
+    """The file and the line that raised an error."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return ("", 0) if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
 
 
 class Json(logging.Formatter):

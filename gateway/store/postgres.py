@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import datetime
 
 import asyncpg
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 BESIDE = 4  # connections of those who may write beside each other; claims that wait for their turn hold some
 READERS = 3
 TURN_S = 0.001  # how long our loop's thread may wait for the interpreter's lock: it does so after each trip
+TRIES = 10  # to let go of a day, which needs a moment in which nobody reads
+BETWEEN_S = 0.5
 HEART_S = 5.0  # how often the line that listens is tried
 
 
@@ -96,6 +99,7 @@ class Store(door.Store):
         self._ear = Ear(self)
         self._opened: Future[None] = Future()
         self._is_away = False
+        self._told: dict[str, int] = {}  # what lasts, and on which day it was told
         sys.setswitchinterval(min(sys.getswitchinterval(), TURN_S))
         self._thread = threading.Thread(target=self._live, name="store-postgres", daemon=True)
         self._thread.start()
@@ -172,9 +176,59 @@ class Store(door.Store):
         """Hear of topics in the caller's loop, through a connection of its own."""
         self._loop.call_soon_threadsafe(self._ear.add, asyncio.get_running_loop(), heard)
 
-    async def keep_partitions(self, now_ms: int, retention_days: int | None = None) -> int:
-        """Make the tables of the coming days and drop those of old ones, alone."""
-        return await self._wait(Kind.BULK, postgres_schema.keep_days, (now_ms, retention_days), {})
+    async def let_go(self, now_ms: int, retention_days: int | None) -> int:
+        """Let go of old days, one by one, and remove those beside all else."""
+        gone = 0 if retention_days is None else await self._let_go_all(now_ms, retention_days)
+        try:
+            await postgres_schema.remove_dropped(self.url)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise postgres_schema.explained(error, self.url) from error
+        return gone
+
+    async def make_room(self, now_ms: int) -> bool:
+        """Make the tables of the coming days. False where one is missing still."""
+        unmade: str = await self._wait(Kind.BULK, postgres_schema.keep_days, (now_ms,), {})
+        if unmade:
+            words = f"the table for {unmade} could not be made yet: somebody reads beside it for long, a backup say"
+            self._tell("room", words, now_ms)
+        return not unmade
+
+    async def first_kept(self) -> int:
+        """No message with a lesser id is there any more."""
+        found: int = await self._wait(Kind.READ, postgres_schema.first_kept, (), {})
+        return found
+
+    async def _let_go_all(self, now_ms: int, retention_days: int) -> int:
+        """Let go of old days, up to the first that somebody reads. How many went."""
+        days = await self._wait(Kind.READ, postgres_schema.old_days, (now_ms, retention_days), {})
+        for why in sorted({why for why in days.values() if why}):
+            held = [f"{day:%F}" for day, its in days.items() if its == why]
+            more = f" and {len(held) - 1} later ones" if len(held) > 1 else ""
+            self._tell(why, f"{held[0]}{more} cannot be let go: {why}", now_ms)
+        gone = 0
+        for day in (day for day, why in days.items() if not why):
+            if why := await self._let_go(day):
+                log.warning("%s: %s could not be let go: %s; trying again in an hour", self.place, f"{day:%F}", why)
+                break
+            gone += 1
+        return gone
+
+    async def _let_go(self, day: datetime) -> str:
+        """What holds a day although it was asked several times; nothing where it went."""
+        why = ""
+        for _ in range(TRIES):
+            why = await self._wait(Kind.BULK, postgres_schema.let_go, (day,), {})
+            if not why:
+                break
+            await asyncio.sleep(BETWEEN_S)
+        return why
+
+    def _tell(self, kind: str, words: str, now_ms: int) -> None:
+        """Warn of what lasts, once a day."""
+        day = now_ms // postgres_schema.DAY_MS
+        if self._told.get(kind) != day:
+            self._told[kind] = day
+            log.warning("%s: %s", self.place, words)
 
     def close(self) -> None:
         """Finish what waits, then close."""

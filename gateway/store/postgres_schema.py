@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from gateway.errors import StoreError
-from gateway.ids import first_at
+from gateway.ids import EPOCH_MS, first_at, moment
 from gateway.store import moved, queries
 from gateway.store.door import SCHEMA
 from gateway.store.postgres_tx import Tx
@@ -24,6 +24,14 @@ CONNECT_S = 5.0
 PASSWORD = re.compile(r"^(\w+://[^:@/]*):.*@")  # up to the last @: it may hold what should have been escaped
 PASSWORD_ASKED = re.compile(r"([?&])password=[^&]*")
 AHEAD_DAYS = 3
+DROPPED = "dropped_"  # begins the name of a day's table that is out of use
+REMOVABLE = rf"^{DROPPED}(message|state|event)_\d{{8}}$"  # others may have tables here, too
+WAITING = "texts of it wait to leave (a paused run, a `send_at` far ahead)"
+OPEN = "texts of it wait for a receipt, or are in doubt"
+LEAVING = "texts of it, or claimed on it, are on their way"
+UNFOLDED = "what became of it is not folded yet"
+READ = "somebody reads it for long, a backup say"
+MOMENT = "100ms"  # how long we wait for who reads, since whoever comes meanwhile waits behind us
 DAY_MS = 86_400_000
 
 # The texts say in which order tables are read and by which key; the planner must not choose otherwise from what it
@@ -48,7 +56,10 @@ LIVING = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
-SETTINGS = {"application_name": "carillon", "client_min_messages": "warning", **PLANNING, **LIVING}
+SETTINGS = {
+    "application_name": "carillon", "client_min_messages": "warning", "standard_conforming_strings": "on",
+    **PLANNING, **LIVING,
+}  # fmt: skip
 
 
 async def connect(place: str) -> asyncpg.Connection:
@@ -87,6 +98,8 @@ def cure(error: BaseException) -> str:
             return "the server is starting or stopping: try again in a moment"
         case "25006":
             return "the server only lets read: `store:` must name the primary, not a standby"
+    if state.startswith("08") or (isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)):
+        return "the line to the server broke: is it restarting, or was the line cut?"
     if isinstance(error, ssl.SSLError) or "SSL" in str(error):
         return "no secure line comes about: look at `sslmode` in `store:` and at the server's certificate"
     if isinstance(error, OSError | TimeoutError):
@@ -197,50 +210,148 @@ async def missing_days(connection: asyncpg.Connection, now_ms: int) -> list[tupl
     return [(table, day) for table in KEYS for day in coming if f"{table}_{day:%Y%m%d}" not in have]
 
 
-async def make_days(connection: asyncpg.Connection, now_ms: int) -> None:
-    """Make the tables of the coming days. What was written for such a day before is moved there."""
+async def make_days(connection: asyncpg.Connection, now_ms: int) -> str:
+    """Make the tables of the coming days. What was written for such a day before is moved there.
+
+    Returns which is the first that could not be made, since somebody reads what is in no day for long; or nothing.
+    """
     for table, day in await missing_days(connection, now_ms):
         key = KEYS[table][0]
         first, end = bounds(table, day)
         name = f"{table}_{day:%Y%m%d}"
-        await connection.execute(
+        is_made = await _briefly(
+            connection,
             f"""CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
                 WITH moved AS (DELETE FROM {table}_other WHERE {key} >= {first} AND {key} < {end} RETURNING *)
                 INSERT INTO {name} SELECT * FROM moved;
-                ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({end})"""
+                ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({end})""",
         )
+        if not is_made:
+            return f"{table} of {day:%Y-%m-%d}"
+    return ""
 
 
-async def keep_days(tx: Tx, now_ms: int, retention_days: int | None) -> int:
-    """Make the tables of the coming days, drop those older than the retention. How many days went.
+async def _briefly(connection: asyncpg.Connection, words: str) -> bool:
+    """Statements that want tables for themselves. False, and nothing is done, where others read there for long."""
+    await connection.execute(f"SAVEPOINT briefly; SET LOCAL lock_timeout = '{MOMENT}'")
+    try:
+        await connection.execute(words)
+    except asyncpg.LockNotAvailableError:
+        await connection.execute("ROLLBACK TO briefly")
+        return False
+    await connection.execute("SET LOCAL lock_timeout TO DEFAULT; RELEASE briefly")
+    return True
 
-    A day stays while a message of it waits or is on the way, or an event of it is not folded yet.
-    """
-    connection = tx.connection
-    await tx.say("SET LOCAL lock_timeout = '2s'")  # a long read must not hold up those who write behind us
-    await make_days(connection, now_ms)
+
+async def keep_days(tx: Tx, now_ms: int) -> str:
+    """Make the tables of the coming days. Returns the first that could not be made, or nothing."""
+    connection = await tx.line()
+    unmade = await make_days(connection, now_ms)
     await connection.execute("DELETE FROM mark WHERE at < now() - interval '7 days'")  # of processes that died
-    if retention_days is None:
-        return 0
+    return unmade
+
+
+async def old_days(tx: Tx, now_ms: int, retention_days: int) -> dict[datetime, str]:
+    """The days older than the retention, the oldest first, each with what holds it: nothing where it may go.
+
+    What neither waits nor is on the way in one snapshot never will again, so nobody need stand still for this look.
+    """
+    connection = await tx.line()
     end = day_of(now_ms) - timedelta(days=retention_days)
-    old = {name: parent for name, (parent, day) in (await days(connection)).items() if day < end}
-    if not old or await _is_needed(connection, end):
-        return 0
-    for name in sorted(old):
-        await connection.execute(f"DROP TABLE {name}")
+    old = {day for _, day in (await days(connection)).values() if day < end} | await _days_in_other(connection, end)
+    if not old:
+        return {}
+    needed: dict[datetime, str] = {}
+    since: datetime | None = None  # whoever takes over what is on its way looks at all that happened from then on
+    for why, number in await connection.fetch(NEEDED, bounds("message", end)[0]):
+        if why == "since":
+            since = day_of(number) if number is not None else None
+        else:
+            needed.setdefault(day_of(EPOCH_MS + number * DAY_MS), why)
+    return {day: needed.get(day, LEAVING if since is not None and since <= day else "") for day in sorted(old)}
+
+
+# By days since the first id: of each kind of what is left over in messages below $1, the days.
+NEEDED = f"""
+SELECT '{WAITING}', day FROM (SELECT DISTINCT (id >> 22) / {DAY_MS} AS day FROM outbox WHERE id < $1) waiting
+UNION ALL SELECT '{LEAVING}', day FROM (
+    SELECT DISTINCT ((j.value ->> 0)::bigint >> 22) / {DAY_MS} AS day
+    FROM flight f CROSS JOIN LATERAL json_array_elements(f.messages::json) j(value)
+) leaving
+UNION ALL SELECT '{OPEN}', day FROM (
+    SELECT DISTINCT (message >> 22) / {DAY_MS} AS day FROM state WHERE state IN (10, 20) AND message < $1
+) open
+UNION ALL SELECT 'since', min(at) FROM flight"""
+
+
+async def _days_in_other(connection: asyncpg.Connection, end: datetime) -> set[datetime]:
+    """The days of what never got a table of its own: each is looked for behind the last one found."""
+    found: set[datetime] = set()
     for table, (key, _) in KEYS.items():
-        await connection.execute(f"DELETE FROM {table}_other WHERE {key} < {bounds(table, end)[0]}")
-    gone = {name.rpartition("_")[2] for name in old}
-    log.info("dropped the messages and events of %s days, up to %s", len(gone), f"{end:%Y-%m-%d}")
-    return len(gone)
-
-
-async def _is_needed(connection: asyncpg.Connection, end: datetime) -> bool:
-    at = int(end.timestamp() * 1000)
-    found: bool = await connection.fetchval(
-        """SELECT EXISTS (SELECT FROM outbox WHERE id < $1) OR EXISTS (SELECT FROM flight WHERE at < $2)
-               OR (SELECT coalesce(max(n), 0) FROM event WHERE at < $2)
-                > coalesce((SELECT n FROM cursor WHERE name = 'fold'), 0)""",
-        first_at(at), at,
-    )  # fmt: skip
+        first, last = 0, bounds(table, end)[0]
+        text = f"SELECT min({key}) FROM {table}_other WHERE {key} >= $1 AND {key} < $2"
+        while (least := await connection.fetchval(text, first, last)) is not None:
+            day = day_of(least if key == "at" else moment(least))
+            found.add(day)
+            first = bounds(table, day)[1]
     return found
+
+
+async def first_kept(tx: Tx) -> int:
+    """No message with a lesser id is there any more: the day of its own, if it had one, was let go."""
+    connection = await tx.line()
+    kept = [bounds("message", day)[0] for parent, day in (await days(connection)).values() if parent == "message"]
+    other = await connection.fetchval("SELECT min(id) FROM message_other")
+    return min(kept if other is None else [*kept, other], default=0)
+
+
+async def let_go(tx: Tx, day: datetime) -> str:
+    """Take the tables of a day out of use, in some thousandths of a second. Returns what holds it, or nothing.
+
+    `remove_dropped` removes them: files of gigabytes, for which nobody shall stand still.
+    """
+    connection = await tx.line()
+    names = {name: parent for name, (parent, its) in (await days(connection)).items() if its == day}
+    folded = await connection.fetchval("SELECT coalesce((SELECT n FROM cursor WHERE name = 'fold'), 0)")
+    if why := await _last_look(connection, day, folded):
+        return why
+    going = "; ".join(
+        f"ALTER TABLE {parent} DETACH PARTITION {name}; ALTER TABLE {name} RENAME TO {DROPPED}{name}"
+        for name, parent in sorted(names.items())
+    )
+    if going and not await _briefly(connection, going):
+        return READ
+    for table, (key, _) in KEYS.items():
+        first, end = bounds(table, day)
+        await connection.execute(f"DELETE FROM {table}_other WHERE {key} >= {first} AND {key} < {end}")
+    log.info("let go of the messages and events of %s", f"{day:%Y-%m-%d}")
+    return ""
+
+
+async def _last_look(connection: asyncpg.Connection, day: datetime, folded: int) -> str:
+    """What has happened to a day since it was judged: answers that were on the way have come, folded or not."""
+    first, end = bounds("message", day)
+    begin_ms, end_ms = bounds("event", day)
+    unfolded, is_open = await connection.fetchrow(
+        """SELECT EXISTS (SELECT FROM event WHERE n > $1 AND (message >= $2 AND message < $3 OR at >= $4 AND at < $5)),
+                  EXISTS (SELECT FROM state WHERE message >= $2 AND message < $3 AND state IN (10, 20))""",
+        folded, first, end, begin_ms, end_ms,
+    )  # fmt: skip
+    return UNFOLDED if unfolded else OPEN if is_open else ""
+
+
+async def remove_dropped(place: str) -> None:
+    """Remove the tables that were taken out of use, by whomever: nobody looks at them any more."""
+    connection = await connect(place)
+    try:
+        await connection.execute("SET lock_timeout = '10s'")  # a backup may still be reading them
+        rows = await connection.fetch(
+            """SELECT string_agg(quote_ident(relname), ', ') FROM pg_class
+               WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname ~ $1
+               GROUP BY right(relname, 8) ORDER BY right(relname, 8)""",
+            REMOVABLE,
+        )
+        for (names,) in rows:  # those of one day
+            await connection.execute(f"DROP TABLE IF EXISTS {names}")
+    finally:
+        await connection.close(timeout=2)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,16 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from campaigns import accepting, consent, people, practice
+from campaigns import accepting, clients, consent, people, practice
 from campaigns.business import Business, open_business
 from campaigns.client_settings import ClientSettings
 from campaigns.settings import Config
 from campaigns.wishes import KeyReused, Refused, Result, Submission, Taken, Why, Wish
+from gateway.channels.http import HttpCarrier
 from gateway.clock import StoppedClock
 from gateway.ids import Ids
 from gateway.intake import Busy, Intake
-from gateway.messages import Lane
+from gateway.messages import Content, Lane
 from gateway.rendering import Texts
+from gateway.settings import RouteSettings, SenderSettings
 from gateway.store import Store, Tx, beside, open_store
 from tests import tables
 from tests.conftest import BRAND, Apply, EmptyStores
@@ -313,6 +317,16 @@ async def test_what_was_asked_for_on_a_day_that_is_dropped_is_forgotten_in_piece
     assert sorted(kept) == [(outcomes[3].id,), (outcomes[4].id,)]
 
 
+async def test_nothing_is_forgotten_of_a_text_that_is_there_however_late_it_is_to_leave(
+    store: Store, business: Business
+) -> None:
+    later = business.clock.now_ms() + 400 * 86_400_000
+    (taken,) = await send(store, business, Wish(SEATTLE, "hi", send_at=later))
+    await clients.forget_asked(store, business.clients.values())
+    kept = await store.read(lambda tx: tables.look(tx, "SELECT message FROM submission"))
+    assert kept == [(taken.id,)]
+
+
 async def test_ten_thousand_in_one_call_stay_in_their_order(store: Store, business: Business) -> None:
     outcomes = await send(store, business, *(Wish(f"+1206{2_000_000 + n}", f"hi {n}") for n in range(10_000)))
     assert [each.to for each in outcomes] == [f"+1206{2_000_000 + n}" for n in range(10_000)]
@@ -341,6 +355,29 @@ async def test_the_intake_answers_after_the_commit_and_says_when_too_much_waits(
     with pytest.raises(Busy):
         await intake.submit(Submission(shop, [Wish(SEATTLE, "hi")] * 9))
     assert len((await first).outcomes) == 9
+
+
+async def test_those_who_call_at_once_share_a_commit_again_and_again_and_a_lone_caller_waits_for_nobody(
+    store: Store, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.intake.TOGETHER_S", 3600.0)
+    sizes: list[int] = []
+
+    async def accept_now(tx: Any, submissions: Sequence[Submission]) -> accepting.Accepted:
+        sizes.append(len(submissions))
+        return await accepting.accept(tx, business, submissions, business.clock.now_ms())
+
+    intake: Intake[Submission, Result] = Intake(store, accept_now, lambda queues, is_new: None)
+
+    async def call(times: int) -> None:
+        for n in range(times):
+            await intake.submit(Submission(business.clients["shop"], [Wish(SEATTLE, f"hi {n}")]))
+
+    async with asyncio.timeout(20):
+        await call(5)
+        assert sizes == [1] * 5
+        await asyncio.gather(*(call(5) for _ in range(20)))
+    assert sizes[5:] == [20] * 5
 
 
 async def test_whose_text_is_accepted_hears_it_even_if_nobody_can_be_sent_to_work(
@@ -385,3 +422,193 @@ async def test_whatever_a_program_writes_it_gets_an_outcome_and_harms_nobody(
         assert isinstance(second, Result)
         assert len(first.outcomes) == len(wishes)
         assert isinstance(second.outcomes[0], Taken)
+
+
+# --- more than letters -----------------------------------------------------------------------------------------------
+
+PICTURES = ("https://shop.example/latte.jpg", "https://shop.example/tea.jpg")
+FLASH, OCTETS = Content(message_class=0), Content(octets=b"\x01\x00\xff" * 14)
+MMS = {
+    "kind": "http", "rate": "10/s", "price": "0.01 USD per part", "price_media": "0.03 USD",
+    "send": {"url": "https://mms.example/", "form": {"to": "{{ recipient }}", "media": "{{ media }}"}},
+}  # fmt: skip
+
+
+@pytest.fixture
+async def with_mms(apply: Apply, shipped_config: Config) -> Business:
+    """The shipped business with one more sender, whose channel carries pictures and no octets."""
+    business = await apply(shipped_config.model_copy(update={"clients": {"shop": ClientSettings(key="shop")}}))
+    config = business.config
+    mms = HttpCarrier.model_validate(MMS)
+    sender = SenderSettings.model_validate({"number": "20656", "channel": "mms", "countries": ["US"]})
+    changed = config.model_copy(
+        update={
+            "channels": {**config.channels, "mms": mms},
+            "senders": {**config.senders, "pictures": sender.model_copy(update={"key": "pictures"})},
+        }
+    )
+    return replace(business, config=changed)
+
+
+async def kept(store: Store) -> list[tuple[Any, ...]]:
+    return await store.read(lambda tx: tables.look(tx, "SELECT text, repeat, content FROM message ORDER BY id"))
+
+
+async def test_pictures_leave_by_a_channel_that_carries_them_at_the_price_of_a_picture(
+    store: Store, with_mms: Business
+) -> None:
+    plain, picture, bare = await send(
+        store, with_mms, Wish(SEATTLE, "Look"), Wish(SEATTLE, "Look " * 60, content=Content(PICTURES)),
+        Wish(SEATTLE, "", content=Content(PICTURES[:1]), repeat=True),
+    )  # fmt: skip
+    assert [each.channel for each in (plain, picture, bare)] == ["us_sms", "mms", "mms"]
+    assert [(each.parts, each.price) for each in (plain, picture, bare)] == [(1, 7_900), (1, 30_000), (1, 30_000)]
+    rows = await kept(store)
+    assert [(text, repeat) for text, repeat, _ in rows] == [("Look", 0), ("Look " * 60, 2), ("", 3)]
+    assert [content and Content.read(content).media for *_, content in rows] == [None, PICTURES, PICTURES[:1]]
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (
+            Wish(SEATTLE, "Look", "seattle", content=Content(PICTURES)),
+            "us_sms, .* pictures; these senders can: pictures",
+        ),
+        (Wish(SHANGHAI, "看", content=Content(PICTURES)), "no channel that serves CN carries pictures"),
+        (Wish(SEATTLE, "", "pictures", content=OCTETS), "mms, .* octets; these senders can: seattle, shanghai"),
+    ],
+)
+async def test_what_the_senders_channel_cannot_carry_is_refused_with_who_can(
+    store: Store, with_mms: Business, wish: Wish, words: str
+) -> None:
+    (refused,) = await send(store, with_mms, wish)
+    assert refused.why is Why.CANNOT_CARRY
+    assert re.search(words, refused.detail)
+
+
+async def test_a_flash_text_leaves_by_whom_can_show_it_so_and_else_as_a_usual_one(
+    store: Store, with_mms: Business
+) -> None:
+    chosen, named = await send(
+        store, with_mms, Wish(SEATTLE, "Fire!", content=FLASH), Wish(SEATTLE, "Fire!", "pictures", content=FLASH)
+    )
+    assert (chosen.channel, named.channel) == ("us_sms", "mms")
+
+
+async def test_nothing_is_set_before_or_behind_octets_and_people_are_shown_how_many_there_are(
+    store: Store, business: Business
+) -> None:
+    long = Content(octets=bytes(300), header=bytes.fromhex("05040b8423f0"))
+    octets, more = await send(
+        store, business, Wish(SHANGHAI, "", content=OCTETS), Wish(SHANGHAI, "", content=long)
+    )  # fmt: skip
+    assert (octets.parts, more.parts) == (1, 3)
+    assert [text for text, *_ in await kept(store)] == ["[42 octets]", "[300 octets]"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (Content(octets=b""), Why.NO_TEXT),
+        (Content(message_class=0), Why.NO_TEXT),
+        (Content(octets=bytes(135), header=bytes.fromhex("0003070201")), Why.TOO_LONG),
+        (Content(octets=bytes(64 * 134)), Why.TOO_LONG),
+        (Content(octets=bytes(63 * 140)), Why.TOO_LONG),  # each part has a header
+        (Content(("https://shop.example/" + "a" * 1000,) * 3), Why.TOO_LONG),
+    ],
+)
+async def test_octets_that_are_none_or_do_not_fit_are_refused(
+    store: Store, business: Business, content: Content, why: Why
+) -> None:
+    (refused,) = await send(store, business, Wish(SEATTLE, "", content=content))
+    assert refused.why is why
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (Content(octets=bytes(9_999)), "9,999 octets; 8,820 are the most"),
+        (Content(octets=bytes(8_800)), "8,800 octets are 66 parts with this header; 63 are the most"),
+        (Content(("https://shop.example/" + "a" * 2_028,)), "have 2,049 characters; 2,048 are the most"),
+    ],
+)
+async def test_what_is_too_much_is_told_with_the_most(
+    store: Store, with_mms: Business, content: Content, words: str
+) -> None:
+    (refused,) = await send(store, with_mms, Wish(SEATTLE, "", content=content))
+    assert words in refused.detail
+
+
+MARKETED = SenderSettings.model_validate(
+    {"number": "20657", "channel": "us_sms", "countries": ["US"], "begin": "Lantern: ", "end": " STOP ends"}
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "Lantern: Sale STOP ends"),
+        (FLASH, "Lantern: Sale STOP ends"),
+        (Content(header=bytes.fromhex("700100")), "Lantern: Sale STOP ends"),
+        (Content(header=bytes.fromhex("05040b8423f0")), "Sale"),
+        (Content(header=bytes.fromhex("7001000402f5f5")), "Sale"),
+    ],
+)
+async def test_only_what_is_for_a_program_goes_without_what_the_law_wants_behind_it(
+    store: Store, with_mms: Business, content: Content | None, text: str
+) -> None:
+    config = with_mms.config
+    senders = {**config.senders, "shop": MARKETED.model_copy(update={"key": "shop"})}
+    business = replace(with_mms, config=config.model_copy(update={"senders": senders}))
+    now = business.clock.now_ms()
+    person = await store.write(people.find_or_create, business, SEATTLE, now)
+    assert person is not None
+    await store.write(consent.join, business, person.id, "lantern_club", language="en", at=now, source="text")
+    (taken,) = await send(store, business, Wish(SEATTLE, "Sale", "shop", "lantern_club", content=content))
+    assert isinstance(taken, Taken), taken
+    assert [row[0] for row in await kept(store)][-1] == text
+
+
+async def test_pictures_go_by_whom_they_are_cheapest_and_a_flash_text_by_whom_that_works(
+    store: Store, with_mms: Business
+) -> None:
+    dear = HttpCarrier.model_validate(MMS | {"price": "0.001 USD per part", "price_media": "0.50 USD"})
+    sender = SenderSettings.model_validate({"number": "20658", "channel": "dear", "countries": ["US"], "key": "dear"})
+    rule = RouteSettings.model_validate({"senders": ["dear", "pictures", "seattle"], "order": "cost", "key": "all"})
+    config = with_mms.config.model_copy(
+        update={
+            "channels": {**with_mms.config.channels, "dear": dear},
+            "senders": {**with_mms.config.senders, "dear": sender},
+            "routes": {"all": rule},
+        }
+    )
+    cheap = replace(with_mms, config=config)
+    (picture,) = await send(store, cheap, Wish(SEATTLE, "", content=Content(PICTURES)))
+    assert (picture.channel, picture.price) == ("mms", 30_000)
+    (plain, flash) = await send(store, cheap, Wish(SEATTLE, "Hi"), Wish(SEATTLE, "Hi", content=FLASH))
+    assert (plain.channel, flash.channel) == ("dear", "dear")  # the rule says that the cheapest goes first
+
+    listed = config.model_copy(update={"routes": {"all": rule.model_copy(update={"order": "listed"})}})
+    business = replace(with_mms, config=listed)
+    (flash,) = await send(store, business, Wish(SEATTLE, "Hi", content=FLASH))
+    assert flash.channel == "us_sms"
+    business.quality.out.add("us_sms")
+    (flash,) = await send(store, business, Wish(SEATTLE, "Hi", content=FLASH))
+    assert flash.channel == "dear"
+
+
+def test_contents_of_one_call_have_a_bound_and_count_as_texts(business: Business) -> None:
+    client = business.clients["shop"]
+    plain = Submission(client, [Wish(SEATTLE, "hi")] * 10_000)
+    assert (plain.size, plain.excess()) == (10_000, "")
+    long = Submission(client, [Wish(SEATTLE, "", content=Content(octets=bytes(8_000)))] * 300)
+    assert 4_000 < long.size < 6_000
+    assert "send to fewer at once" in long.excess()
+    assert not Submission(client, [Wish(SEATTLE, "", content=Content(octets=bytes(140)))] * 10_000).excess()
+
+
+async def test_a_test_key_may_send_whatever_there_is(store: Store, business: Business) -> None:
+    wishes = [Wish(SEATTLE, text, content=each) for text, each in (("", Content(PICTURES)), ("", OCTETS), ("!", FLASH))]
+    outcomes = await send(store, business, *wishes, is_test=True)
+    assert [each.channel for each in outcomes] == [practice.CHANNEL] * 3

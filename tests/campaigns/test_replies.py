@@ -63,7 +63,9 @@ async def repeats(store: Store, business: Business, number: int) -> int:
     """Whether a message is sent again when in doubt, as the gateway reads it."""
 
     async def read(tx: Tx) -> int:
-        rows = await tx.rows("outbox_due", queue=business.queues["us_sms"], now=business.clock.now_ms(), limit=9)
+        rows = await tx.rows(
+            "outbox_due", queue=business.queues["us_sms"], epoch=0, now=business.clock.now_ms(), limit=9
+        )
         return next(int(row[15]) for row in rows if row[1] == number)
 
     return await store.read(read)

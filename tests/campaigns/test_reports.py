@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from campaigns import people, reports, runs, stories
@@ -13,8 +15,9 @@ from gateway.codecs.smpp import failure
 from gateway.journal import Journal
 from gateway.messages import Lane, Purpose, State
 from gateway.outbox import Message
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, queries
 from tests.conftest import People
+from tests.tables import look
 
 BRAND = 1
 
@@ -40,7 +43,9 @@ def test_a_reason_is_told_in_words(code: str, words: str) -> None:
     assert words_of(code) == words
 
 
-async def sent(store: Store, business: Business, shipped_config: Config, ids: list[int]) -> runs.Run:
+async def sent(
+    store: Store, business: Business, shipped_config: Config, ids: list[int], unit: int | None = 7_900
+) -> runs.Run:
     """A run that matched everybody of `ids`: the first has left, the second was delivered, the third failed."""
     now = business.clock.now_ms()
     journal = Journal(BRAND)
@@ -55,8 +60,10 @@ async def sent(store: Store, business: Business, shipped_config: Config, ids: li
             for person in ids[1:]
         ]  # fmt: skip
         await outbox.put(tx, messages, queue, now)
-        await tx.many("refusal_insert", [(run.id, ids[0], BRAND, "left")])
-        await tx.run("run_advance", id=run.id, was=0, checkpoint=ids[-1], matched=len(ids), spent=31_600)
+        await runs.refuse(tx, BRAND, run, [(ids[0], "left")])
+        await tx.run(
+            "run_advance", id=run.id, was=0, checkpoint=ids[-1], matched=len(ids), spent=31_600, parts=4, unit=unit
+        )
         ends = [(State.SENT, ""), (State.DELIVERED, "")], [(State.FAILED, failure(0x0B).code)]
         events = [
             (BRAND, run.id, message.id, part, 2, state, now, code, "")
@@ -71,11 +78,12 @@ async def sent(store: Store, business: Business, shipped_config: Config, ids: li
     return await store.write(write)
 
 
-async def test_a_report_adds_up_and_counts_what_was_taken(
-    store: Store, business: Business, shipped_config: Config, make_people: People
+@pytest.mark.parametrize("unit", [7_900, None], ids=["one price", "several prices"])
+async def test_a_report_adds_up_and_counts_what_was_taken_once(
+    store: Store, business: Business, shipped_config: Config, make_people: People, unit: int | None
 ) -> None:
-    run = await sent(store, business, shipped_config, await make_people(3))
-    made = await reports.report(store, business, run, business.clock.now_ms())
+    run = await sent(store, business, shipped_config, await make_people(3), unit)
+    made = await reports.report(store, business, run)
     assert made.waterfall.adds_up
     assert sum(line.n for line in made.lines()) == 3
     assert [(line.state, line.words) for line in made.lines()] == [
@@ -86,6 +94,41 @@ async def test_a_report_adds_up_and_counts_what_was_taken(
     assert (made.sums.messages, made.sums.parts, made.sums.cost) == (2, 4, 31_600)
     assert (made.sums.taken_parts, made.sums.taken_cost) == (2, 15_800)
     assert not made.is_complete  # it was never said to be planned to its end
+
+
+async def test_what_is_told_of_a_text_whose_day_was_let_go_costs_nothing_and_holds_up_no_fold(
+    store: Store, business: Business, shipped_config: Config, make_people: People
+) -> None:
+    run = await sent(store, business, shipped_config, await make_people(3), None)
+
+    async def tell_late(tx: Tx) -> int:
+        gone = 5  # made in 2020
+        await tx.many(
+            "event_insert", [(BRAND, run.id, gone, 0, 1, State.DELIVERED, business.clock.now_ms(), "", "c:late")]
+        )
+        return (await Journal(BRAND).fold(tx)).events
+
+    assert await store.write(tell_late) == 1
+    assert (await reports.report(store, business, run)).sums.taken_cost == 15_800
+
+
+async def test_what_an_older_version_has_sent_is_summed_up_by_the_migration(
+    store: Store, business: Business, shipped_config: Config, make_people: People
+) -> None:
+    run = await sent(store, business, shipped_config, await make_people(3), None)
+    before = await reports.report(store, business, run)
+    path = queries.FOLDER / "migrations" / f"0007.{'postgresql' if store.is_shared else 'sqlite'}.sql"
+    steps = re.findall(r"^(?:UPDATE run|INSERT INTO refused).*?;$", path.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(steps) == 2
+
+    async def migrate(tx: Tx) -> None:
+        await look(tx, "UPDATE run SET parts = 0, taken_parts = 0, taken_cost = 0")
+        await look(tx, "DELETE FROM refused")
+        for step in steps:
+            await look(tx, step)
+
+    await store.write(migrate)
+    assert await reports.report(store, business, run) == before
 
 
 async def test_a_story_tells_the_carriers_words_and_the_refusal(

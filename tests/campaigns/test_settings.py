@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.settings import APPLY, Config
+from campaigns.settings import APPLY, LEAST_RETENTION, Config
 from gateway.config import ConfigErrors, Loaded, Mistake, load
+from gateway.journal import REF_MS
 from gateway.values import Calendar, Frequency, HostPort, Hours, Money, Rate
 
 SHIPPED = Path(__file__).parents[2] / "config.yaml"
@@ -323,6 +324,16 @@ def test_a_programme_does_not_text_through_the_night(mistakes: Callable[..., lis
     ((there, text),) = found
     assert there.startswith("20:00-8:00")
     assert text == "found 20:00-8:00, which goes through the night; expected hours such as 9:00-20:00"
+
+
+def test_texts_are_kept_for_as_long_as_their_receipts_are_awaited(
+    mistakes: Callable[..., list[tuple[str, str]]], read: Callable[..., Loaded[Config]]
+) -> None:
+    assert timedelta(milliseconds=REF_MS) < LEAST_RETENTION
+    assert read(("keywords:", "retention: 9 d\nkeywords:")).value.retention == LEAST_RETENTION
+    ((there, text),) = mistakes(("keywords:", "retention: 36 h\nkeywords:"))
+    assert there.startswith("36 h")
+    assert text == "found 36 h, expected 9 d or more, since carriers' receipts are awaited for eight days"
 
 
 def test_a_position_in_the_wrong_order_is_asked_about(read: Callable[..., Loaded[Config]]) -> None:

@@ -198,6 +198,50 @@ def test_everything_goes_to_the_one_stream(name: str) -> None:
     assert json.loads(stream.getvalue())["event"] == "a warning"
 
 
+def test_a_failure_that_is_met_again_and_again_is_written_once_in_a_while_with_how_often_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    logs.set_up(stream)
+    log = logging.getLogger("gateway.engine")
+    handler = logging.getLogger().handlers[0]
+
+    def fail(seconds: float, words: str) -> None:
+        try:
+            raise StoreError(words)
+        except StoreError:
+            record = log.makeRecord(log.name, logging.ERROR, "", 0, "folding failed", (), sys.exc_info())
+        monkeypatch.setattr(logs, "monotonic", lambda: seconds)
+        record.created = 1_800_000_000 - seconds  # whatever the clock on the wall does
+        handler.handle(record)
+
+    for tenth in range(200):
+        fail(tenth / 10, f"could not extend file {tenth}: the disk is full")
+    try:
+        raise StoreError("raised at another line")
+    except StoreError:
+        log.exception("folding failed")
+    fail(20.1, "could not extend file 7: the disk is full")
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line.get("left_out", 0) for line in lines] == [0, 99, 0, 99]
+    assert "raised at another line" in lines[2]["error"]
+
+
+def test_what_is_remembered_of_failures_is_bounded_and_needs_no_words_that_fit() -> None:
+    sparing = logs.Sparing()
+    error = StoreError("full")
+    spared = [
+        sparing.filter(
+            logging.LogRecord("x", logging.ERROR, "", 0, f"{n} %d", ("no number",), (StoreError, error, None))
+        )
+        for n in (*range(logs.MOST_TOLD + 1), logs.MOST_TOLD, 0)
+    ]
+    assert spared == [True] * (logs.MOST_TOLD + 1) + [False, True]  # the last is known still, the first no more
+    strange = logging.LogRecord("x", logging.ERROR, "", 0, {"no": "words"}, (), (StoreError, error, None))
+    assert [sparing.filter(strange) for _ in range(2)] == [True, False]
+
+
 def test_warnings_errors_and_trouble_with_the_store_are_counted() -> None:
     logs.set_up(io.StringIO())
     before, troubles = dict(counted("log_records")), counted("store_errors").get("", 0)

@@ -16,7 +16,8 @@ from gateway.errors import Fenced, StoreError
 from gateway.fleet import BEAT_S, SILENT_S
 from gateway.ids import first_at
 from gateway.journal import Journal
-from gateway.store import Store, Tx, beside, open_store, postgres_schema, postgres_worker
+from gateway.messages import State
+from gateway.store import Store, Tx, beside, open_store, postgres_schema, postgres_tx, postgres_worker
 from gateway.store.conditions import All, Not, Trait, render
 from gateway.store.door import Job
 from gateway.store.postgres_schema import AHEAD_DAYS, DAY_MS, SETTINGS
@@ -193,6 +194,7 @@ async def test_events_that_another_may_still_add_hold_the_horizon_down(both: tup
 
     @beside
     async def slowly(tx: Tx) -> None:
+        await tx.value("event_last")  # a transaction begins with its first statement
         entered.set()
         await asyncio.to_thread(go_on.wait, 5)
         await add(tx)
@@ -379,6 +381,7 @@ async def test_one_that_stands_still_while_another_of_its_lines_waits_holds_up_n
 
     @beside
     async def stand_still(tx: Tx) -> None:
+        await tx.value("event_last")  # a transaction begins with its first statement
         if not entered.is_set():
             entered.set()
             await asyncio.sleep(0.5)  # until the other line has asked to be alone
@@ -542,12 +545,12 @@ async def test_a_lost_ear_is_renewed_and_says_that_it_may_have_missed_something(
 DAY = 1_800_000_000_000 // DAY_MS * DAY_MS  # a day in 2027, for which no store has made a table yet
 
 
-async def write_day(tx: Tx, at: int, *, waits: bool = False) -> None:
+async def write_day(tx: Tx, at: int, *, waits: bool = False, state: State = State.DELIVERED) -> None:
     """A message of this moment with its state and an event."""
     id_ = first_at(at)
     message = (id_, 1, 7, 1, "marketing", "club", "us", "20655", "+12065550142", "UTC", "hello", 1, 0, 0, 0, 0)
     await tx.many("message_insert", [message])
-    await tx.many("event_insert", [(1, 7, id_, 0, 1, 20, at, "", "")])
+    await tx.many("event_insert", [(1, 7, id_, 0, 1, state, at, "", "")])
     if waits:
         await tx.run("outbox_fill", queue=1, due=0, ids=[id_])
 
@@ -573,8 +576,8 @@ async def test_what_was_written_before_its_day_had_tables_moves_there_and_is_rea
     await days.write(write_day, DAY + AHEAD_DAYS * DAY_MS)
     assert await days.read(where) == {"message_other", "event_other"}
 
-    assert await days.keep_partitions(DAY, None) == 0
-    assert await days.keep_partitions(DAY, None) == 0
+    assert await days.make_room(DAY)
+    assert await days.make_room(DAY)
 
     async def read(tx: Tx) -> list[object]:
         return [row[2] for row in await tx.rows("event_after", n=0, limit=10)]
@@ -586,24 +589,218 @@ async def test_what_was_written_before_its_day_had_tables_moves_there_and_is_rea
 
 
 async def test_days_older_than_the_retention_go_unless_something_of_them_still_waits(days: Store) -> None:
-    await days.keep_partitions(DAY, 1)
+    await days.make_room(DAY)
     await days.write(write_day, DAY + 5, waits=True)
     late = DAY + 31 * DAY_MS
+    await days.make_room(late)
     await days.write(write_day, late)
-    assert await days.keep_partitions(late, 30) == 0  # it waits, and its event is not folded
+    assert await gone(days, late, 30) == []  # it waits, and its event is not folded
 
     await days.write(Journal(1).fold)
-    assert await days.keep_partitions(late, 30) == 0  # it waits still
+    assert await gone(days, late, 30) == []  # it waits still
 
     async def clear(tx: Tx) -> None:
         await tx.run("outbox_delete_through", queue=1, due=0, id=2**62)
 
     await days.write(clear)
-    await days.keep_partitions(late, 31)
+    await days.let_go(late, 31)
     assert "message_20270115" in await days.read(where)  # thirty-one days have not passed
-    assert await days.keep_partitions(late, 30) == 1
+    assert await days.first_kept() == first_at(DAY)
+    assert await gone(days, late, 30) == ["20270115"]
+    assert await days.first_kept() == first_at(DAY + DAY_MS)
     assert await days.read(where) == {"message_20270215", "event_20270215", "state_20270215"}
-    assert await days.keep_partitions(late, 30) == 0
+    assert await gone(days, late, 30) == []
+    assert not [name for name in await names_of_tables(days) if name.endswith("20270115")]
+
+
+async def test_a_day_stays_while_an_old_message_of_it_is_on_its_way(days: Store) -> None:
+    await days.make_room(DAY)
+    late = DAY + 31 * DAY_MS
+    await days.write(write_day, DAY + 5)
+    await days.write(Journal(1).fold)
+
+    async def claim(tx: Tx) -> None:
+        await tx.run(
+            "flight_insert", id=1, queue=1, brand=1, epoch=1, now=late, messages=[[first_at(DAY + 5), 1, 0, -1, 0]]
+        )
+
+    await days.write(claim)
+    assert await gone(days, late, 30) == []
+    await days.write(clear_flights)
+    assert await gone(days, late, 30) == ["20270115"]
+
+
+async def clear_flights(tx: Tx) -> None:
+    await tx.run("flight_clear", queue=1)
+
+
+async def gone(store: Store, now_ms: int, retention_days: int) -> list[str]:
+    """The days of 2027 that are let go; of the days of the start, which are earlier, nothing is said."""
+    before = await names_of_tables(store)
+    await store.let_go(now_ms, retention_days)
+    names = before - await names_of_tables(store)
+    return sorted(name.removeprefix("message_") for name in names if name.startswith("message_2027"))
+
+
+async def names_of_tables(store: Store) -> set[str]:
+    async def read(tx: Tx) -> set[str]:
+        return {name for (name,) in await look(tx, "SELECT relname::text FROM pg_class WHERE relkind = 'r'")}
+
+    return await store.read(read)
+
+
+async def test_who_reads_an_old_day_holds_up_its_going_and_nobody_else_for_long(
+    days: Store, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.postgres.TRIES", 2)
+    await days.make_room(DAY)
+    await days.write(write_day, DAY + 5)
+    await days.write(Journal(1).fold)
+    reader = await asyncpg.connect(fresh)
+    await reader.execute("BEGIN; SELECT count(*) FROM message")
+    going = asyncio.ensure_future(gone(days, DAY + 31 * DAY_MS, 30))
+    longest = 0.0
+    while not going.done():
+        began = time.monotonic()
+        await days.write(count_up, "n")
+        longest = max(longest, time.monotonic() - began)
+        await asyncio.sleep(0.01)
+
+    assert await going == []
+    assert longest < 1
+    await reader.close()
+    assert await gone(days, DAY + 31 * DAY_MS, 30) == ["20270115"]
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.IN_DOUBT])
+async def test_a_day_stays_while_a_text_of_it_may_get_a_receipt_or_what_became_of_it_is_not_folded(
+    days: Store, state: State
+) -> None:
+    late = DAY + 31 * DAY_MS
+    await days.make_room(DAY)
+    await days.make_room(late)
+    await days.write(write_day, DAY + 5, state=state)
+    await days.write(Journal(1).fold)
+    assert await gone(days, late, 30) == []
+
+    async def deliver(tx: Tx) -> None:
+        await tx.many("event_insert", [(1, 7, first_at(DAY + 5), 0, 1, State.DELIVERED, late, "", "")])
+
+    await days.write(deliver)
+    assert await gone(days, late, 30) == []
+    await days.write(Journal(1).fold)
+    await days.write(deliver)  # brought again, and not folded yet
+    assert await gone(days, late, 30) == []
+    await days.write(Journal(1).fold)
+    assert await gone(days, late, 30) == ["20270115"]
+
+
+async def test_what_is_told_late_of_a_text_whose_day_was_let_go_is_counted_nowhere(days: Store) -> None:
+    late = DAY + 31 * DAY_MS
+    await days.make_room(DAY)
+    await days.make_room(late)
+    await days.write(write_day, DAY + 5, state=State.FAILED)
+    await days.write(Journal(1).fold)
+    assert await gone(days, late, 30) == ["20270115"]
+
+    async def deliver(tx: Tx) -> None:
+        events = [
+            (1, 7, first_at(DAY + 5) + n, 0, parts, State.DELIVERED, late, "", "") for n, parts in ((0, 1), (1, 2))
+        ]
+        await tx.many("event_insert", events)
+
+    async def sums(tx: Tx) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in await tx.rows("tally_of_run", run=7)]
+
+    before = await days.read(sums)
+    await days.write(deliver)
+    assert (await days.write(Journal(1).fold)).events >= 2
+    assert await days.read(sums) == before
+    assert await days.read(where) == {"event_20270215"}
+
+
+async def test_each_old_day_is_judged_by_itself_and_what_holds_one_is_told_once_a_day(
+    days: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(3):
+        await days.make_room(DAY + n * DAY_MS)
+        await days.write(write_day, DAY + n * DAY_MS, waits=n == 1)
+    await days.write(write_day, DAY - 40 * DAY_MS)  # of which there never was a table
+    await days.write(Journal(1).fold)
+    late = DAY + 40 * DAY_MS
+    await days.make_room(late)
+
+    assert await gone(days, late, 37) == ["20270115", "20270117"]
+    assert {name[-8:] for name in await days.read(where)} == {"20270116"}
+    assert await days.first_kept() == first_at(DAY + DAY_MS)
+    assert await gone(days, late + 1, 37) == []
+    assert await gone(days, late + DAY_MS, 38) == []
+    told = [each.getMessage() for each in caplog.records if "cannot be let go" in each.getMessage()]
+    assert len(told) == 2
+    assert "2027-01-16 cannot be let go: texts of it wait to leave" in told[0]
+
+
+async def test_who_reads_for_long_holds_up_the_first_old_day_and_no_others_are_tried(
+    days: Store, fresh: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.store.postgres.TRIES", 1)
+    for n in range(3):
+        await days.make_room(DAY + n * DAY_MS)
+    reader = await asyncpg.connect(fresh)
+    await reader.execute("BEGIN; SELECT count(*) FROM message")
+    assert await gone(days, DAY + 40 * DAY_MS, 30) == []
+    await reader.close()
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "somebody reads it for long" in told[0]
+
+
+async def test_room_for_the_coming_days_is_made_though_somebody_reads_an_old_one(days: Store, fresh: str) -> None:
+    await days.make_room(DAY)
+    reader = await asyncpg.connect(fresh)
+    await reader.execute("BEGIN; SELECT count(*) FROM message_20270115")
+    began = time.monotonic()
+    assert await days.make_room(DAY + 40 * DAY_MS)
+    assert time.monotonic() - began < 2
+    await reader.close()
+    assert "message_20270115" in await names_of_tables(days)  # whoever takes over waits for no old day's going
+
+
+async def test_a_day_that_cannot_be_made_yet_is_told_with_its_name_and_made_later(
+    days: Store, fresh: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = await asyncpg.connect(fresh)
+    await reader.execute("BEGIN; SELECT count(*) FROM message")
+    assert [await days.make_room(DAY) for _ in range(2)] == [False, False]
+    await reader.close()
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "the table for message of 2027-01-15 could not be made yet" in told[0]
+    assert await days.make_room(DAY)
+    assert "message_20270115" in await names_of_tables(days)
+
+
+async def test_tables_of_others_are_left_alone_whatever_their_names_begin_with(days: Store, fresh: str) -> None:
+    others = ["dropped_customers_2025", "dropped_Mixed_20250101", "dropped_message_20250101_old"]
+    connection = await asyncpg.connect(fresh)
+    for name in others:
+        await connection.execute(f'CREATE TABLE "{name}" (a int)')
+    await connection.execute("CREATE TABLE dropped_message_20250101 (a int)")
+    await connection.close()
+    await days.let_go(DAY, 30)
+    assert {name for name in await names_of_tables(days) if name.startswith("dropped")} == set(others)
+
+
+async def test_what_a_crash_left_of_a_day_that_was_let_go_is_removed_by_the_next(days: Store) -> None:
+    await days.make_room(DAY)
+
+    async def let_go(tx: postgres_tx.Tx) -> None:
+        await postgres_schema.let_go(tx, postgres_schema.day_of(DAY))
+
+    await days.write_bulk(let_go)  # type: ignore[arg-type]
+    assert "dropped_message_20270115" in await names_of_tables(days)
+    await days.let_go(DAY + DAY_MS, 30)
+    assert not [name for name in await names_of_tables(days) if name.startswith("dropped")]
 
 
 async def test_a_store_has_tables_for_today_and_the_coming_days_from_its_start(days: Store) -> None:

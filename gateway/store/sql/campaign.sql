@@ -37,17 +37,17 @@ ON CONFLICT (brand_id, campaign, occurrence) DO NOTHING
 
 -- name: run_list
 SELECT id, campaign, occurrence, config, state, resume, why, due, until, checkpoint, matched, spent, started_at,
-       planned_at, ended_at
+       planned_at, ended_at, parts, unit, taken_parts, taken_cost
 FROM run WHERE brand_id = :brand ORDER BY id
 
 -- name: run_of_campaign
 SELECT id, campaign, occurrence, config, state, resume, why, due, until, checkpoint, matched, spent, started_at,
-       planned_at, ended_at
+       planned_at, ended_at, parts, unit, taken_parts, taken_cost
 FROM run WHERE brand_id = :brand AND campaign = :campaign ORDER BY id DESC LIMIT 1
 
 -- name: run_by_id
 SELECT id, campaign, occurrence, config, state, resume, why, due, until, checkpoint, matched, spent, started_at,
-       planned_at, ended_at
+       planned_at, ended_at, parts, unit, taken_parts, taken_cost
 FROM run WHERE id = :id
 
 -- name: run_begin
@@ -55,7 +55,8 @@ UPDATE run SET state = 'planning', started_at = :now WHERE id = :id AND state = 
 
 -- name: run_advance
 -- Guarded by the checkpoint that the page was read at, so that no page can count twice.
-UPDATE run SET checkpoint = :checkpoint, matched = matched + :matched, spent = spent + :spent
+UPDATE run SET checkpoint = :checkpoint, matched = matched + :matched, spent = spent + :spent,
+    parts = parts + :parts, unit = :unit
 WHERE id = :id AND checkpoint = :was AND state = 'planning'
 
 -- name: run_planned
@@ -84,6 +85,10 @@ SELECT EXISTS (SELECT 1 FROM outbox o WHERE o.queue = :queue) OR EXISTS (SELECT 
 
 -- name: refusal_insert
 INSERT INTO refusal (run, person, brand_id, reason) VALUES (:run, :person, :brand, :reason)
+
+-- name: refused_add
+INSERT INTO refused (run, reason, brand_id, n) VALUES (:run, :reason, :brand, :n)
+ON CONFLICT (run, reason) DO UPDATE SET n = refused.n + excluded.n
 
 -- name: fact_set
 INSERT INTO fact (brand_id, name, value) VALUES (:brand, :name, :value)

@@ -1,10 +1,18 @@
 -- Messages out: written once, then claimed from the outbox and settled.
 
 -- name: message_insert
+-- many are alike but for their id, person, phone and text
 INSERT INTO message (id, brand_id, run, person, purpose, program, channel, sender, address, zone, text, parts, price,
                      valid_until, repeat, answers)
 VALUES (:id, :brand, :run, :person, :purpose, :program, :channel, :sender, :address, :zone, :text, :parts, :price,
         :valid_until, :repeat, :answers)
+
+-- name: message_content_set
+-- What it is beyond its letters, in the transaction that keeps the message.
+UPDATE message SET content = :content WHERE id = :id
+
+-- name: message_contents
+SELECT m.id, m.content FROM numbers(:ids) j CROSS JOIN message m ON m.id = j.value WHERE m.content IS NOT NULL
 
 -- name: message_of
 -- The whole message, for explain and the console.
@@ -36,15 +44,17 @@ INSERT INTO outbox (queue, due, id, brand_id, person, attempt, missing, crashes)
 SELECT :queue, :due, m.id, m.brand_id, m.person, 0, -1, 0 FROM numbers(:ids) j CROSS JOIN message m ON m.id = j.value
 
 -- name: outbox_due
+-- Of a queue that is ours and is not paused: of one that is, many thousands may wait that nobody need read.
 -- CROSS JOIN and the LEFT JOINs keep the order of the outbox; every look-up is by primary key, and for a
 -- campaign they walk in person order, because the planner wrote in person order.
--- packed: 18 columns
+-- packed: 18 columns, each its own: 1 2 10 12
 SELECT o.due, o.id, o.person, o.attempt, o.missing, o.crashes, m.run, m.purpose, m.program, m.sender, m.address,
        m.zone, m.text, m.parts, m.valid_until, m.repeat, s.at, octets(r.times)
 FROM outbox o CROSS JOIN message m ON m.id = o.id
 LEFT JOIN stop s ON s.person = o.person
 LEFT JOIN reach r ON r.person = o.person AND r.program = m.program
 WHERE o.queue = :queue AND o.due <= :now
+  AND EXISTS (SELECT 1 FROM queue q WHERE q.id = :queue AND q.epoch = :epoch AND q.active <> 0)
 ORDER BY o.due, o.id LIMIT :limit
 
 -- name: outbox_take
@@ -59,10 +69,14 @@ DELETE FROM outbox WHERE queue = :queue AND (due, id) <= (:due, :id)
 SELECT o.queue, o.due, o.id, o.person, m.parts FROM outbox o CROSS JOIN message m ON m.id = o.id
 WHERE o.queue = :queue ORDER BY o.due, o.id LIMIT :limit
 
+-- name: flight_next
+-- One that was never given: what is late about an older claim must not meet this one.
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'flight'), 0) + 1
+
 -- name: flight_insert
 -- What happens to these messages from now on stands behind `since` in the journal.
-INSERT INTO flight (queue, brand_id, epoch, at, since, messages)
-VALUES (:queue, :brand, :epoch, :now, (SELECT coalesce(max(n), 0) FROM event), :messages) RETURNING id
+INSERT INTO flight (id, queue, brand_id, epoch, at, since, messages)
+VALUES (:id, :queue, :brand, :epoch, :now, (SELECT coalesce(max(n), 0) FROM event), :messages)
 
 -- name: flight_delete
 DELETE FROM flight WHERE id IN (SELECT value FROM numbers(:ids))
@@ -130,4 +144,4 @@ ON CONFLICT (run, state, reason) DO UPDATE SET n = tally.n + excluded.n
 SELECT state, reason, n FROM tally WHERE run = :run AND n <> 0 ORDER BY state, reason
 
 -- name: refusals_of_run
-SELECT reason, count(*) FROM refusal WHERE run = :run GROUP BY reason ORDER BY reason
+SELECT reason, n FROM refused WHERE run = :run ORDER BY reason

@@ -13,20 +13,8 @@ UPDATE run SET campaign = :name, config = :config WHERE brand_id = :brand AND ca
 -- name: activity_rename
 UPDATE activity SET subject = :name WHERE brand_id = :brand AND kind = 'replied' AND subject = :was
 
--- name: run_parts
--- One stretch of a run's messages in the order of the key: how many parts, what they cost, and what of it has left.
-SELECT max(page.id), count(*), CAST(sum(page.parts) AS BIGINT), CAST(sum(page.price) AS BIGINT),
-       CAST(coalesce(sum(page.parts) FILTER (WHERE s.sent <> 0), 0) AS BIGINT),
-       CAST(coalesce(sum(page.price) FILTER (WHERE s.sent <> 0), 0) AS BIGINT)
-FROM (SELECT id, run, parts, price FROM message WHERE id > :after AND id <= :until ORDER BY id LIMIT :limit) page
-LEFT JOIN state s ON s.message = page.id
-WHERE page.run = :run
-
--- name: message_last_of
--- Where a stretch of messages ends.
-SELECT max(id) FROM (SELECT id FROM message WHERE id > :after AND id <= :until ORDER BY id LIMIT :limit)
-
 -- name: replies_to_campaign
+-- People, not texts: who answers twice is one. So they are counted, in the index alone, and only those who answered.
 SELECT count(DISTINCT person) FROM activity WHERE brand_id = :brand AND kind = 'replied' AND subject = :campaign
 
 -- name: coupons_of_run

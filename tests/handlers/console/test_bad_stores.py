@@ -234,3 +234,40 @@ def test_a_full_disk_is_told_and_nothing_is_changed(words: tuple[str, ...], conf
         "carillon.db: cannot be used as a store: disk I/O error: is its disk full, or failing?\n"
     )
     assert files(config_file.parent)["carillon.db"] == before
+
+
+FULL = """DO $do$ BEGIN
+  CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = 'disk_full';
+  END $$;
+  CREATE TRIGGER full_disk BEFORE INSERT ON config EXECUTE FUNCTION full_disk();
+  CREATE TRIGGER full_disk BEFORE INSERT ON person EXECUTE FUNCTION full_disk();
+END $do$"""
+
+
+@pytest.mark.parametrize("words", [COMMANDS[1], COMMANDS[2]], ids=lambda words: words[0])
+def test_a_full_disk_of_the_server_is_told_with_the_cure_and_nothing_is_changed(
+    words: tuple[str, ...], postgres: PostgresServer, config_file: Path, edit: Edit, say: Say
+) -> None:
+    with of_our_own(postgres, "crowded") as url:
+        edit("store: sqlite:data/carillon.db", f'store: "{url}"')
+        open_store(url).close()
+        if words != COMMANDS[1]:
+            CliRunner().invoke(
+                cli, ["--config", str(config_file), "apply", "--yes"], obj=lambda: importlib.import_module("run")
+            )
+        asyncio.run(ask(url, FULL))
+        before = counted(url)
+
+        done = say(*words)
+
+        assert "No space left on device: the server's disk is full: make room there" in done.stderr
+        assert "Traceback" not in done.output
+        assert counted(url) == before
+
+
+def counted(url: str) -> list[tuple[object, ...]]:
+    """How many versions of the file, people and runs there are."""
+    return asyncio.run(
+        ask(url, "SELECT (SELECT count(*) FROM config), (SELECT count(*) FROM person), (SELECT count(*) FROM run)")
+    )

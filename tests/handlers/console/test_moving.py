@@ -62,7 +62,7 @@ async def leave_something_open(tx: Any) -> None:
     await tx.run(
         "parked_insert", brand=1, channel="us", refs='["us:1"]', fit="", state=50, code="", at=1_795_867_200_000
     )
-    await tx.rows("flight_insert", queue=1, brand=1, epoch=1, now=1, messages="[[1, 1, 0, -1, 0]]")
+    await tx.run("flight_insert", id=1, queue=1, brand=1, epoch=1, now=1, messages="[[1, 1, 0, -1, 0]]")
 
 
 async def told(config_file: Path) -> list[Any]:

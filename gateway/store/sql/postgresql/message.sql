@@ -5,10 +5,13 @@
 DELETE FROM outbox o USING unnest(:dues::bigint[], :ids::bigint[]) seen(due, id)
 WHERE o.queue = :queue AND o.due = seen.due AND o.id = seen.id
 
+-- name: flight_next
+SELECT nextval('flight_id_seq')
+
 -- name: flight_insert
 -- What happens to these messages from now on stands behind `since` in the journal.
-INSERT INTO flight (queue, brand_id, epoch, at, since, messages)
-VALUES (:queue, :brand, :epoch, :now, (SELECT last_value FROM event_n), :messages) RETURNING id
+INSERT INTO flight (id, queue, brand_id, epoch, at, since, messages)
+VALUES (:id, :queue, :brand, :epoch, :now, (SELECT last_value FROM event_n), :messages)
 
 -- name: flight_update
 -- Some have landed and their events are on disk; these are still on the way.
