@@ -41,8 +41,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import kannel as kannels
+from bench.capacity import loop_s
 from bench.fleet import children, cpu_s
-from bench.peers import loop_s
 from bench.sink import Sink, compiled, sink
 from bench.stage import installed_loop, phone_of, say
 from gateway.codecs import smpp

@@ -253,6 +253,14 @@ class Gateway:
         for dispatcher in self.dispatchers.values():
             dispatcher.wake()
 
+    def heard(self, topic: str) -> None:
+        """Another process, or this one, tells of something to send; one that is not ours yet is found by `adopt`."""
+        queues = outbox.queues_of(topic)
+        if queues is None:
+            self.wake()
+        elif queues:
+            self.accepted(queues, is_new=False)
+
     def accepted(self, queues: Collection[int], is_new: bool) -> None:
         """Programs have brought something to send into these queues, of which some may be nobody's yet."""
         for dispatcher in self.dispatchers.values():
@@ -443,7 +451,9 @@ async def _routes(tx: Tx, messages: list[int]) -> list[tuple[int, tuple[str, str
     return [(id_, (sender, address)) for id_, sender, address in await tx.rows("message_routes", ids=messages)]
 
 
-def ways_of(senders: Mapping[str, SenderSettings], channels: Iterable[str]) -> dict[str, Ways]:
+def ways_of(
+    senders: Mapping[str, SenderSettings], channels: Mapping[str, carriers.AnyCarrier | carriers.BuiltIn]
+) -> dict[str, Ways]:
     """For each channel, who stands in for it, for whom it stands in, and how fast each of its numbers may send."""
     elsewhere: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in channels}
     stands_in: dict[str, dict[str, str]] = {name: {} for name in elsewhere}
@@ -457,5 +467,6 @@ def ways_of(senders: Mapping[str, SenderSettings], channels: Iterable[str]) -> d
         if sender.rate is not None:
             rates[sender.channel] |= dict.fromkeys(sender.numbers, sender.rate.per_s)
     free = {sender.channel for sender in senders.values() if sender.rate is None}
-    return {name: Ways(stands_in[name], elsewhere[name], rates[name], bool(rates[name]) and name not in free)
+    carries = {name: carrier.carries for name, carrier in channels.items()}
+    return {name: Ways(stands_in[name], elsewhere[name], rates[name], bool(rates[name]) and name not in free, carries)
             for name in elsewhere}  # fmt: skip

@@ -33,8 +33,8 @@ async def record(tx: Tx, rows: Sequence[tuple[object, ...]], alike: Sequence[Ali
     others = list(rows)
     for each in alike:
         if "".join(each.refs).isprintable():  # what some engine may not keep within JSON goes another way
-            await tx.run("event_insert_alike", **each._asdict())
+            await tx.post("event_insert_alike", **each._asdict())
         else:
             others += each.rows()
     if others:
-        await tx.many("event_insert", others)
+        await tx.post_many("event_insert", others)

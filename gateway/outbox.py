@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ from gateway.counting import count
 from gateway.errors import Failure, Retry, StoreError
 from gateway.happenings import Alike
 from gateway.ids import Ids
-from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
+from gateway.messages import ALL_PARTS, Content, Lane, Outbound, Purpose, State
 from gateway.store import Tx, beside
 
 log = logging.getLogger(__name__)
@@ -29,13 +31,14 @@ POISON = 3  # a message that was on the way in so many crashes is given up
 _id_of, _parts_of = itemgetter(0), itemgetter(11)  # of a row of a message: half the time of the named tuple
 _person_of = itemgetter(2)  # of a row that waits
 MOST_PARTS = 63  # each is a bit of one number in the store
+AGAIN, MORE = 1, 2  # bits of `repeat`: sent again when its fate is in doubt; there is more than its letters
 
 
 class Message(NamedTuple):
     """One text to one phone as it is kept, in the order of the table's columns.
 
     `price` is in millionths of the brand's currency for all parts; `valid_until` in milliseconds since
-    1970, 0 for no end; `repeat` means at least once: sent again when its fate is in doubt.
+    1970, 0 for no end; `repeat` holds AGAIN where it is sent at least once, and MORE where its content is kept beside.
     """
 
     id: int
@@ -78,6 +81,11 @@ class Waiting(NamedTuple):
     stopped_at: int | None
     reached: str | None  # the times at which the caps counted, 8 octets each, as hexadecimal text; may be empty
 
+    @property
+    def is_sent_again(self) -> bool:
+        """Whether it is sent at least once."""
+        return self.repeat & AGAIN > 0
+
 
 class Go(NamedTuple):
     """It may leave now; `reached` is what to remember against the caps, empty for nothing.
@@ -102,7 +110,11 @@ class Never(NamedTuple):
     reason: str
 
 
+# One with the mark `judges_kinds` says the same of messages that differ in nothing but id, person, phone and text.
 Gate = Callable[[Waiting, int], Go | Later | Never]
+KIND = tuple(place for place, name in enumerate(Waiting._fields) if name not in {"id", "person", "address", "text"})
+_waiting = partial(tuple.__new__, Waiting)  # the own constructor costs thrice as much, for each of a thousand
+_outbound = partial(tuple.__new__, Outbound)
 Left = Callable[[Tx, int, str, int], Coroutine[Any, Any, None]]  # person, why, when: a STOP that the carrier told us of
 
 
@@ -252,6 +264,24 @@ class Filling(NamedTuple):
     messages: Sequence[tuple[Any, ...]]
 
 
+WORK = "work"  # told of to all processes where there may be something to send
+MOST_NAMED = 50  # queues in one word to others: it holds at most 8,000 octets
+
+
+def work_in(queues: Collection[int]) -> str:
+    """The topic that there is something to send in these queues; in any, where they are many."""
+    return f"{WORK} {' '.join(map(str, queues))}" if len(queues) <= MOST_NAMED else WORK
+
+
+def queues_of(topic: str) -> list[int] | None:
+    """In which queues something waits by this topic; None for any, also where something may have been missed.
+
+    Empty for a topic of another kind.
+    """
+    kind, _, queues = topic.partition(" ")
+    return ([*map(int, queues.split())] or None) if kind in (WORK, "") else []
+
+
 async def put_all(tx: Tx, fillings: Sequence[Filling], *others: tuple[str, list[tuple[Any, ...]]]) -> None:
     """`put` for several queues, together with plain inserts of `others` (a query and its rows), in one trip."""
     messages: list[tuple[Any, ...]] = []
@@ -266,7 +296,7 @@ async def put_all(tx: Tx, fillings: Sequence[Filling], *others: tuple[str, list[
         sums[key] = sums.get(key, 0) + len(new)
         tx.after_commit(count, "accepted", first[6], len(new))
     if fillings:
-        tx.notify("work")
+        tx.notify(work_in({filling.queue for filling in fillings}))
     # The sums come last: their rows are everybody's, and locked until the commit.
     await tx.keep(
         *others, ("message_insert", messages), ("outbox_insert", waiting),
@@ -297,6 +327,7 @@ async def put(tx: Tx, messages: Sequence[tuple[Any, ...]], queue: int, due: int)
 
 SENT_AGAIN = "being sent again"  # why a message was in doubt that waits once more; any final word comes after b
 EXPIRED = "expired"  # the gate's reason for what waited too long
+BLANKED = "blanked"  # why what a program has blanked does not leave
 
 
 @beside
@@ -310,34 +341,103 @@ async def claim(
     messages: int,
     parts: int,
     gate: Gate,
-    sender_of: Callable[[str], str] | None = None,
+    sender_of: Callable[[str, Content | None], str] | None = None,
 ) -> Claim | None:
     """Take what may leave now, at most so many messages and parts. None: the queue is no longer ours.
 
     The gate is asked inside the transaction, with the stop and the caps as they stand at this moment. `sender_of`
-    says from which number a channel sends what was meant to leave from another; empty where it cannot, and then the
-    message waits on. Claims of several processes take turns: two at once could reach one person beyond a cap.
+    says from which number a channel sends what was meant to leave from another; empty where it cannot, or not carry
+    such a content, and then the message waits on. Claims of several processes take turns: two at once could reach one
+    person beyond a cap.
     """
     await tx.turn("claim")
-    owned = await tx.rows("queue_state", queue=queue)
+    owned, found, numbered = await tx.look(
+        ("queue_state", {"queue": queue}),
+        ("outbox_due", {"queue": queue, "epoch": epoch, "now": now, "limit": messages}),
+        ("flight_next", {}),
+    )
     if not owned or owned[0][0] != epoch:
         return None
     taken = Claim(queue, epoch, now)
     if not owned[0][1]:
         return taken
-    flights = taken.flights
-    left: list[tuple[object, ...]] = []  # as Flight.row has it, of messages that are wholly on the way
-    reached: defaultdict[tuple[str, bytes], list[int]] = defaultdict(list)  # of most the same is remembered
+    taken.id = numbered[0][0]
+    decided = _decide_alike(taken, found, parts, gate, sender_of)
+    if decided is None:
+        decided = await _decide_each(tx, taken, brand, found, parts, gate, sender_of)
+    taken.is_more = taken.looked < len(found) or len(found) == messages
+    await _take(tx, taken, brand, found[: taken.looked], decided.left)
+    await _charge(tx, brand, decided.reached)
+    await _put_off(tx, decided.later, decided.events)
+    failpoints.hit("claim")
+    return taken
+
+
+@dataclass(slots=True)
+class _Decided:
+    """What a claim writes down: what is on the way (as Flight.row has it), whom it counts, what waits on or is over."""
+
+    left: list[tuple[object, ...]] = field(default_factory=list)
+    reached: defaultdict[tuple[str, bytes], list[int]] = field(default_factory=lambda: defaultdict(list))
+    later: list[tuple[object, ...]] = field(default_factory=list)
+    events: list[tuple[object, ...]] = field(default_factory=list)
+
+
+def _decide_alike(
+    taken: Claim, found: Sequence[tuple[Any, ...]], parts: int, gate: Gate,
+    sender_of: Callable[[str, Content | None], str] | None,
+) -> _Decided | None:  # fmt: skip
+    """Decide once about new messages that differ in nothing but id, person, phone and text, as those of a campaign.
+
+    None where they are not alike, somebody is among them twice, or they may not all leave: then each is asked about.
+    """
+    if len(found) <= FEW or not getattr(gate, "judges_kinds", False):
+        return None
+    sample = Waiting(*found[0])
+    fits = found[: max(parts // sample.parts, 1)] if sample.parts else found
+    columns = list(zip(*fits, strict=True))
+    _, ids, people, _, _, _, _, _, _, _, addresses, _, texts, *_ = columns
+    if sample.missing != ALL_PARTS or sample.repeat >= MORE or len({*people}) < len(fits) or "" in texts:
+        return None
+    if any(columns[place].count(sample[place]) < len(fits) for place in KIND):
+        return None
+    verdict = gate(sample, taken.at)
+    sender = sender_of(sample.sender, None) if sender_of is not None else sample.sender
+    if not (isinstance(verdict, Go) and sender):
+        return None
+    charge, until = verdict
+    until = min(until, sample.valid_until) if until and sample.valid_until else until or sample.valid_until
+    attempt, size, charged_at = sample.attempt, sample.parts, taken.at if charge else 0
+    outbounds = zip(
+        ids, repeat(attempt), repeat(sender), addresses, texts, repeat(ALL_PARTS), repeat(until), repeat(None)
+    )  # fmt: skip
+    taken.looked = len(fits)
+    taken.flights += [
+        Flight(taken, waiting, outbound, size, charged_at)
+        for waiting, outbound in zip(map(_waiting, fits), map(_outbound, outbounds), strict=True)
+    ]
+    decided = _Decided([*zip(*columns[1:6], strict=True)])
+    if charge:
+        decided.reached[sample.program, charge] += people
+    return decided
+
+
+async def _decide_each(
+    tx: Tx, taken: Claim, brand: int, found: Sequence[tuple[Any, ...]], parts: int, gate: Gate,
+    sender_of: Callable[[str, Content | None], str] | None,
+) -> _Decided:  # fmt: skip
+    """Ask about one message after the other, until the parts are used up."""
+    decided = _Decided()
+    queue, now, flights = taken.queue, taken.at, taken.flights
+    left, reached, later, events = decided.left, decided.reached, decided.later, decided.events
     charged: set[tuple[int, str]] = set()
-    later: list[tuple[object, ...]] = []
-    events: list[tuple[object, ...]] = []
-    new = tuple.__new__  # a named tuple's own constructor costs thrice as much, for each of a thousand
-    found = await tx.rows("outbox_due", queue=queue, now=now, limit=messages)
     is_met_again = len({*map(_person_of, found)}) < len(found)
+    contents: dict[int, Content | None] = {}
     for row in found:
-        waiting = new(Waiting, row)
+        waiting = _waiting(row)
         (
-            _, id_, person, attempt, missing, _, run, _, program, sender, address, _, text, size, valid_until, *_,
+            _, id_, person, attempt, missing, _, run, _, program, sender, address, _, text, size, valid_until, kept,
+            *_,
         ) = row  # fmt: skip
         whole = size
         if missing != ALL_PARTS:
@@ -346,13 +446,16 @@ async def claim(
             break  # whom this claim has counted against a cap is asked about again by the next
         taken.looked += 1
         verdict = gate(waiting, now)
-        if sender_of is not None and not (sender := sender_of(sender)):
+        content = await _content(tx, contents, found, id_) if kept >= MORE else None
+        if content is None and (kept >= MORE or not text):
+            verdict = Never(BLANKED)
+        elif sender_of is not None and not (sender := sender_of(sender, content)):
             verdict = Later(now + ELSEWHERE_MS)
         if isinstance(verdict, Go):
             parts -= size
             charge, until = verdict
             until = min(until, valid_until) if until and valid_until else until or valid_until
-            outbound = new(Outbound, (id_, attempt, sender, address, text, missing, until))
+            outbound = _outbound((id_, attempt, sender, address, text, missing, until, content))
             flights.append(Flight(taken, waiting, outbound, size, now if charge else 0))
             left.append(row[1:6])
             if charge:
@@ -364,14 +467,25 @@ async def claim(
         else:
             state = State.EXPIRED if verdict.reason == EXPIRED else State.REFUSED
             events.append((brand, run, id_, -1, whole, state, now, verdict.reason, ""))
-    taken.is_more = taken.looked < len(found) or len(found) == messages
-    await _take(tx, taken, brand, found[: taken.looked], left)
-    await _charge(tx, brand, reached)
+    return decided
+
+
+async def _content(
+    tx: Tx, known: dict[int, Content | None], found: Sequence[tuple[Any, ...]], id_: int
+) -> Content | None:
+    """What one of these rows is beyond its letters, None where it was blanked; all that are more are asked at once."""
+    if not known:
+        ids = [row[1] for row in found if row[15] >= MORE]
+        known.update(dict.fromkeys(ids))
+        known.update((each, Content.read(written)) for each, written in await tx.rows("message_contents", ids=ids))
+    return known[id_]
+
+
+async def _put_off(tx: Tx, later: list[tuple[object, ...]], events: list[tuple[object, ...]]) -> None:
+    """What waits on, and what will never leave."""
     for query, rows in (("outbox_insert", later), ("event_insert", events)):
         if rows:
             await tx.many(query, rows)
-    failpoints.hit("claim")
-    return taken
 
 
 async def _take(
@@ -380,12 +494,12 @@ async def _take(
     """Out of the outbox with all that was decided on, and down with what goes: bytes may leave after the commit."""
     if found:
         dues, ids = zip(*(row[:2] for row in found), strict=True)
-        await tx.run("outbox_take", queue=taken.queue, due=dues[-1], id=ids[-1], dues=dues, ids=ids)
+        await tx.post("outbox_take", queue=taken.queue, due=dues[-1], id=ids[-1], dues=dues, ids=ids)
     if taken.flights:
         taken.open = len(taken.flights)
-        taken.id = await tx.value(
-            "flight_insert", queue=taken.queue, brand=brand, epoch=taken.epoch, now=taken.at, messages=left
-        )
+        await tx.post(
+            "flight_insert", id=taken.id, queue=taken.queue, brand=brand, epoch=taken.epoch, now=taken.at, messages=left
+        )  # fmt: skip
 
 
 async def _charge(tx: Tx, brand: int, reached: Mapping[tuple[str, bytes], Sequence[int]]) -> None:
@@ -413,14 +527,16 @@ async def settle(tx: Tx, settlement: Settlement, ids: Ids, left: Left = nobody_l
     """
     if settlement.uncharge:
         await tx.turn("claim")  # nobody else may count against the caps meanwhile
-    lost = {own for own in settlement.owned if await tx.value("queue_state", queue=own[0]) != own[1]}
+    lost: set[tuple[int, int]] = set()
+    if settlement.again or settlement.moved or settlement.uncharge:  # else there is nothing that only the owner may do
+        lost = {own for own in settlement.owned if await tx.value("queue_state", queue=own[0]) != own[1]}
     if lost:
         settlement.leave_out(lost)
     await happenings.record(tx, settlement.events, settlement.alike)
     if settlement.done:
-        await tx.run("flight_delete", ids=settlement.done)
+        await tx.post("flight_delete", ids=settlement.done)
     for claim_id, messages in settlement.changed:
-        await tx.run("flight_update", id=claim_id, messages=messages)
+        await tx.post("flight_update", id=claim_id, messages=messages)
     if settlement.again:
         await tx.many("outbox_insert", [row for _, row in settlement.again])
     moved = []
@@ -503,13 +619,13 @@ async def take_over(tx: Tx, *, brand: int, queue: int, owner: str, now: int) -> 
     answered, failed = await _answered(tx, flying)
     events: list[tuple[object, ...]] = []
     again: list[tuple[object, ...]] = []
-    for id_, person, attempt, missing, crashes, since, at, run, parts, repeat in flying:
+    for id_, person, attempt, missing, crashes, since, at, run, parts, kept in flying:
         every = (1 << parts) - 1
         silent = every & missing & ~answered.get((id_, since), 0)
         if not silent:
             continue
         code = "poison" if crashes + 1 >= POISON else "interrupted"
-        if repeat and crashes + 1 < POISON and id_ not in failed:
+        if kept & AGAIN and crashes + 1 < POISON and id_ not in failed:
             again.append((queue, now, id_, brand, person, attempt, silent, crashes + 1))
             code = SENT_AGAIN
         events += [(brand, run, id_, part, parts, State.IN_DOUBT, at, code, "") for part in parts_of(silent, parts)]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from gateway.errors import Failure, Fenced, Retry
 from gateway.happenings import Alike
 from gateway.ids import Ids
 from gateway.journal import Journal, Leg, ref_of
-from gateway.messages import ALL_PARTS, Answer, State
+from gateway.messages import ALL_PARTS, NOTHING, Answer, Cargo, State
 from gateway.outbox import Flight, Left, Settled, Settlement
 from gateway.store import Store
 from gateway.watching import EACH, Watch
@@ -52,8 +52,9 @@ class Tried(NamedTuple):
 class Settling:
     """The messages that one channel has on the way, until their answers are on disk.
 
-    `elsewhere` gives, by an own number, the channels that may carry its texts. `stirred` is called when something is
-    back in our queues, `moved` when it is in another channel's, `refused` when the carrier wants nothing from us.
+    `elsewhere` gives, by an own number, the channels that may carry its texts; `carries` what each can carry beside
+    letters. `stirred` is called when something is back in our queues, `moved` when it is in another channel's,
+    `refused` when the carrier wants nothing from us.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Settling:
         chance: random.Random,
         watch: Watch,
         elsewhere: Mapping[str, tuple[str, ...]],
+        carries: Mapping[str, frozenset[Cargo]],
         left: Left,
         stirred: Callable[[], None],
         moved: Callable[[], None],
@@ -80,6 +82,7 @@ class Settling:
         self.doubts: dict[tuple[int, int, int], Leg] = {}  # message, attempt, part: an answer may come after all
         self._name, self._store, self._clock, self._ids, self._brand = name, store, clock, ids, brand
         self._journal, self._chance, self._watch, self.elsewhere = journal, chance, watch, elsewhere
+        self.carries = carries
         self._left, self._stirred, self._moved, self._refused = left, stirred, moved, refused
         self._settlement = Settlement()
         self._bad: list[str] = []  # phones to which the carrier's way failed, in this batch of answers
@@ -204,7 +207,7 @@ class Settling:
         self.doubts[waiting.id, waiting.attempt, part] = (waiting.run, waiting.id, part, waiting.parts)
         if len(self.doubts) > DOUBTS_KEPT:
             del self.doubts[next(iter(self.doubts))]
-        pause = outbox.doubt_pause_s(waiting.attempt, self._chance) if waiting.repeat else None
+        pause = outbox.doubt_pause_s(waiting.attempt, self._chance) if waiting.is_sent_again else None
         if pause is not None:
             flight.again |= bits
             flight.doubted = True
@@ -214,8 +217,10 @@ class Settling:
 
     def _move(self, flight: Flight, bits: int) -> bool:
         """Give a whole message that this carrier cannot bring to another channel, which does not pass it on."""
-        waiting = flight.waiting
-        ways = self.elsewhere.get(waiting.sender, ())
+        waiting, content = flight.waiting, flight.outbound.content
+        ways: Iterable[str] = self.elsewhere.get(waiting.sender, ())
+        if content is not None:
+            ways = [name for name in ways if content.needs <= self.carries.get(name, NOTHING)]
         way = next((name for name in ways if name not in self._watch.quality.out), None)
         if way is None or bits != (1 << waiting.parts) - 1:
             return False

@@ -14,7 +14,8 @@ async def look(tx: Tx, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in tx._execute(sql, values)]
     assert isinstance(tx, postgres_tx.Tx)
     numbers = iter(range(1, len(values) + 1))
-    return [tuple(row) for row in await tx.connection.fetch(re.sub(r"\?", lambda _: f"${next(numbers)}", sql), *values)]
+    line = await tx.line()
+    return [tuple(row) for row in await line.fetch(re.sub(r"\?", lambda _: f"${next(numbers)}", sql), *values)]
 
 
 async def tables(tx: Tx) -> list[str]:

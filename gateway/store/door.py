@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 6  # the newest migration that this code knows, on either engine
+SCHEMA = 7  # the newest migration that this code knows, on either engine
 BATCH_S = 0.020  # how long one commit may gather before what waits longest gets its turn
 
 
@@ -104,6 +104,14 @@ class Tx(ABC):
         """`many` of several plain inserts, none of which reads what another writes; one trip where that costs one."""
         for query, rows in inserts:
             await self.many(query, rows)
+
+    async def post(self, query: str, /, **values: object) -> None:
+        """`run` of which nobody needs to hear: it may go with what is asked next, or with the commit."""
+        await self.run(query, **values)
+
+    async def post_many(self, query: str, rows: Iterable[Sequence[object]], /) -> None:
+        """`many` of which nobody needs to hear."""
+        await self.many(query, rows)
 
     @abstractmethod
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
@@ -236,8 +244,19 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def keep_partitions(self, now_ms: int, retention_days: int | None = None) -> int:
-        """Make room ahead for the messages of the coming days; drop days older than the retention. How many went.
+    async def make_room(self, now_ms: int) -> bool:
+        """Make room ahead for the messages of the coming days. False where that must be tried again soon.
+
+        `now_ms` in milliseconds since 1970. A store that keeps no days apart does nothing.
+        """
+
+    @abstractmethod
+    async def first_kept(self) -> int:
+        """No message with a lesser id is there any more; 0 where none is ever let go."""
+
+    @abstractmethod
+    async def let_go(self, now_ms: int, retention_days: int | None) -> int:
+        """Let go of days older than the retention, of which nothing waits; None: of none. How many went.
 
         `now_ms` in milliseconds since 1970. A store that keeps no days apart does nothing.
         """

@@ -20,8 +20,9 @@ from gateway.store.queries import Query
 
 T = TypeVar("T")
 Row = TypeVar("Row", bound=Sequence[object])
+Own = tuple[int, ...]  # places of the columns in which the rows of an insert differ
 
-TURN = "SELECT pg_advisory_xact_lock(1667330666, hashtext($1))"
+TURN = "SELECT pg_advisory_xact_lock(1667330666, hashtext(%s))"
 CONFLICT = re.compile(r"\((?P<columns>[^)]*)\)\s*$")
 TARGET = re.compile(r"ON CONFLICT \((?P<key>[^)]*)\) DO UPDATE")
 MARK = re.compile(r"\$(\d+)")
@@ -80,6 +81,11 @@ class Prepared(NamedTuple):
         ]
         return await self.statement.fetch(*given)  # type: ignore[no-any-return]
 
+    def spelled(self, values: Iterable[object]) -> str:
+        """The same as words, which may go with others in one trip."""
+        given = ", ".join(literal(value, is_list=is_list) for value, is_list in zip(values, self.lists, strict=True))
+        return f"EXECUTE {self.statement.get_name()}({given})" if given else f"EXECUTE {self.statement.get_name()}"
+
     def touched(self) -> int:
         """How many rows the last run changed."""
         count = self.statement.get_statusmsg().rpartition(" ")[2]
@@ -88,22 +94,70 @@ class Prepared(NamedTuple):
 
 def clean(value: object) -> Any:
     """A value as PostgreSQL takes it."""
-    if isinstance(value, str):
-        return value.replace(NUL, UNKNOWN) if NUL in value else value
-    return plain(value)
+    return storable(value) if isinstance(value, str) else plain(value)
+
+
+def storable(words: str) -> str:
+    """A text without what no database keeps: NUL, and halves of pairs of which the other half is missing."""
+    if NUL in words:
+        words = words.replace(NUL, UNKNOWN)
+    return words if words.isascii() else words.encode("utf-8", "replace").decode()
+
+
+def quoted(words: str) -> str:
+    """A text as SQL writes it; connections are made with `standard_conforming_strings`, so a backslash is one."""
+    return "'" + storable(words).replace("'", "''") + "'"
+
+
+def literal(value: object, *, is_list: bool = False) -> str:
+    """A value as SQL writes it, to be read as whatever type is asked for."""
+    if is_list:
+        return quoted(f"{{{','.join(map(element, value))}}}")  # type: ignore[call-overload]  # only lists stand there
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return f"'{int.__repr__(value)}'"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
+    return quoted(str(clean(value)))
+
+
+def element(value: object) -> str:
+    """A value inside a list (PostgreSQL, 8.15.6)."""
+    if isinstance(value, int):  # also of our own enumerations of numbers, whose words are other than their value
+        return int.__repr__(value)
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    return '"' + str(clean(value)).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class Session:
-    """One connection with what was prepared on it."""
+    """One connection with what was prepared on it, and the words that are `posted`: they go with the next trip."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
+        self.posted: list[str] = []
         self._known: dict[str, Prepared] = {}
+        self._shapes: dict[str, set[Own]] = {}  # in which columns rows of an insert have differed
+
+    async def say(self, words: str = "") -> str:
+        """Run statements without parameters, behind what was posted; what the server says of the last one."""
+        said = "; ".join([*self.posted, words] if words else self.posted)
+        self.posted.clear()
+        return await self.connection.execute(said)  # type: ignore[no-any-return]
+
+    async def deliver(self) -> None:
+        """Bring what was posted."""
+        if self.posted:
+            await self.say()
 
     async def prepared(self, name: str, sql: str) -> Prepared:
         """This statement, prepared at its first use; conditions on people have many, so the oldest are forgotten."""
         known = self._known.get(name)
         if known is None:
+            await self.deliver()  # it opens a transaction, in which a BEGIN would come too late
             statement = await self.connection.prepare(sql)
             lists = tuple(each.kind == "array" for each in statement.get_parameters())
             if len(self._known) > MOST_PREPARED:
@@ -111,29 +165,50 @@ class Session:
             known = self._known[name] = Prepared(statement, lists)
         return known
 
-    async def wide(self, found: Query) -> Prepared:
-        """A plain insert of one row, made to insert whole columns."""
-        name = f"{found.name} wide"
-        return self._known.get(name) or await self.prepared(name, await self._widened(found, 1))
+    async def wide(self, found: Query, own: Own) -> Prepared:
+        """A plain insert of one row, made to insert whole columns of those that are its `own`."""
+        name = f"{found.name} wide {own}"
+        return self._known.get(name) or await self.prepared(name, await self._widened(found, own, 1))
 
-    async def together(self, inserts: Sequence[Query]) -> Prepared:
+    async def together(self, inserts: Sequence[tuple[Query, Own]]) -> Prepared:
         """Several such inserts as one statement, the columns of the first before those of the next."""
-        name = f"together {' '.join(each.name for each in inserts)}"
+        name = " and ".join([f"{found.name} {own}" for found, own in inserts])
         known = self._known.get(name)
         if known is None:
             pieces, at = [], 1
-            for place, each in enumerate(inserts):
-                pieces.append(f"i{place} AS ({await self._widened(each, at)})")
-                at += len(each.names)
+            for place, (found, own) in enumerate(inserts):
+                pieces.append(f"i{place} AS ({await self._widened(found, own, at)})")
+                at += len(found.names)
             known = await self.prepared(name, f"WITH {', '.join(pieces)} SELECT")
         return known
 
-    async def _widened(self, found: Query, start: int) -> str:
+    async def _widened(self, found: Query, own: Own, start: int) -> str:
         one = await self.prepared(found.name, found.sql)
-        columns = ", ".join(
-            f"${at}::{each.name}[]" for at, each in enumerate(one.statement.get_parameters(), start=start)
-        )
-        return f"{found.head}SELECT * FROM unnest({columns}){found.tail}"
+        types = [each.name for each in one.statement.get_parameters()]
+        values = [f"c{place}" if place in own else f"${start + place}::{kind}" for place, kind in enumerate(types)]
+        columns = ", ".join([f"${start + place}::{types[place]}[]" for place in own])
+        names = ", ".join([f"c{place}" for place in own])
+        rows = f" FROM unnest({columns}) AS listed({names})" if own else ""
+        return f"{found.head}SELECT {', '.join(values)}{rows}{found.tail}"
+
+    def columns(self, found: Query, rows: Sequence[Sequence[object]]) -> tuple[Own, list[Any]]:
+        """Rows as columns: in which they differ, and of those all values, of the others the one that all share.
+
+        To send a number within a list costs asyncpg a look whether it is itself a list, which is most of what a row
+        costs here. Of the ways in which rows can be alike only the first few get a statement of their own.
+        """
+        columns = list(zip(*rows, strict=True))
+        count = len(rows)
+        own = tuple([place for place, each in enumerate(columns) if each.count(each[0]) < count])
+        if not own and count > 1:
+            own = (0,)
+        shapes = self._shapes.setdefault(found.name, set())
+        if own not in shapes:
+            if len(shapes) < MOST_SHAPES:
+                shapes.add(own)
+            else:
+                own = tuple(range(len(columns)))
+        return own, [column(each) if place in own else clean(each[0]) for place, each in enumerate(columns)]
 
     def forget(self, error: BaseException) -> None:
         """Prepare everything anew, if that is what the error says: a table has changed."""
@@ -142,6 +217,8 @@ class Session:
 
 
 MOST_PREPARED = 500
+MOST_POSTED = 100  # rows
+MOST_SHAPES = 3  # of an insert: each costs every connection some milliseconds once
 
 
 class Tx(door.Tx):
@@ -153,13 +230,14 @@ class Tx(door.Tx):
         super().__init__()
         self._session = session
         self._queries = queries.load("postgresql")
+        session.posted.clear()
         self.is_alone = is_alone
         self.topics: dict[str, None] = {}
         self.spoilt: BaseException | None = None
 
-    @property
-    def connection(self) -> asyncpg.Connection:
-        """The line itself, for what only this engine does."""
+    async def line(self) -> asyncpg.Connection:
+        """The connection itself, within this transaction, for what only this engine does."""
+        await self._deliver()
         return self._session.connection
 
     async def rows(self, query: str, /, **values: object) -> list[tuple[Any, ...]]:
@@ -183,15 +261,18 @@ class Tx(door.Tx):
             if found.head:
                 return sum([await self._insert(found, each) for each in rounds(found, listed)])
             prepared = await self._session.prepared(query, found.sql)
+            await self._session.deliver()
             await prepared.statement.executemany([[*map(clean, row)] for row in listed])
         except Exception as error:
-            self.spoilt = error
+            self.spoilt = self.spoilt or error
             raise
         return len(listed)
 
     async def _insert(self, found: Query, rows: Sequence[Sequence[object]]) -> int:
-        prepared = await self._session.wide(found)
-        await prepared.statement.fetch(*map(column, zip(*rows, strict=True)))
+        own, columns = self._session.columns(found, rows)
+        prepared = await self._session.wide(found, own)
+        await self._session.deliver()
+        await prepared.statement.fetch(*columns)
         return prepared.touched()
 
     async def look(self, *asked: tuple[str, Mapping[str, object]]) -> list[list[tuple[Any, ...]]]:
@@ -211,29 +292,59 @@ class Tx(door.Tx):
                 (rest if turn else first).append((found, each))
         try:
             if first:
-                prepared = await self._session.together([found for found, _ in first])
-                columns = [column(each) for _, rows in first for each in zip(*rows, strict=True)]
-                await prepared.statement.fetch(*columns)
+                shaped = [(found, *self._session.columns(found, rows)) for found, rows in first]
+                prepared = await self._session.together([(found, own) for found, own, _ in shaped])
+                await self._session.deliver()
+                await prepared.statement.fetch(*(value for _, _, columns in shaped for value in columns))
             for found, rows in rest:
                 await self._insert(found, rows)
         except Exception as error:
-            self.spoilt = error
+            self.spoilt = self.spoilt or error
             raise
 
     async def _fetch(self, name: str, sql: str, values: Sequence[object]) -> tuple[Prepared, list[Any]]:
         try:
             prepared = await self._session.prepared(name, sql)
+            await self._session.deliver()
             return prepared, await prepared.fetch(values)
         except Exception as error:
-            self.spoilt = error
+            self.spoilt = self.spoilt or error
             raise
+
+    async def post(self, query: str, /, **values: object) -> None:
+        """Keep a statement back until the next trip; what it does is seen by all that comes after it."""
+        found = self._queries[query]
+        await self._post(self._session.prepared(query, found.sql), [values[name] for name in found.names])
+
+    async def post_many(self, query: str, rows: Iterable[Sequence[object]], /) -> None:
+        """The same for a plain insert of a few rows; many would only be longer to spell than a trip takes."""
+        found = self._queries[query]
+        listed = rows if isinstance(rows, list) else list(rows)
+        if not found.head or len(listed) > MOST_POSTED:
+            await self.many(query, listed)
+            return
+        for each in rounds(found, listed) if listed else ():
+            own, columns = self._session.columns(found, each)
+            await self._post(self._session.wide(found, own), columns)
+
+    async def _post(self, preparing: Coroutine[Any, Any, Prepared], values: Sequence[object]) -> None:
+        try:
+            prepared = await preparing
+        except Exception as error:
+            self.spoilt = self.spoilt or error
+            raise
+        self._session.posted.append(prepared.spelled(values))
+
+    async def _deliver(self) -> None:
+        if self._session.posted:
+            await self.say("")
 
     async def say(self, words: str) -> str:
         """Run statements without parameters; what the server says of the last one."""
         try:
-            return await self._session.connection.execute(words)  # type: ignore[no-any-return]
+            return await self._session.say(words)
         except Exception as error:
-            self.spoilt = error
+            self.spoilt = self.spoilt or error
             raise
 
     async def attempt(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
@@ -242,13 +353,15 @@ class Tx(door.Tx):
         await self._part("SAVEPOINT attempt")
         try:
             result = await function(self, *args)
+            await self._deliver()
             if self.spoilt is not None:
                 raise self.spoilt
         except BaseException as error:
-            if self.spoilt is not None and fault_of(self.spoilt, self.connection) is not Fault.OWN:
+            if self.spoilt is not None and fault_of(self.spoilt, self._session.connection) is not Fault.OWN:
                 raise StoreError(f"the store could not write: {self.spoilt}") from error
             if isinstance(error, StoreError):
                 raise
+            self._session.posted.clear()  # all that was posted before the part went with its SAVEPOINT
             await self.say("ROLLBACK TO attempt; RELEASE attempt")
             self.spoilt = None
             self.undo_endings(mark)
@@ -274,7 +387,7 @@ class Tx(door.Tx):
     async def turn(self, name: str) -> None:
         """Wait for the others who asked for the same turn; who is alone has it."""
         if not self.is_alone:
-            await self._fetch("turn", TURN, [name])
+            await self.say(TURN % quoted(name))
 
     def notify(self, topic: str) -> None:
         """Tell every process of it, once it is committed."""

@@ -16,7 +16,7 @@ import asyncpg
 from gateway.errors import Fenced, StoreError
 from gateway.store.door import BATCH_S, Job, hand_over
 from gateway.store.postgres_schema import cure
-from gateway.store.postgres_tx import Fault, Session, Tx, fault_of, watched
+from gateway.store.postgres_tx import Fault, Session, Tx, fault_of, quoted, watched
 
 if TYPE_CHECKING:
     from gateway.store.postgres import Store
@@ -245,6 +245,8 @@ class Worker:
         tx = Tx(session, is_alone=self._kind == "alone")
         watch = watched(session.connection, PATIENCE_S)
         try:
+            # A trip of its own: should the line be lost in it, what waits there for a lock ends with nothing. With what
+            # was posted and COMMIT behind it, it could be kept after we had asked in vain and done it once more.
             await tx.say(self._begin())
             started = time.perf_counter()
             ended: list[Job] = []
@@ -383,8 +385,3 @@ def refused(jobs: list[Job], error: BaseException) -> list[Job]:
 def told(error: BaseException) -> str:
     """What the server said, and the cure where its disk is full."""
     return f"{error}: {cure(error)}" if getattr(error, "sqlstate", None) == DISK_FULL else str(error)
-
-
-def quoted(words: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + words.replace("'", "''").replace("\0", "") + "'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,11 @@ FOLDER = Path(__file__).parent / "sql"
 NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 ONE_ROW = re.compile(r"(INSERT INTO .*?)VALUES \(([?$\d,\s]+)\)([^?$]*)", re.DOTALL)
 WIDE = 100
+ALIKE_WIDE = 250  # the same of rows that are alike, which have few values of their own
 WIDTHS = (500, WIDE, 10)  # rows of a plain insert that go in one step; what is left goes one by one
 PARAMETER = re.compile(r"(?<![:\w]):(?!condition\b)(\w+)|'[^']*'|--[^\n]*")
-PACKED = re.compile(r"^-- packed: (\d+) columns$", re.MULTILINE)
+PACKED = re.compile(r"^-- packed: (\d+) columns(?:, each its own: ([\d ]+))?$", re.MULTILINE)
+ALIKE = re.compile(r"^-- many are alike", re.MULTILINE)
 OCTETS = re.compile(r"\boctets\(([\w.]+)\)")
 LISTED = re.compile(r"\b(numbers|words)\((:\w+)\)(?: ([a-z]+)\b)?")
 COMMENT = re.compile(r"--[^\n]*")
@@ -33,7 +36,9 @@ class Query:
 
     Of a plain insert of one row of parameters, `head` and `tail` stand around its values, and `wide` is the same for
     each number of WIDTHS rows at once, their values one after another; all three are empty for any other statement. One
-    that `is_packed` gives all of its rows in one value, as JSON.
+    that `is_packed` gives all of its rows in one value, as JSON. Where most of them differ in their `own` columns
+    alone, `first` gives the first row as it is; its other columns, so many as are `held`, follow the parameters, and
+    rows that have the same there consist of their own. A plain insert that `is_alike` gets many rows that are so.
     """
 
     name: str
@@ -43,6 +48,10 @@ class Query:
     tail: str = ""
     wide: tuple[tuple[int, str], ...] = ()
     is_packed: bool = False
+    first: str = ""
+    own: tuple[int, ...] = ()
+    held: int = 0
+    is_alike: bool = False
 
 
 @cache
@@ -80,12 +89,18 @@ def compile_query(name: str, sql: str, dialect: str = "sqlite") -> Query:
 
     columns = PACKED.search(sql) if dialect == "sqlite" else None
     text = PARAMETER.sub(number, spell(sql, dialect)).strip().rstrip(";")
-    if columns:
+    first, own = "", tuple(map(int, (columns[2] or "").split())) if columns else ()
+    if columns and own:
+        first = f"SELECT * FROM ({text}) LIMIT 1"
+        text = pack_alike(text, int(columns[1]), own, len(names) + 1)
+    elif columns:
         text = pack(text, int(columns[1]))
     head, tail = around(text, names, MARKS[dialect])
     row = f"({', '.join('?' * len(names))})"
     wide = tuple((rows, f"{head}VALUES {', '.join([row] * rows)}{tail}") for rows in WIDTHS if head)
-    return Query(name, text, tuple(names), head, tail, wide, columns is not None)
+    held = int(columns[1]) - len(own) if columns and own else 0
+    is_alike = bool(head and ALIKE.search(sql))
+    return Query(name, text, tuple(names), head, tail, wide, columns is not None, first, own, held, is_alike)
 
 
 def pack(sql: str, columns: int) -> str:
@@ -96,6 +111,35 @@ def pack(sql: str, columns: int) -> str:
     """
     names = ", ".join(f"c{place}" for place in range(columns))
     return f"WITH packed ({names}) AS ({sql}) SELECT json_group_array(json_array({names})) FROM packed"
+
+
+def pack_alike(sql: str, columns: int, own: Sequence[int], parameter: int) -> str:
+    """The same for rows most of which differ in their own columns alone, the numbers of which are given.
+
+    To write a number as JSON takes SQLite as long as to find a row by its key, and to compare one, a tenth of that. So
+    of a row that is like the first, only what is its own is written; what it is held against are the parameters from
+    this one on.
+    """
+    names = [f"c{place}" for place in range(columns)]
+    others = [name for place, name in enumerate(names) if place not in own]
+    alike = " AND ".join(f"{name} IS ?{number}" for number, name in enumerate(others, parameter))
+    return (
+        f"WITH packed ({', '.join(names)}) AS ({sql}) SELECT '[' || coalesce(group_concat(CASE WHEN {alike} "
+        f"THEN json_array({', '.join(names[place] for place in own)}) ELSE json_array({', '.join(names)}) END), '')"
+        " || ']' FROM packed"
+    )
+
+
+@cache
+def wide_alike(query: Query, own: tuple[int, ...], rows: int) -> str:
+    """A plain insert of so many rows which differ in their own values alone: first what all share, then what is own."""
+    shared = len(query.names) - len(own)
+    numbers = {place: number for number, place in enumerate((n for n in range(len(query.names)) if n not in own), 1)}
+    listed = []
+    for row in range(rows):
+        numbers |= {place: number for number, place in enumerate(own, shared + row * len(own) + 1)}
+        listed.append("(" + ", ".join(f"?{numbers[place]}" for place in range(len(query.names))) + ")")
+    return f"{query.head}VALUES {', '.join(listed)}{query.tail}"
 
 
 def spell(sql: str, dialect: str) -> str:

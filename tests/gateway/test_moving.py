@@ -516,8 +516,9 @@ async def test_numbers_go_on_behind_the_last_one_that_was_given_even_if_its_row_
 
 
 async def claim(tx: Any) -> Any:
-    rows = await tx.rows("flight_insert", queue=1, brand=1, epoch=1, now=NOON, messages="[]")
-    return rows[0][0]
+    flight = await tx.value("flight_next")
+    await tx.run("flight_insert", id=flight, queue=1, brand=1, epoch=1, now=NOON, messages="[]")
+    return flight
 
 
 async def happen(tx: Any) -> None:

@@ -23,7 +23,7 @@ from gateway import outbox
 from gateway.errors import Failure, Retry
 from gateway.ids import Ids
 from gateway.journal import Journal
-from gateway.messages import ALL_PARTS, Lane, Outbound, Purpose, State
+from gateway.messages import ALL_PARTS, Content, Lane, Outbound, Purpose, State
 from gateway.outbox import LONG_MS, Claim, Flight, Go, Later, Message, Never, Settlement, Waiting
 from gateway.store import Store, Tx, beside, open_store, queries
 from gateway.store.sqlite import statements
@@ -291,6 +291,80 @@ async def test_two_texts_to_one_person_are_never_counted_as_if_they_were_the_fir
     gone = [taken(await claim(store, queue, epoch, gate=once)) for _ in range(4)]
 
     assert sorted(chain.from_iterable(gone)) == [1, 4]
+
+
+class Kinds:
+    """A gate that knows of caps and stops, and asks nothing about a person's name or words; or each, if told so."""
+
+    def __init__(self, *, judges_kinds: bool) -> None:
+        self.judges_kinds = judges_kinds
+        self.asked = 0
+
+    def __call__(self, waiting: Waiting, now: int) -> Go | Later | Never:
+        self.asked += 1
+        if waiting.stopped_at is not None:
+            return Never("left")
+        if waiting.reached:
+            return Later(now + 7)
+        return Go(now.to_bytes(8, "little"), now + (100 if waiting.zone == "UTC" else 200))
+
+
+CROWDS: dict[str, tuple[Message, ...]] = {
+    "alike": (),
+    "another programme": (message(20)._replace(program="news"),),
+    "another zone": (message(20)._replace(zone="Asia/Tokyo"),),
+    "a long one": (message(20, parts=3),),
+    "a person twice": (message(20, person=5),),
+    "somebody who left": (message(20, person=77),),
+    "somebody who was reached": (message(20, person=88),),
+}
+
+
+class Undone(Exception):
+    """Carries what was seen out of a transaction that is to leave nothing behind."""
+
+
+@pytest.mark.parametrize("parts", [100, 16])
+@pytest.mark.parametrize("odd", CROWDS)
+async def test_of_messages_that_are_alike_a_claim_takes_those_that_it_takes_when_it_asks_about_each(
+    store: Store, odd: str, parts: int
+) -> None:
+    crowd = *(message(n) for n in range(1, 20)), *CROWDS[odd], *(message(n) for n in range(21, 40))
+    queue, epoch = await filled(store, *(each._replace(text=f'"{each.id}" \\ 好') for each in crowd))
+    await store.write(lambda tx: tx.run("stop_insert", person=77, brand=1, at=1, source="text"))
+    await store.write(lambda tx: tx.many("reach_put", [(88, "club", 1, b"\1" * 8)]))
+    gates = Kinds(judges_kinds=True), Kinds(judges_kinds=False)
+    seen = []
+
+    async def claim_and_undo(tx: Tx, gate: outbox.Gate) -> None:
+        found = await outbox.claim(tx, brand=1, queue=queue, epoch=epoch, now=NOW, messages=100, parts=parts, gate=gate)
+        assert found is not None
+        flights = [
+            (each.waiting, each.outbound, each.size, each.charged_at, each.open, each.claim is found)
+            for each in found.flights
+        ]
+        tables = [
+            sorted(await look(tx, asked))
+            for asked in ("SELECT messages FROM flight", "SELECT person, program, times FROM reach",
+                          "SELECT queue, due, id, person FROM outbox", "SELECT message, state, code FROM event")
+        ]  # fmt: skip
+        raise Undone(flights, tables, found.looked, found.is_more, found.open)
+
+    for gate in gates:
+        with pytest.raises(Undone) as undone:
+            await store.write(claim_and_undo, gate)
+        seen.append(undone.value.args)
+
+    assert seen[0] == seen[1]
+    assert (gates[0].asked == 1) is (odd == "alike" or parts == 16)  # the odd one stands behind those that fit
+
+
+async def test_many_messages_are_kept_as_they_are_whatever_most_have_in_common(store: Store) -> None:
+    crowd = [message(n)._replace(text=f"{n}, Zoë", zone="UTC" if n % 400 else "Asia/Tokyo") for n in range(1, 1_101)]
+    await filled(store, *crowd)
+
+    columns = ", ".join(name for name in Message._fields)
+    assert await store.read(look, f"SELECT {columns} FROM message ORDER BY id") == [tuple(each) for each in crowd]
 
 
 async def test_many_who_are_reached_for_the_first_time_are_each_charged(store: Store) -> None:
@@ -629,7 +703,7 @@ async def test_a_channel_that_stands_in_sends_from_its_own_number_and_leaves_wha
     async def stand_in(now: int) -> Claim | None:
         return await store.write(
             outbox.claim, brand=1, queue=queue, epoch=epoch, now=now, messages=9, parts=9, gate=go,
-            sender_of=lambda number: {"20655": "30655"}.get(number, ""),
+            sender_of=lambda number, _: {"20655": "30655"}.get(number, ""),
         )  # fmt: skip
 
     found = await stand_in(NOW)
@@ -637,6 +711,82 @@ async def test_a_channel_that_stands_in_sends_from_its_own_number_and_leaves_wha
     assert [(flight.outbound.id, flight.outbound.sender) for flight in found.flights] == [(1, "30655")]
     assert taken(await claim(store, queue, epoch, now=NOW + outbox.ELSEWHERE_MS - 1)) == []
     assert taken(await claim(store, queue, epoch, now=NOW + outbox.ELSEWHERE_MS)) == [2]
+
+
+PICTURE = Content(("https://shop.example/latte.jpg",))
+
+
+async def with_contents(store: Store, **contents: Content) -> tuple[int, int]:
+    """A queue with two plain messages and between them these, by their numbers: `_2`."""
+
+    async def fill(tx: Tx) -> None:
+        await tx.many("message_content_set", [(each.written(), int(name[1:])) for name, each in contents.items()])
+
+    more = [message(int(name[1:]), repeat=outbox.MORE) for name in contents]
+    queue, epoch = await filled(store, message(1), *more, message(9))
+    await store.write(fill)
+    return queue, epoch
+
+
+async def test_what_a_message_is_beyond_its_letters_comes_out_as_it_went_in_and_plain_ones_have_nothing(
+    store: Store,
+) -> None:
+    flash, octets = Content(message_class=0), Content(octets=b"\0\xff", header=b"\5\4\x0b\x84\x23\xf0")
+    queue, epoch = await with_contents(store, _2=PICTURE, _3=flash, _4=octets)
+    found = await claim(store, queue, epoch)
+    assert found is not None
+    assert [flight.outbound.content for flight in found.flights] == [None, PICTURE, flash, octets, None]
+
+
+async def test_what_was_blanked_never_leaves_and_holds_nothing_up(store: Store) -> None:
+    queue, epoch = await with_contents(store, _2=PICTURE, _3=Content(message_class=0))
+    await store.write(lambda tx: tx.many("message_content_set", [(None, 2)]))
+    assert taken(await claim(store, queue, epoch)) == [1, 3, 9]
+    assert await store.read(events) == [(2, State.REFUSED, outbox.BLANKED)]
+
+
+async def test_of_many_that_are_alike_an_empty_one_never_leaves(store: Store) -> None:
+    queue, epoch = await filled(store, *(message(n)._replace(text="" if n == 5 else f"text {n}") for n in range(1, 21)))
+    assert taken(await claim(store, queue, epoch, gate=Kinds(judges_kinds=True))) == [n for n in range(1, 21) if n != 5]
+    assert await store.read(events) == [(5, State.REFUSED, outbox.BLANKED)]
+
+
+async def test_what_waits_cannot_be_blanked_and_what_has_left_can(store: Store) -> None:
+    queue, epoch = await with_contents(store, _2=PICTURE)
+
+    async def blank(tx: Tx) -> int:
+        return await tx.run("twilio_blank_sent", message=2, client=RUN)
+
+    assert await store.write(blank) == 0
+    await claim(store, queue, epoch)
+    assert await store.write(blank) == 1
+    await store.write(outbox.take_over, brand=1, queue=queue, owner="another", now=NOW)
+    assert taken(await claim(store, queue, epoch + 1)) == []
+
+
+async def test_a_stand_in_that_cannot_carry_it_leaves_it_waiting_and_takes_the_others(store: Store) -> None:
+    queue, epoch = await with_contents(store, _2=PICTURE)
+    found = await store.write(
+        outbox.claim, brand=1, queue=queue, epoch=epoch, now=NOW, messages=9, parts=9, gate=go,
+        sender_of=lambda number, content: "" if content else number,
+    )  # fmt: skip
+    assert taken(found) == [1, 9]
+    assert taken(await claim(store, queue, epoch, now=NOW + outbox.ELSEWHERE_MS)) == [2]
+
+
+@pytest.mark.parametrize(("repeat", "waits"), [(0, False), (outbox.AGAIN, True)])
+async def test_content_does_not_make_a_message_that_is_sent_at_most_once_go_again_after_a_crash(
+    store: Store, repeat: int, waits: bool
+) -> None:
+    queue, epoch = await filled(store, message(1, repeat=repeat | outbox.MORE))
+    await store.write(lambda tx: tx.many("message_content_set", [(PICTURE.written(), 1)]))
+    await claim(store, queue, epoch)
+
+    epoch = await store.write(outbox.take_over, brand=1, queue=queue, owner="another", now=NOW)
+
+    again = await claim(store, queue, epoch)
+    assert again is not None
+    assert [flight.outbound.content for flight in again.flights] == ([PICTURE] if waits else [])
 
 
 @pytest.mark.parametrize(("until", "valid", "expected"), [(0, 0, 0), (5, 0, 5), (0, 7, 7), (5, 7, 5), (9, 7, 7)])
@@ -715,3 +865,12 @@ def test_a_claim_that_has_landed_is_freed_without_waiting_for_the_collector() ->
         assert flight() is None
     finally:
         gc.enable()
+
+
+@given(queues=st.sets(st.integers(1, (1 << 63) - 1), max_size=120))
+def test_others_hear_in_which_queues_something_waits_in_few_octets(queues: set[int]) -> None:
+    topic = outbox.work_in(queues)
+    assert len(topic) < 8_000  # PostgreSQL, NOTIFY
+    assert outbox.queues_of(topic) in (None, sorted(queues), [*queues])
+    assert outbox.queues_of("") is None
+    assert outbox.queues_of("notices") == []

@@ -285,7 +285,7 @@ def test_every_query_of_every_file_is_valid_sql_for_the_schema(tmp_path: Path) -
         if not sql.upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             sql = f"SELECT 1 FROM person p WHERE {sql}"  # a fragment of a segment
         if query.name != "folding_create":  # every connection has that table from its start
-            connection.execute(f"EXPLAIN {sql}", [None] * len(names))
+            connection.execute(f"EXPLAIN {sql}", [None] * (len(names) + query.held))
     connection.close()
 
 
@@ -304,7 +304,7 @@ def test_what_is_asked_all_the_time_reads_no_whole_table_and_sorts_nothing(tmp_p
     sql, values = query.sql, [20 if name == "state" else 1 for name in query.names]
     if "condition" in query.names:
         sql = sql.replace(f"?{query.names.index('condition') + 1}", "TRUE")
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values + [1] * query.held)]
     connection.close()
 
     whole = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "CONSTANT ROW" not in step]
