@@ -232,6 +232,20 @@ async def answer(store: Store, journal: Journal, *rows: tuple[object, ...]) -> N
     await store.write(append, *rows)
 
 
+async def test_a_receipt_brought_again_is_of_nobody_else_where_a_carrier_counts_its_ids_anew(store: Store) -> None:
+    journal = Journal(1)
+    journal.learn(ref_of("us", "5"), leg(100))  # its receipt never comes
+    for n in range(2):
+        await journal.turn(store, 0, NOW + n * (journals.KEEP_MS + 1))
+    journal.learn(ref_of("us", "5"), leg(200))
+    receipt = Receipt(("5",), State.DELIVERED, "000", "20655", "+12065550142")
+
+    await record(store, journal, [receipt])
+    again = journal.match("us", [receipt], NOW)
+
+    assert again.events == []
+
+
 def leg(message: Any, part: Any = 0, parts: Any = 1, run: Any = RUN) -> Leg:
     return run, message, part, parts
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.store import Store, Tx
+from gateway.store import Store, Tx, beside
 
 NOW = 1_800_000_000_000
 
@@ -54,3 +55,36 @@ async def test_a_posted_statement_that_fails_undoes_its_own_transaction_and_no_o
     assert [isinstance(each, Exception) for each in told] == [False, True, False]
     assert await store.read(lambda tx: tx.value("fact_get", brand=1, name="good")) == "1"
     assert await store.read(lambda tx: tx.value("fact_get", brand=1, name="bad")) is None
+
+
+async def test_half_a_letter_that_no_store_keeps_holds_up_nobody(store: Store) -> None:
+    @beside
+    async def half(tx: Tx) -> None:
+        await tx.post_many("event_insert", [(1, 7, 1, 0, 1, 20, NOW, "\ud800", "half")])
+
+    @beside
+    async def whole(tx: Tx) -> None:
+        await tx.post_many("event_insert", [(1, 7, 2, 0, 1, 20, NOW, "", "whole")])
+
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(store.write(half), store.write(whole), return_exceptions=True)
+    assert told[1] is None
+    rows = await store.read(lambda tx: tx.rows("event_after", n=0, limit=10))
+    assert [row[-1] for row in rows if row[-1] == "whole"] == ["whole"]
+
+
+@pytest.mark.engine("postgresql")  # SQLite posts nothing: there each statement fails where it stands
+async def test_a_part_that_fails_by_itself_takes_back_what_it_has_posted(store: Store) -> None:
+    async def mine(tx: Tx) -> None:
+        await tx.post("fact_set", brand=1, name="in the part", value="1")
+        await tx.post_many("event_insert", [(1, 7, 1, 0, 1, "no number", NOW, "", "")])
+        raise ValueError("mine")
+
+    async def job(tx: Tx) -> None:
+        await tx.post("fact_set", brand=1, name="before it", value="1")
+        with pytest.raises(ValueError, match="mine"):
+            await tx.attempt(mine)
+
+    await store.write(job)
+    assert await store.read(lambda tx: tx.value("fact_get", brand=1, name="before it")) == "1"
+    assert await store.read(lambda tx: tx.value("fact_get", brand=1, name="in the part")) is None

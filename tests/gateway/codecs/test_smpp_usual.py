@@ -273,6 +273,15 @@ def test_a_short_read_behind_a_mixed_one_is_read_to_its_end() -> None:
     assert told(Client, mixed + rest, [len(mixed)], "transceiver") == told(Thorough, mixed + rest, (), "transceiver")
 
 
+@pytest.mark.parametrize("octets", [300, 380, 500])
+def test_a_receipt_behind_which_a_carrier_puts_much_of_its_own_breaks_no_line(octets: int) -> None:
+    more = (0x1515).to_bytes(2, "big") + (octets + 4).to_bytes(2, "big") + b"A" * octets
+    strange = packet(smpp.DELIVER_SM, 2, receipt(WORDS % (b"abc", b"DELIVRD", b"000", b"hello"), more=more))
+    stream = strange + b"".join(receipt_of(n, state=b"DELIVRD") for n in range(3, 40))
+
+    assert told(Client, stream, (), "transceiver") == told(Thorough, stream, (), "transceiver")
+
+
 @settings(deadline=None)  # hundreds of packets, twice
 @given(
     st.lists(st.tuples(st.sampled_from([*ROWS, *FAILED]), st.integers(1, 100)), min_size=1, max_size=3),
