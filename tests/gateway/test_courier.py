@@ -384,7 +384,7 @@ async def test_ten_thousand_that_wait_for_a_dead_client_do_not_stand_before_anot
         await post.pass_time(10, step=1)
         done = len(bank.good)
         await post.write((BANK, f"m:{done}"))
-        await bank.has(done + 1, seconds=1)
+        await bank.has(done + 1, seconds=5)
     await shop.open()
     await post.pass_time(90, step=5, rest=0.05)
     await shop.has(200, seconds=10)
