@@ -157,7 +157,7 @@ class Session:
         """This statement, prepared at its first use; conditions on people have many, so the oldest are forgotten."""
         known = self._known.get(name)
         if known is None:
-            await self.deliver()  # it opens a transaction, in which a BEGIN would come too late
+            await self.deliver()  # what was posted goes first, as it was said
             statement = await self.connection.prepare(sql)
             lists = tuple(each.kind == "array" for each in statement.get_parameters())
             if len(self._known) > MOST_PREPARED:
