@@ -46,7 +46,7 @@ from bench.fleet import children, cpu_s
 from bench.sink import Sink, compiled, sink
 from bench.stage import installed_loop, phone_of, say
 from gateway.codecs import smpp
-from tests.handlers.console.conftest import free_ports
+from tests.ports import free_ports
 from tests.servers import PostgresServer
 
 ROOT = Path(__file__).parent.parent

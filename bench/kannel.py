@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.sink import Sink, sink
+from tests.ports import free_port
 
 INSTALL = "apt-get install kannel"
 TEXT = "Your order 1234 has left our depot and will reach you today"
@@ -169,13 +170,6 @@ def _boxes(
             except subprocess.TimeoutExpired:  # it waits for a carrier that has left
                 each.kill()
                 each.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 def _wait_for(port: int, timeout_s: float = 20) -> None:

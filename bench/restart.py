@@ -27,11 +27,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import mt
-from bench.kannel import free_port, peak_mb
+from bench.kannel import peak_mb
 from bench.peers import PLAIN, WINDOW, Figures, alone, in_loop, machine, peopled, scratch
 from bench.sink import compiled, sink
 from bench.stage import Stage, say
 from gateway.messages import State
+from tests.ports import free_port
 
 LONGEST_S = 60.0
 

@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from rich.console import Console
 from rich.table import Table
 
-from bench.kannel import free_port
 from bench.stage import Stage, add_people, installed_loop, phone_of, say
 from campaigns import people, replies
 from gateway.messages import Outbound, State
 from gateway.store import Tx
+from tests.ports import free_port
 
 Figures = dict[str, float]
 ROOT = Path(__file__).parent.parent

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from gateway.store import open_store
+from tests.ports import free_port
 
 T = TypeVar("T")
 
@@ -59,14 +60,6 @@ BEGIN
   PERFORM setval('event_n', 0, true);
 END $$
 """
-
-
-def free_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class PostgresServer:

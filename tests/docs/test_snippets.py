@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.handlers.console.conftest import free_ports
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "snippets.md").read_text("utf-8")

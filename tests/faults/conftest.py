@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from campaigns.settings import Config
 from gateway.config import load
 from gateway.messages import State
 from gateway.store import Tx
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 21) if os.environ.get("CARILLON_TORTURE") else range(1, 2)  # make torture tries twenty
@@ -57,12 +57,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("faults"))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +28,7 @@ from gateway.config import load
 from tests.faults.carriers import ROOT, Smsc
 from tests.faults.folders import LONG_NAME, UNSETTLED
 from tests.faults.proxy import Connection, Proxy
+from tests.ports import free_port
 from tests.servers import PostgresServer
 from tests.valkey import Valkey
 
@@ -101,15 +100,6 @@ LOOK_S = 0.1
 PAGE = 2_000  # people that are imported at once
 
 
-def quiet_port() -> int:
-    """A free port below those that the system gives to whoever asks for any: it is still free when it is needed."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 @dataclass
 class Process:
     """One of ours. Times are in seconds since 1970."""
@@ -117,7 +107,7 @@ class Process:
     name: str
     roles: tuple[str, ...]
     environ: Mapping[str, str]
-    private: int = field(default_factory=quiet_port)
+    private: int = field(default_factory=free_port)
     popen: subprocess.Popen[bytes] | None = None
     is_asked: bool = False  # it was told to end, or killed: so it may
     frozen: list[tuple[float, float]] = field(default_factory=list)
@@ -187,7 +177,7 @@ class Fleet:
     ) -> None:
         self.path, self.postgres, self.valkey = path, postgres, valkey
         self.carrier, self.number, self.people, self.rate = smsc, number, people, rate
-        self.public = quiet_port()
+        self.public = free_port()
         self.database = postgres.empty_database()
         self.proxy = Proxy()
         self.ballots: list[str] = []
@@ -229,7 +219,7 @@ class Fleet:
         self.path.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             CONFIG.format(
-                public=self.public, private=quiet_port(), rate=self.rate, number=self.number, database=self.database
+                public=self.public, private=free_port(), rate=self.rate, number=self.number, database=self.database
             )
         )
         (self.path / "password").write_text("secret")

@@ -21,7 +21,7 @@ from campaigns.settings import Config
 from gateway.config import load
 from gateway.messages import State
 from tests.faults.carriers import ROOT, Carrier
-from tests.faults.conftest import free_port
+from tests.ports import free_port
 
 CONFIG = """
 brand:
@@ -157,7 +157,10 @@ class Folder:
         """Wait for it to end by itself; its exit status, negative for a signal."""
         assert self.process is not None
         async with asyncio.timeout(within_s):
-            return await self.process.wait()
+            status = await self.process.wait()
+        if status > 0:
+            print((self.path / "serve.log").read_text(errors="replace"))  # its reason, where the test fails over it
+        return status
 
     async def leave(self, within_s: float = 10) -> int:
         """Ask it to stop; its exit status."""

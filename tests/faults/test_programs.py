@@ -21,8 +21,8 @@ from campaigns.clients import Kind
 from campaigns.settings import Config
 from gateway.config import load
 from tests.faults.carriers import Smsc, ending
-from tests.faults.conftest import free_port
 from tests.faults.folders import Folder
+from tests.ports import free_port
 
 CALLS, AT_ONCE = 120, 8
 AGAIN_S = 0.1

@@ -13,7 +13,8 @@ from bench.stage import Stage, add_people, phone_of
 from gateway.messages import State
 from gateway.store import Tx
 from tests import tables
-from tests.faults.conftest import SEEDS, free_port
+from tests.faults.conftest import SEEDS
+from tests.ports import free_port
 
 PEOPLE, STOPS = 10_000, 1_000
 CONFIG = """

@@ -23,7 +23,8 @@ from gateway.store.door import Job
 from gateway.store.postgres_schema import AHEAD_DAYS, DAY_MS, SETTINGS
 from gateway.store.postgres_worker import Line, gather_alike
 from gateway.store.queries import load
-from tests.servers import PostgresServer, Proxy, free_port
+from tests.ports import free_port
+from tests.servers import PostgresServer, Proxy
 from tests.tables import look, run_out_of_room
 
 WHOLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE")

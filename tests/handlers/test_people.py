@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,17 +28,10 @@ from handlers.console.serving import import_sample
 from handlers.people import ANSWER, MOST_WAITING, NEWCOMERS, REDEEM, STOP, Crowd, Deed, intentions, redeem, words_for
 from tests.conftest import Apply
 from tests.handlers.console.conftest import PORTS
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 MAYA = "+12065550142"
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def config_file(folder: Path, mood: str) -> Path:

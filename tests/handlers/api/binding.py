@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.channels.smpp_server import Server
 from handlers.api import smpp as door
 from handlers.app import App
-from tests.handlers.api.conftest import free_ports
+from tests.ports import free_ports
 
 PORTS = ("public", "private", "smsc", "api")
 LONG = "A long text of a program, which goes out in several pieces and comes back as one. " * 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from gateway.config import load
 from gateway.web import Listener
 from handlers.api import app as api
 from handlers.app import App
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 CLIENTS = """
@@ -32,17 +32,6 @@ clients:
 """
 SHIPPED = ("0.0.0.0:8080", "127.0.0.1:8081", "127.0.0.1:2775", "127.0.0.1:8082")
 ANA, BEN, LI = "+12065550142", "+12065550143", "+8613800138000"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 class Told(NamedTuple):

@@ -19,7 +19,8 @@ from gateway.store import Tx
 from handlers.app import App
 from handlers.console import operations
 from handlers.console.doors import doors
-from tests.handlers.console.conftest import free_ports, hush
+from tests.handlers.console.conftest import hush
+from tests.ports import free_ports
 
 ACCOUNT, TOKEN = "AC" + "0" * 31 + "7", "0123456789abcdef0123456789abcdef"
 MAYA, LEO = "+12065550142", "+12065550143"

@@ -20,7 +20,8 @@ from gateway.values import HostPort
 from handlers.console import operations
 from handlers.console.doors import Programs, doors
 from tests.handlers.api.binding import bindable
-from tests.handlers.api.conftest import ANA, Caller, free_ports, key_of, listening, served
+from tests.handlers.api.conftest import ANA, Caller, key_of, listening, served
+from tests.ports import free_ports
 
 
 @pytest.mark.engine("sqlite")

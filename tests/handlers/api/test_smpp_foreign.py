@@ -30,7 +30,8 @@ from gateway.messages import Content
 from handlers.api import kannel_fields
 from handlers.app import App
 from tests.handlers.api.binding import LONG, bindable, open_door
-from tests.handlers.api.conftest import ANA, BEN, free_ports, key_of, served
+from tests.handlers.api.conftest import ANA, BEN, key_of, served
+from tests.ports import free_ports
 from tests.tables import look
 
 pytestmark = pytest.mark.engine("sqlite")

@@ -19,7 +19,8 @@ import pytest
 
 from gateway.codecs import smpp
 from tests.gateway.channels.smpp_server.esme import Esme, dialled
-from tests.handlers.api.conftest import ROOT, free_ports
+from tests.handlers.api.conftest import ROOT
+from tests.ports import free_ports
 
 FILE = """
 brand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from campaigns.settings import Config
 from gateway.config import load
 from handlers.app import App
 from handlers.console.serving import import_sample
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "campaigns" / "sample.csv"
@@ -25,17 +25,6 @@ Edit = Callable[..., str]
 
 async def hush(_progress: Mapping[str, Any]) -> None:
     """Nobody listens to progress here."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from click.testing import CliRunner, Result
 from gateway.store import open_store
 from handlers.console.commands import cli
 from tests.handlers.console.conftest import ROOT, SAMPLE, Edit
-from tests.servers import PostgresServer, free_port
+from tests.ports import free_port
+from tests.servers import PostgresServer
 
 Say = Callable[..., Result]
 COMMANDS = [("status",), ("apply",), ("import", str(SAMPLE)), ("serve",)]

@@ -30,7 +30,8 @@ from handlers.console import doctor, operations
 from handlers.console.doctor import examine, free_memory
 from handlers.console.doors import doors
 from handlers.console.findings import Line, Verdict, facts_of, octets, worst
-from tests.handlers.console.conftest import ROOT, Edit, free_ports, hush
+from tests.handlers.console.conftest import ROOT, Edit, hush
+from tests.ports import free_ports
 from tests.servers import PostgresServer
 from tests.valkey import running
 

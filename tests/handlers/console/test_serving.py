@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.console.conftest import ROOT, Edit, free_ports
+from tests.handlers.console.conftest import ROOT, Edit
+from tests.ports import free_ports
 
 MAYA = "+12065550142"
 

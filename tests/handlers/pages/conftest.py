@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from gateway.rendering import Pages, Texts
 from gateway.store import Store, Tx
 from handlers import pages
 from handlers.app import App
+from tests.ports import free_port
 from tests.tables import look, tables
 
 ROOT = Path(__file__).parents[3]
@@ -177,9 +177,7 @@ class Theatre:
 @pytest.fixture
 async def theatre(tmp_path: Path) -> AsyncIterator[Theatre]:
     """Everything runs over a real socket; Maya, Shihan and forty more of the sample are in the club."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    text = (ROOT / "config.yaml").read_text("utf-8").replace("127.0.0.1:2775", f"127.0.0.1:{port}")
+    text = (ROOT / "config.yaml").read_text("utf-8").replace("127.0.0.1:2775", f"127.0.0.1:{free_port()}")
     (tmp_path / "config.yaml").write_text(text.replace("people: lively", "people: quiet"), "utf-8")
     config = load(tmp_path / "config.yaml", Config, {}).value
     async with run.opened(config, tmp_path / "config.yaml", {}) as app:

@@ -11,7 +11,6 @@ import json
 import os
 import random
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from gateway.channels.smpp import SmppAddress, SmppChannel, SmppSettings
 from gateway.codecs import parts, smpp
 from gateway.codecs import smpp_session as sessions
 from gateway.messages import Answer, Asked, Inbound, Outbound, Receipt, State
+from tests.ports import free_port
 
 CHECKOUT = Path(__file__).parents[4]
 PEM = CHECKOUT / "tests/peers/localhost.pem"
@@ -98,9 +98,7 @@ async def npm_smpp(**options: object) -> AsyncIterator[Peer]:
 @contextlib.asynccontextmanager
 async def rust_smpp34() -> AsyncIterator[Peer]:
     """A carrier of smpp34's server. Its ids, too, are hexadecimal in answers and decimal in receipts."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        peer = Peer(free.getsockname()[1])
+    peer = Peer(free_port())
     server = smpp34.Server("127.0.0.1", peer.port, system_id="rust")
     await server.start()
 
@@ -295,9 +293,7 @@ async def test_a_foreign_carrier_that_throttles_gets_nothing_new_for_a_second() 
 
 async def test_a_foreign_carrier_whose_queue_is_full_and_that_says_goodbye_is_bound_again() -> None:
     """R-2.6, R-2.7"""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        peer = Peer(free.getsockname()[1])
+    peer = Peer(free_port())
     server = smpp34.Server("127.0.0.1", peer.port, system_id="rust")
     await server.start()
     guests: list[Any] = []
