@@ -37,6 +37,7 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import asyncpg
 from rich.console import Console
 from rich.table import Table
 
@@ -66,6 +67,7 @@ listen: {{public: 127.0.0.1:{0}, private: 127.0.0.1:{1}, api: 127.0.0.1:{2}, smp
 """
 Figures = dict[str, float]
 PATIENCE_S = 60.0
+HOLDERS = "SELECT count(DISTINCT node) FROM lease WHERE name LIKE 'slot:carrier:%' AND node > 0"
 
 
 # --- who is measured
@@ -82,6 +84,8 @@ class House:
     pids: Callable[[], list[int]]
     far: Sink
     log: Path
+    store: str = ""
+    store_pids: Callable[[], list[int]] = list  # of the store's server, where it has one of its own
 
     def ends(self, why: str) -> SystemExit:
         """The end of the measurement, with what the house said last."""
@@ -102,7 +106,7 @@ def peer(program: Path, messages: int, *, receipts: bool, store: str) -> Iterato
 
 
 @contextmanager
-def serving(program: Path, messages: int, store: str, workers: int) -> Iterator[House]:
+def serving(program: Path, messages: int, store: str, workers: int, server: PostgresServer | None) -> Iterator[House]:
     """One, for a case of so many messages: the carrier leaves when it has been thanked for the last receipt."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-bench-")))
@@ -127,7 +131,21 @@ def serving(program: Path, messages: int, store: str, workers: int) -> Iterator[
         for port in ports[2:]:
             opened(port, process, folder / "log")
         time.sleep(2)  # until the carrier is bound to
-        yield House(ports[2], ports[3], key, password, lambda: children(process.pid), far, folder / "log")
+        yield House(
+            ports[2], ports[3], key, password, lambda: children(process.pid), far, folder / "log", store,
+            lambda: children(server.pid) if server else [],
+        )  # fmt: skip
+
+
+async def shared_out(store: str, workers: int) -> None:
+    """Wait until every process holds a line to the carrier: who came first gives the others theirs after a moment."""
+    connection = await asyncpg.connect(store)
+    end = time.monotonic() + PATIENCE_S
+    while await connection.fetchval(HOLDERS) < workers:
+        if time.monotonic() > end:
+            raise SystemExit("the lines to the carrier were not shared out")
+        await asyncio.sleep(0.1)
+    await connection.close()
 
 
 def stopped(process: subprocess.Popen[bytes]) -> None:
@@ -382,7 +400,7 @@ def submits(messages: int) -> list[bytes]:
 
 async def by_http(house: House, requests: Sequence[bytes], messages: int, connections: int) -> Figures:
     """Make requests, and wait until the carrier has been thanked for all receipts."""
-    cpu, own = cpu_s(house.pids()), time.process_time()
+    cpu, stored, own = cpu_s(house.pids()), cpu_s(house.store_pids()), time.process_time()
     load = await call(house, requests, connections)
     started = load.began
     accepted, own = time.perf_counter() - started, time.process_time() - own
@@ -392,6 +410,7 @@ async def by_http(house: House, requests: Sequence[bytes], messages: int, connec
         "accepted_per_s": round(messages / accepted),
         "delivered_per_s": round(messages / delivered),
         "cpu_us_per_message": round((cpu_s(house.pids()) - cpu) / messages * 1e6, 1),
+        "store_us_per_message": round((cpu_s(house.store_pids()) - stored) / messages * 1e6, 1),
         "caller_us_per_message": round(own / messages * 1e6, 1),
         **quantiles(load.latencies_s),
     }
@@ -400,7 +419,7 @@ async def by_http(house: House, requests: Sequence[bytes], messages: int, connec
 async def by_smpp(house: House, messages: int, binds: int) -> Figures:
     """Submit by several binds, and wait until each has its receipts."""
     loop, pdus = asyncio.get_running_loop(), submits(messages)
-    cpu, started = cpu_s(house.pids()), time.perf_counter()
+    cpu, stored, started = cpu_s(house.pids()), cpu_s(house.store_pids()), time.perf_counter()
     tally = Tally(messages)
     for n in range(binds):
         program = Program(tally, pdus[n::binds], house.password, 1_000)
@@ -425,6 +444,7 @@ async def by_smpp(house: House, messages: int, binds: int) -> Figures:
         "delivered_per_s": round(messages / delivered),
         "receipts_per_s": round(messages / told),
         "cpu_us_per_message": round((cpu_s(house.pids()) - cpu) / messages * 1e6, 1),
+        "store_us_per_message": round((cpu_s(house.store_pids()) - stored) / messages * 1e6, 1),
     }
 
 
@@ -497,6 +517,8 @@ async def main() -> None:
                 count = messages_of(case, options.messages)
                 say(f"{case}: {count:,} texts")
                 with opened_for(case, program, count, server, options) as house:
+                    if options.workers > 1 and case not in PEERS:
+                        await shared_out(house.store, options.workers)
                     found.setdefault(case, []).append(await measured(case, house, options))
     told = {case: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
             for case, rounds in found.items()}  # fmt: skip
@@ -520,15 +542,15 @@ def opened_for(
         receipts, kept = PEERS[case]
         return peer(program, messages, receipts=receipts, store=kept)
     store = server.url(server.empty_database()) if server else options.store
-    return serving(program, messages, "sqlite:bench.db" if store == "sqlite" else store, options.workers)
+    return serving(program, messages, "sqlite:bench.db" if store == "sqlite" else store, options.workers, server)
 
 
 def show(told: dict[str, Figures], ratios: Figures) -> None:
     """The table, and what is how many times as fast as what."""
     table = Table(box=None, pad_edge=False)
     columns = [
-        "accepted_per_s", "delivered_per_s", "receipts_per_s", "cpu_us_per_message", "caller_us_per_message", "p50_ms",
-        "p99_ms",
+        "accepted_per_s", "delivered_per_s", "receipts_per_s", "cpu_us_per_message", "store_us_per_message",
+        "caller_us_per_message", "p50_ms", "p99_ms",
     ]  # fmt: skip
     table.add_column("case")
     for each in columns:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from campaigns.settings import Config
 from gateway import listening, web
-from gateway.errors import CarillonError
 from gateway.values import HostPort
 from gateway.web import Listener, Request, Response, Route
 from handlers import carriers, pages
@@ -22,6 +21,7 @@ from handlers.console import control, metrics
 from handlers.console.health import Health, LoopWatch, StoreWatch
 from handlers.console.operations import hello
 from handlers.console.status import status
+from handlers.console.workers import address_of
 
 NOTHING: Mapping[str, str] = {}
 PIECES = "pieces"  # of long texts, which other doors bring too
@@ -47,7 +47,8 @@ async def doors(
     """
     config = app.business.config
     public_at, private_at, api_at = (
-        _address(instead, name, getattr(config.listen, name)) for name in ("public", "private", "api")
+        address_of(name, instead[name]) if instead.get(name) else getattr(config.listen, name)
+        for name in ("public", "private", "api")
     )
     token, health = control.new_token(), Health(LoopWatch(), StoreWatch(app.store, app.brand))
     is_web = "web" in roles
@@ -157,16 +158,6 @@ def address(listener: Listener) -> str:
     host = "127.0.0.1" if listener.host in EVERYWHERE else listener.host
     scheme = "https" if listener.is_encrypted else "http"
     return f"{scheme}://[{host}]:{listener.port}" if ":" in host else f"{scheme}://{host}:{listener.port}"
-
-
-def _address(instead: Mapping[str, str], name: str, named: HostPort) -> HostPort:
-    """The address on the command line, or else the file's. Raises CarillonError."""
-    if not instead.get(name):
-        return named
-    try:
-        return HostPort.parse(instead[name])
-    except ValueError as error:
-        raise CarillonError(f"--{name}: {error}") from None
 
 
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  the spellings of every address of this machine

@@ -56,9 +56,20 @@ def serve(
     if workers > 1:
         supervise(config_path, mine, listen, workers)
         return
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        while not runner.run(_serve(parts, config_path.absolute(), demo=demo, roles=mine, listen=listen)):
-            time.sleep(AGAIN_S)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            while not runner.run(_serve(parts, config_path.absolute(), demo=demo, roles=mine, listen=listen)):
+                time.sleep(AGAIN_S)
+    except ExceptionGroup as group:
+        raise _sole(group) from None
+
+
+def _sole(error: Exception) -> Exception:
+    """What a group of one holds, if that is ours to say; else the group."""
+    inner = error
+    while isinstance(inner, ExceptionGroup) and len(inner.exceptions) == 1:
+        (inner,) = inner.exceptions
+    return inner if isinstance(inner, CarillonError) else error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

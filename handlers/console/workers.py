@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from gateway.config import load
 from gateway.errors import CarillonError
+from gateway.values import HostPort
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,7 @@ class Worker:
 
 def supervise(config_path: Path, roles: Sequence[str], listen: Mapping[str, str], count: int) -> None:
     """Serve with so many processes until asked to stop (SIGINT, SIGTERM). SIGHUP starts one after the other anew."""
-    workers = [Worker(number, _command(config_path, roles, listen, number)) for number in range(count)]
+    workers = [Worker(n, command) for n, command in enumerate(_commands(config_path, roles, listen, count))]
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: asked.append(received))
@@ -102,18 +105,33 @@ def _roll(workers: Sequence[Worker], asked: Sequence[int]) -> None:
 STEADY_ENOUGH_S = 3.0  # the new one has joined by then and holds its share
 
 
-def _command(config_path: Path, roles: Sequence[str], listen: Mapping[str, str], number: int) -> list[str]:
-    """The pages share one port; each process has a private one of its own, the next after the last."""
+def _commands(config_path: Path, roles: Sequence[str], listen: Mapping[str, str], count: int) -> Iterator[list[str]]:
+    """The doors of the public and of programs are shared; each process has a private one of its own."""
     from campaigns.settings import Config  # noqa: PLC0415  costs a third of a second
 
-    config = load(config_path, Config, os.environ).value
-    host, port = config.listen.private
-    if listen["private"]:
-        host, _, text = listen["private"].rpartition(":")
-        if not text.isdecimal():
-            raise CarillonError(f"--private {listen['private']}: expected HOST:PORT")
-        port = int(text)
+    settings = load(config_path, Config, os.environ).value.listen
+    doors = {name: address for name, address in settings if isinstance(address, HostPort)}
+    for name, text in listen.items():
+        if text:
+            doors[name] = address_of(name, text)
+    host, port = doors.pop("private")
     command = [sys.executable, str(Path(sys.argv[0]).absolute()), "--config", str(config_path.absolute()), "serve"]
     command += [word for role in roles for word in ("--role", role)]
-    command += ["--private", f"{host}:{port + number if port else 0}"]
-    return [*command, *(["--public", listen["public"]] if listen["public"] else [])]
+    shared = ["--public", listen["public"]] if listen["public"] else []
+    for each in private_ports(port, {address.port for address in doors.values()}, count):
+        yield [*command, "--private", f"{host}:{each}", *shared]
+
+
+def address_of(name: str, text: str) -> HostPort:
+    """An address that the command line names instead of the file's. Raises CarillonError."""
+    try:
+        return HostPort.parse(text)
+    except ValueError as error:
+        raise CarillonError(f"--{name}: {error}") from None
+
+
+def private_ports(first: int, others: Collection[int], count: int) -> list[int]:
+    """So many, one after the other, but for the ports of the other doors. From 0 on: any that is free, for each."""
+    if not first:
+        return [0] * count
+    return list(islice((port for port in itertools.count(first) if port not in others), count))
