@@ -166,6 +166,7 @@ class Gateway:
             ]
             await asyncio.gather(*(each.let_go(going, LET_GO_S) for each in self.dispatchers.values() if going))
             dispatcher.share(self._slots[channel], self._of[channel])
+            await dispatcher.channel.parted()
             self.journal.leave([f"{channel}:{slot}" for slot in held])
 
     def _adopt_soon(self) -> None:

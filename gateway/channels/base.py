@@ -169,7 +169,8 @@ class Channel(Protocol):
     7. `drain` MUST wait for answers on the way, at most so long, and then unbind.
     8. `query` MAY ask the carrier what became of parts; its word comes as receipts whose handle is None.
     9. `share` says which of the carrier's slots this process holds, all before it is called. Lines of other slots
-       MUST be ended with a goodbye, and be held again when they come back.
+       MUST write nothing new and be ended with a goodbye, soon, and be held again when they come back; `parted` MUST
+       return when they have ended.
     """
 
     name: str
@@ -204,6 +205,10 @@ class Channel(Protocol):
 
     def share(self, slots: Collection[int]) -> None:
         """Hold these slots of the carrier and no others."""
+        ...
+
+    async def parted(self) -> None:
+        """Return when no line is there of a slot that we do not hold."""
         ...
 
     def thank(self, handles: Sequence[object]) -> None:

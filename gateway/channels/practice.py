@@ -85,6 +85,9 @@ class PracticeChannel:
     def share(self, slots: Collection[int]) -> None:
         """Nothing: there is no line to hold."""
 
+    async def parted(self) -> None:
+        """At once: there is no line."""
+
     def room(self) -> int:
         """Texts that may come now."""
         return 0 if self._leaving else max(0, MOST - self._receipts)

@@ -149,6 +149,7 @@ class Session:
         self.window = window
         self.mode = ""  # empty until bound
         self.closed = False
+        self.unanswered = 0  # messages of the other side
         self._may_send = self._may_take = False
         self._enquire_s = enquire_s
         self._answer_s = answer_s
@@ -325,6 +326,7 @@ class Session:
 
     def _in_order(self, read: _Read) -> list[Event]:
         events = read.events
+        self.unanswered += len(read.messages) + len(read.delivered)
         if read.answers or read.congestion:
             events.append(Answered(read.answers, read.congestion))
         if read.deliveries:
@@ -448,6 +450,7 @@ class Session:
 class Client(Session):
     """The side that binds: it sends submit_sm, or data_sm where the carrier wants that, and takes deliver_sm.
 
+    `part` is the goodbye that leaves nothing open, `unbind` the one that does not wait.
     With `reads_deliveries` usual receipts of delivery are told as `Delivered` where some stand together, which costs
     half the time; any of them may come as `Arrived` all the same.
     """
@@ -470,6 +473,28 @@ class Client(Session):
         self._sends = smpp.DATA_SM if use_data_sm else smpp.SUBMIT_SM
         self._reads_deliveries = reads_deliveries
         self._has_rows = True  # usual packets stand together, many in a row
+        self.is_parting = False  # a goodbye waits for what is open
+
+    def part(self, now: float) -> None:
+        """Send nothing new, and say goodbye once all that was sent has its answer and all that came has ours."""
+        self._may_send, self.is_parting = False, True
+        self._part_if_done(now)
+
+    def unbind(self, now: float) -> None:
+        """Say goodbye; `Closed` comes with the answer, or when there is none in time."""
+        self.is_parting = False
+        super().unbind(now)
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take what one read brought, cut anywhere. All answers of it come in one event, all messages in another."""
+        events = super().receive(data, now)
+        if self.is_parting:
+            self._part_if_done(now)
+        return events
+
+    def _part_if_done(self, now: float) -> None:
+        if not self._waiting and self.unanswered <= 0:
+            self.unbind(now)
 
     def ask_about(self, questions: Iterable[tuple[Token, bytes]], now: float) -> None:
         """Ask what became of messages: a token and a body (of `smpp.query_body`) each. `Learned` comes, or nothing.
@@ -517,6 +542,9 @@ class Client(Session):
             self._out += [_THANKS.pack(_THANKS.size, self._answer_command(each), status, each) for each in sequences]
         else:
             self._out.append(_thanks(sequences, status))
+        self.unanswered -= len(sequences)
+        if self.is_parting:
+            self._part_if_done(self._heard or 0.0)
 
     def _asked_is_answered(self, command: int, status: int, events: list[Event], name: str) -> None:
         if self.mode or command not in (_MODES[self._bind.mode] | ANSWER, smpp.GENERIC_NACK):
@@ -551,7 +579,6 @@ class Server(Session):
     ) -> None:
         super().__init__(window=window, enquire_s=enquire_s, answer_s=answer_s)
         self.client = ""  # the system_id of who is bound
-        self.unanswered = 0  # messages of the client
         self._system_id = system_id
         self._admit = admit
         self._asking: Pdu | None = None  # a bind that is not decided on
@@ -604,10 +631,6 @@ class Server(Session):
             self._goodbye = sequence
         else:
             self._say_goodbye(sequence)
-
-    def _in_order(self, read: _Read) -> list[Event]:
-        self.unanswered += len(read.messages)
-        return super()._in_order(read)
 
     def _let_in(self, pdu: Pdu, events: list[Event]) -> None:
         if self.mode or self._asking is not None:

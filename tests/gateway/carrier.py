@@ -49,6 +49,9 @@ class Carrier:
     def share(self, slots: Collection[int]) -> None:
         self.slots = set(slots)
 
+    async def parted(self) -> None:
+        pass
+
     def send(self, batch: Sequence[Outbound]) -> list[Outbound]:
         untouched: list[Outbound] = []
         for each in batch:

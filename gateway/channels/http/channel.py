@@ -80,6 +80,9 @@ class HttpChannel:
     def share(self, slots: Collection[int]) -> None:
         """Nothing: there is no line to hold."""
 
+    async def parted(self) -> None:
+        """At once: there is no line."""
+
     def room(self) -> int:
         """Messages that may be handed over now; one, to try, while the carrier does not answer."""
         if not self._is_running or self._is_leaving or asyncio.get_running_loop().time() < self._resume_at:

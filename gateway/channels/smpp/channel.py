@@ -70,6 +70,10 @@ class SmppChannel:
             line.keep(wanted=line in self._held)
         self._shared_anew.set()
 
+    async def parted(self) -> None:
+        """Return when the lines that are not ours any more have ended."""
+        await self._end([line for line in self._lines if line not in self._held])
+
     def room(self) -> int:
         """Parts that may be written now, on all lines."""
         return 0 if self._shared.leaving.is_set() else sum(line.room for line in self._held)
@@ -138,12 +142,16 @@ class SmppChannel:
             async with asyncio.timeout(timeout_s):
                 await self._until(lambda: all(line.in_flight == 0 for line in self._lines))
         for line in self._lines:
-            line.unbind()
+            line.part()
+        await self._end(self._lines)
+
+    async def _end(self, going: Sequence[Line]) -> None:
+        """Wait for the end of lines that part, and end those that cannot."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                await self._until(lambda: all(line.wire is None for line in self._lines))
-        for line in self._lines:
-            line.hang_up("drained")
+                await self._until(lambda: all(line.wire is None for line in going))
+        for line in going:
+            line.hang_up("nobody answers our goodbye")
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         while not is_so():

@@ -67,10 +67,10 @@ class Line:
         if self.wire is not None and bodies:
             self.wire.send(bodies)
 
-    def unbind(self) -> None:
-        """Say goodbye."""
+    def part(self) -> None:
+        """Say goodbye, when nothing is open any more."""
         if self.wire is not None:
-            self.wire.unbind()
+            self.wire.part()
 
     def hang_up(self, why: str) -> None:
         """End now."""
@@ -81,7 +81,7 @@ class Line:
         """Hold the line, or give it up for another process, with a goodbye."""
         self._is_wanted = wanted
         if not wanted:
-            self.unbind()
+            self.part()
 
     async def hold(self) -> None:
         """Connect again and again until cancelled, drained or given up."""
@@ -100,7 +100,7 @@ class Line:
             async with self._shared.dialling:  # one after the other, so that a wrong password is tried but once
                 await self._dial(wire)
             if not self._is_wanted:  # given up meanwhile
-                wire.unbind()
+                wire.part()
             if wire.bound_at is not None:
                 await wire.gone.wait()
         finally:

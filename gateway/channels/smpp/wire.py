@@ -23,7 +23,8 @@ from gateway.messages import Answer, Asked, Receipt
 
 log = logging.getLogger(__name__)
 
-GOODBYE_S: Final = 2.0
+GOODBYE_S: Final = 2.0  # from then on nobody waits for the end of a line any more
+PARTS_S: Final = 1.0  # of it, how long a goodbye may wait for what is open
 QUESTIONS: Final = 10  # about messages, in a second and on one line
 CONGESTED: Final = 90  # a carrier that says it is so busy, of 100, wants us to slow down (SMPP 5.0, 4.8.4.18)
 _COMPLAINTS: Final = frozenset((smpp.THROTTLED, 0x14))  # RTHROTTLED, RMSGQFUL (3.4, 5.1.3)
@@ -91,6 +92,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tick_s = min(1.0, settings.enquire_s / 4, settings.answer_s / 4)
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None  # rings when the throttle lets something out again
         self._asked_at = 0.0
         self._is_paused = False
@@ -117,10 +119,17 @@ class Wire(asyncio.Protocol):
         self.flush()
         self._set_alarm()
 
-    def unbind(self) -> None:
-        """Say goodbye."""
-        self.session.unbind(self._loop.time())
+    def part(self) -> None:
+        """Say goodbye when nothing is open any more on either side, or after a moment all the same."""
+        self.session.part(self._loop.time())
         self.flush()
+        if self._patience is None:
+            self._patience = self._loop.call_later(PARTS_S, self._unbind)
+
+    def _unbind(self) -> None:
+        if self.session.is_parting:
+            self.session.unbind(self._loop.time())
+            self.flush()
 
     def flush(self) -> None:
         """Write what the session has to say."""
@@ -307,9 +316,9 @@ class Wire(asyncio.Protocol):
         self._end()
 
     def _end(self) -> None:
-        for timer in (self._timer, self._alarm):
+        for timer in (self._timer, self._alarm, self._patience):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._alarm = None
+        self._timer = self._alarm = self._patience = None
         self.settled.set()
         self.gone.set()

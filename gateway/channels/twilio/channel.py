@@ -88,6 +88,9 @@ class TwilioChannel:
     def share(self, slots: Collection[int]) -> None:
         """Nothing: there is no line to hold."""
 
+    async def parted(self) -> None:
+        """At once: there is no line."""
+
     def room(self) -> int:
         """Texts that may leave now."""
         if self._requests is None or self._leaving or self._pressure.is_resting:

@@ -489,6 +489,73 @@ def test_goodbye_is_said_and_answered() -> None:
     assert client.receive(server.take_out(), 0) == [Closed("we said goodbye", [])]
 
 
+def test_who_parts_with_nothing_open_says_goodbye_at_once() -> None:
+    client, _ = pair()
+    client.part(0)
+    assert [pdu.command for pdu in frames(client.take_out())] == [smpp.UNBIND]
+    assert (client.room, client.is_parting) == (0, False)
+
+
+@pytest.mark.parametrize("thanks_first", [True, False])
+def test_who_parts_first_hears_all_answers_and_thanks_for_all_that_came(thanks_first: bool) -> None:
+    client, server = pair()
+    messages = arrived(server.receive(send(client, "a"), 0))
+    came = arrived(client.receive(send(server, "x"), 0))
+
+    client.part(0)
+    assert (client.take_out(), client.room) == (b"", 0)
+    if thanks_first:
+        client.acknowledge([came[0][0]])
+        server.answer([(messages[0][0], 0, "1")])
+        client.receive(server.take_out(), 0)
+    else:
+        server.answer([(messages[0][0], 0, "1")])
+        client.receive(server.take_out(), 0)
+        client.acknowledge([came[0][0]], smpp.COME_AGAIN)
+
+    assert [pdu.command for pdu in frames(client.take_out())] == [smpp.DELIVER_SM | ANSWER, smpp.UNBIND]
+
+
+def test_what_comes_to_who_is_parting_is_still_thanked_for_first() -> None:
+    client, server = pair()
+    first = arrived(client.receive(send(server, "x"), 0))
+    client.part(0)
+    second = arrived(client.receive(send(server, "y"), 0))
+    client.acknowledge([first[0][0]])
+    assert [pdu.command for pdu in frames(client.take_out())] == [smpp.DELIVER_SM | ANSWER]
+    client.acknowledge([second[0][0]])
+    assert [pdu.command for pdu in frames(client.take_out())] == [smpp.DELIVER_SM | ANSWER, smpp.UNBIND]
+
+
+def test_receipts_that_are_read_in_columns_are_waited_for_too() -> None:
+    client = Client(Bind("transceiver", "lantern", "secret"), reads_deliveries=True)
+    server = Server("SMSC", lambda _: 0)
+    client.start(0)
+    server.receive(client.take_out(), 0)
+    client.receive(server.take_out(), 0)
+    words = b"id:7 sub:001 dlvrd:001 submit date:2605281200 done date:2605281200 stat:DELIVRD err:000 text:"
+    receipt = smpp.message_body(PHONE, SHOP, words, esm_class=4)
+    server.send([(n, receipt) for n in range(40)], 0)
+    (told,) = (event for event in client.receive(server.take_out(), 0) if isinstance(event, Delivered))
+
+    client.part(0)
+    assert client.take_out() == b""
+    client.acknowledge(told.sequences)
+
+    assert frames(client.take_out())[-1].command == smpp.UNBIND
+
+
+def test_who_parts_does_not_wait_for_ever() -> None:
+    client, server = pair()
+    send(client, "a")
+    client.part(0)
+    assert client.take_out() == b""
+    client.unbind(1)
+    assert [pdu.command for pdu in frames(client.take_out())] == [smpp.UNBIND]
+    assert client.tick(6) == [Closed("no answer to a bind, an enquire_link or an unbind", ["a"])]
+    assert server.closed is False
+
+
 def test_answers_that_come_before_the_goodbye_still_count() -> None:
     client, server = pair()
     messages = arrived(server.receive(send(client, "ab"), 0))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.channels.base import Channel, Upward
-from gateway.channels.smpp import AddressType, AddressTypes, SmppAddress, SmppChannel, SmppSettings
+from gateway.channels.smpp import AddressType, AddressTypes, SmppAddress, SmppChannel, SmppSettings, wire
 from gateway.codecs import smpp
 from gateway.codecs import smpp_session as sessions
 from gateway.errors import Retry
@@ -537,6 +537,39 @@ async def test_drain_does_not_wait_for_ever_and_tells_its_doubts() -> None:
         await channel.drain(0.05)
 
     assert house.answers == [Answer(7, 1, 0, 1, in_doubt=True)]
+
+
+async def test_a_line_that_another_process_gets_is_ended_when_all_that_it_brought_has_been_thanked_for() -> None:
+    async with bound(binds=("transceiver", "transceiver")) as (channel, carrier, house):
+        for guest in carrier.guests:
+            guest.deliver("receipt", from_phone(RECEIPT, esm_class=4))
+        await until(lambda: len(house.receipts) == 2)
+
+        channel.share({0})
+        parting = asyncio.create_task(channel.parted())
+        await asyncio.sleep(0.05)
+        assert (carrier.goodbyes, parting.done(), channel.room()) == ([], False, 10)
+        channel.thank([each.handle for each in house.receipts])
+        await parting
+
+        assert carrier.thanks == [("receipt", 0)] * 2
+        assert carrier.goodbyes == ["the other side said goodbye"]
+        assert [line.bound for line in channel.lines()] == [True]
+
+
+async def test_a_line_is_not_kept_by_what_nobody_thanks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "PARTS_S", 0.05)
+    async with bound() as (channel, carrier, house):
+        carrier.is_answering = False
+        carrier.guests[0].deliver("text", from_phone(b"STOP"))
+        channel.send([HELLO])
+        await until(lambda: house.texts and carrier.taken)
+
+        channel.share(())
+        await channel.parted()
+
+        assert carrier.goodbyes == []  # it owes us an answer, and keeps our goodbye waiting
+        assert house.answers == [Answer(7, 1, 0, 1, in_doubt=True)]
 
 
 async def test_drain_is_quick_while_no_carrier_is_there() -> None:
