@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.inbox import RETURN_MS
 from gateway.messages import State
+from gateway.outbox import SENT_AGAIN
 
 if TYPE_CHECKING:
     from tests.simulation.smsc import Delivery, Taken
@@ -71,7 +72,7 @@ class Watch:
 
     def _look(self, connection: sqlite3.Connection) -> None:
         """I6: the sums are those of the messages at every moment. I2: a state only rises, and once it is final only
-        to delivered."""
+        to delivered, or, of parts or copies that end differently, to the worst."""
         have = dict(connection.execute("SELECT run, count(*) FROM message GROUP BY run"))
         sums = dict(connection.execute("SELECT run, sum(n) FROM tally GROUP BY run"))
         if have != {run: n for run, n in sums.items() if n}:
@@ -81,7 +82,7 @@ class Watch:
         for message, parts, state in connection.execute("SELECT message, parts, state FROM state"):
             before = self._states.get(message, 0)
             if state != before:
-                is_corrected = state == State.DELIVERED or parts > 1  # whose parts end differently: the worst is told
+                is_corrected = state == State.DELIVERED or parts > 1 or _has_copies(connection, message)
                 if state < before or (State(before).is_final and not is_corrected):
                     self.wrong(f"I2: message {message} went from {State(before).name} to {State(state).name}")
                 self._states[message] = state
@@ -403,6 +404,12 @@ def folded(events: list[tuple[int, int]], parts: int) -> int:
     if len(delivered) == parts:
         return State.DELIVERED
     return max(State.SENT, worst) if len(sent) == parts else worst
+
+
+def _has_copies(connection: sqlite3.Connection, message: int) -> bool:
+    """Whether it may have been sent twice: each copy then has an end of its own."""
+    found = connection.execute("SELECT 1 FROM event WHERE message = ? AND code = ?", (message, SENT_AGAIN))
+    return found.fetchone() is not None
 
 
 def fits(message: Kept, taken: Taken) -> bool:
