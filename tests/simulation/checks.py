@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -207,7 +208,7 @@ class Watch:
 
     def _taken_of(self, connection: sqlite3.Connection, kept: dict[int, Kept]) -> dict[int, list[Taken]]:
         """Which message each part belongs to that the carrier took: by its id where that was answered, else by its
-        words, which are a message's own save for replies."""
+        words, which are a message's own save for replies: then it is of the one that was claimed last."""
         by_ref: dict[str, set[tuple[int, int]]] = defaultdict(set)
         for message, part, ref in connection.execute(
             "SELECT message, part, ref FROM event WHERE ref <> '' AND state = 20"
@@ -231,10 +232,15 @@ class Watch:
                 self._answered.add(each.carrier_id)
             if not named:
                 loose.append(each)
+        claims = self._claims()
         for each in loose:
-            fitting = [(has_copy(found[one.id], each), one.id) for one in by_address[each.address] if fits(one, each)]
+            fitting = [
+                (age_s(claims[one.id], each), has_copy(found[one.id], each), one.id)
+                for one in by_address[each.address]
+                if fits(one, each)
+            ]
             if fitting:
-                found[min(fitting)[1]].append(each)
+                found[min(fitting)[-1]].append(each)
             else:
                 self.wrong(f"the carrier took '{each.text[:30]}' for {each.address}, which no message says")
         return found
@@ -283,9 +289,7 @@ class Watch:
 
     def _leaving(self, kept: dict[int, Kept], taken: dict[int, list[Taken]]) -> None:
         """I4: what is claimed leaves within a second, and nothing leaves without a claim."""
-        claims: dict[int, list[Claim]] = defaultdict(list)
-        for claim in self.world.claims:
-            claims[claim.id].append(claim)
+        claims = self._claims()
         for message, parts in taken.items():
             for each in parts:
                 before = [claim for claim in claims[message] if claim.at <= each.left_at]
@@ -295,6 +299,13 @@ class Watch:
                     self.wrong(f"I4: message {message} left at {each.left_at:.3f} without a claim")
                 elif each.left_at - before[-1].at > LEAVES_S and not self._is_reply(kept, message):
                     self.wrong(f"I4: message {message} left {each.left_at - before[-1].at:.3f} s after its claim")
+
+    def _claims(self) -> dict[int, list[Claim]]:
+        """By message."""
+        claims: dict[int, list[Claim]] = defaultdict(list)
+        for claim in self.world.claims:
+            claims[claim.id].append(claim)
+        return claims
 
     @staticmethod
     def _is_reply(kept: dict[int, Kept], message: int) -> bool:
@@ -421,6 +432,11 @@ def fits(message: Kept, taken: Taken) -> bool:
 
 def has_copy(parts: list[Taken], taken: Taken) -> int:
     return sum(each.number == taken.number for each in parts)
+
+
+def age_s(claims: list[Claim], taken: Taken) -> float:
+    """How long before this left the last of these was made."""
+    return min((taken.left_at - claim.at for claim in claims if claim.at <= taken.left_at), default=inf)
 
 
 def is_open(now: int, zone: str) -> bool:
