@@ -149,7 +149,7 @@ class Session:
         self.window = window
         self.mode = ""  # empty until bound
         self.closed = False
-        self.unanswered = 0  # messages of the other side
+        self.unanswered = 0  # messages of the other side that wait for our answer
         self._may_send = self._may_take = False
         self._enquire_s = enquire_s
         self._answer_s = answer_s

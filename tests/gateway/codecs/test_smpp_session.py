@@ -32,11 +32,17 @@ from gateway.messages import State
 PHONE = smpp.address(1, 1, "12065550142")
 SHOP = smpp.address(3, 0, "20655")
 HELLO = smpp.message_body(SHOP, PHONE, b"Hello", registered=1)
+RECEIPT = smpp.message_body(
+    PHONE,
+    SHOP,
+    b"id:7 sub:001 dlvrd:001 submit date:2605281200 done date:2605281200 stat:DELIVRD err:000 text:",
+    esm_class=4,
+)
 
 
-def pair(mode: str = "transceiver", window: int = 10) -> tuple[Client, Server]:
+def pair(mode: str = "transceiver", window: int = 10, *, reads_deliveries: bool = False) -> tuple[Client, Server]:
     """A bound client and the server it is bound to, at second 0, with an answer timer of 5 s and questions after 30."""
-    client = Client(Bind(mode, "lantern", "secret"), window=window, answer_s=5)
+    client = Client(Bind(mode, "lantern", "secret"), window=window, answer_s=5, reads_deliveries=reads_deliveries)
     server = Server("SMSC", lambda bind: 0 if bind.password == "secret" else 0x0E, window=window, answer_s=5)
     client.start(0)
     assert server.receive(client.take_out(), 0) == [Bound(mode, "lantern")]
@@ -528,14 +534,8 @@ def test_what_comes_to_who_is_parting_is_still_thanked_for_first() -> None:
 
 
 def test_receipts_that_are_read_in_columns_are_waited_for_too() -> None:
-    client = Client(Bind("transceiver", "lantern", "secret"), reads_deliveries=True)
-    server = Server("SMSC", lambda _: 0)
-    client.start(0)
-    server.receive(client.take_out(), 0)
-    client.receive(server.take_out(), 0)
-    words = b"id:7 sub:001 dlvrd:001 submit date:2605281200 done date:2605281200 stat:DELIVRD err:000 text:"
-    receipt = smpp.message_body(PHONE, SHOP, words, esm_class=4)
-    server.send([(n, receipt) for n in range(40)], 0)
+    client, server = pair(reads_deliveries=True)
+    server.send([(n, RECEIPT) for n in range(40)], 0)
     (told,) = (event for event in client.receive(server.take_out(), 0) if isinstance(event, Delivered))
 
     client.part(0)
@@ -724,13 +724,8 @@ def test_a_client_may_send_by_data_sm_and_its_answers_are_its_own() -> None:
 
 
 def test_usual_receipts_are_told_apart_where_that_is_wanted() -> None:
-    client = Client(Bind("transceiver", "lantern", "secret"), reads_deliveries=True)
-    server = Server("SMSC", lambda bind: 0)
-    client.start(0)
-    server.receive(client.take_out(), 0)
-    client.receive(server.take_out(), 0)
-    words = b"id:7 sub:001 dlvrd:001 submit date:2605281200 done date:2605281200 stat:DELIVRD err:000 text:"
-    server.send([(1, smpp.message_body(PHONE, SHOP, words, esm_class=4)), (2, HELLO)], 0)
+    client, server = pair(reads_deliveries=True)
+    server.send([(1, RECEIPT), (2, HELLO)], 0)
 
     deliveries, messages = client.receive(server.take_out(), 0)
     assert deliveries == Delivered([1], [Delivery("\1", "12065550142", "\3", "20655", "7", "000")])
